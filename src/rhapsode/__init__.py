@@ -67,9 +67,11 @@ if TYPE_CHECKING:
     from rhapsode.data import fetch_corpus as fetch
     from rhapsode.data import list_corpora as corpora
     from rhapsode.errors import RhapsodeError
+    from rhapsode.modalities.info import Info
     from rhapsode.modalities.model import Model
     from rhapsode.modalities.opened import Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
+    from rhapsode.modalities.session import PlaySession as Session
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
     from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
     from rhapsode.verbs.series import SeriesForecast as Forecast
@@ -80,12 +82,11 @@ if TYPE_CHECKING:
         measuring_settings,
         setting_places,
     )
-    from rhapsode.workflows.inference.ask import Info, encode, info, load, session
+    from rhapsode.workflows.inference.ask import encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
     from rhapsode.workflows.inference.blind import BlindComparison
     from rhapsode.workflows.inference.comparison import Comparison, compare, evaluate
     from rhapsode.workflows.inference.requests import Request, request
-    from rhapsode.workflows.inference.session import PlaySession as Session
     from rhapsode.workflows.inference.sources import Survey, describe, show
     from rhapsode.workflows.runs.planning import Plan, plan
     from rhapsode.workflows.runs.repeat import is_repeated, repeat
@@ -96,19 +97,20 @@ if TYPE_CHECKING:
 _HOMES = {
     "data": "fetch=fetch_corpus corpora=list_corpora",
     "errors": "RhapsodeError",
+    "modalities.info": "Info",
     "modalities.model": "Model",
     "modalities.opened": "Continuation Document Following Piece",
     "modalities.scoring": "Metrics",
+    "modalities.session": "Session=PlaySession",
     "training.events": "Evaluated Event Finished Sampled Saved Step",
     "verbs.forecast": "ForecastSettings SeriesSettings forecast",
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",
-    "workflows.inference.ask": "Info encode info load next=next_elements session",
+    "workflows.inference.ask": "encode info load next=next_elements session",
     "workflows.inference.blind": "BlindComparison",
     "workflows.inference.comparison": "Comparison compare evaluate",
     "workflows.inference.requests": "Request request",
-    "workflows.inference.session": "Session=PlaySession",
     "workflows.inference.sources": "Survey describe show",
     "workflows.runs.planning": "Plan plan",
     "workflows.runs.repeat": "is_repeated repeat",

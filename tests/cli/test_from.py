@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Provenance, read_bundle, write_bundle
+from rhapsode.modalities.session import PlaySession
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.training.planner import GENTLER
-from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 

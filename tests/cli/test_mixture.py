@@ -23,8 +23,8 @@ from rhapsode.counts import NGramModel
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.session import PlaySession
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 from tests.cli.test_engine import blocked

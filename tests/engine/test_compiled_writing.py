@@ -14,7 +14,7 @@ from rhapsode.bundle import Predictor, Stretch, StretchRequest, draw
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.engine.compiled_chain import plan_of
+from rhapsode.engine.compiled_chain import compile_chain
 from rhapsode.engine.compiled_predictor import ELEMENTS, compiled_predictor
 from rhapsode.engine.kernels import maths
 from rhapsode.engine.sampling_steps import draw as inner_draw
@@ -103,7 +103,7 @@ def continued(
 
 def filtered(chain: Chain, logits_BV: np.ndarray, context: Context) -> np.ndarray:
     """The compiled chain's logits."""
-    plan = plan_of(chain, logits_BV.shape[1])
+    plan = compile_chain(chain, logits_BV.shape[1])
     assert plan is not None
     vocab = logits_BV.shape[1]
     after_BV = np.array(logits_BV, dtype=np.float32, order="C")
@@ -129,7 +129,7 @@ class TestCompiledChain(ChainContract):
     ) -> np.ndarray:
         vocab_size = logits_TBV[0].shape[1]
         made = Chain([self.step(name, value, vocab_size) for name, value in steps])
-        if plan_of(made, vocab_size) is not None:
+        if compile_chain(made, vocab_size) is not None:
             return filtered(made, logits_TBV[-1], contexts_T[-1])
         states = made.init(len(logits_TBV[0]))
         for logits_BV, context in zip(logits_TBV, contexts_T, strict=True):
@@ -284,7 +284,7 @@ def test_a_batch_of_64_writes_what_64_write_alone(family: str) -> None:
 
 def test_other_steps_are_left_to_the_numpy_filters() -> None:
     predictor, made = predictor_of("lstm"), chain(typical_p=0.8, no_repeat_ngram=3)
-    assert plan_of(made, VOCABULARY) is None
+    assert compile_chain(made, VOCABULARY) is None
     assert stretches_of(predictor, jobs_of(1, 5), made, seed=0) is None
     wanted = written(generate_elements(predictor, jobs_of(3, 40), made, seed=1))
     assert written(continue_jobs(predictor, jobs_of(3, 40), made, seed=1)) == wanted
@@ -314,7 +314,7 @@ def test_the_forms_are_those_of_every_filter_that_has_one() -> None:
     assert found == {type(each) for each in FORMS}
     forms = [each.compiled() for each in FORMS]
     assert {name for name, _ in filter(None, forms)} == (COMPILED | {"min_length", "greedy"})
-    assert all(plan_of(Chain([each]), VOCABULARY) is not None for each in FORMS)
+    assert all(compile_chain(Chain([each]), VOCABULARY) is not None for each in FORMS)
 
 
 @pytest.mark.parametrize("step", FORMS, ids=lambda step: type(step).__name__)
@@ -368,8 +368,8 @@ def test_a_filter_of_a_kind_of_its_own_is_not_taken_for_what_it_extends(step: Fi
         assert str(told) == str(wanted)
         if wanted is None:
             assert Chain([other]).compiled() is None
-            assert plan_of(Chain([other]), VOCABULARY) is None
-            assert plan_of(Chain([TopK(3), other]), VOCABULARY) is None
+            assert compile_chain(Chain([other]), VOCABULARY) is None
+            assert compile_chain(Chain([TopK(3), other]), VOCABULARY) is None
 
 
 def test_what_the_caller_ends_is_not_gone_on_with() -> None:
@@ -470,7 +470,7 @@ def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
 def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]) -> None:
     predictor = predictor_of(family)
     made = chain_for(ENCODER, min_length=37, **asked)
-    plan = plan_of(made, VOCABULARY)
+    plan = compile_chain(made, VOCABULARY)
     assert plan is not None
     assert plan.least == 37
     found = continued(predictor, jobs_of(12, 60), made, seed=3)
@@ -482,10 +482,10 @@ def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]
 
 def test_a_least_length_that_could_lead_nowhere_is_left_to_numpy() -> None:
     suppress = Suppress((1,), VOCABULARY)
-    assert plan_of(Chain([suppress, MinLength(4, ENCODER)]), VOCABULARY) is not None
+    assert compile_chain(Chain([suppress, MinLength(4, ENCODER)]), VOCABULARY) is not None
     all_but_the_end = Suppress(tuple(range(1, VOCABULARY)), VOCABULARY)
-    assert plan_of(Chain([all_but_the_end, MinLength(4, ENCODER)]), VOCABULARY) is None
-    assert plan_of(Chain([suppress, TopK(2), MinLength(4, ENCODER)]), VOCABULARY) is None
+    assert compile_chain(Chain([all_but_the_end, MinLength(4, ENCODER)]), VOCABULARY) is None
+    assert compile_chain(Chain([suppress, TopK(2), MinLength(4, ENCODER)]), VOCABULARY) is None
 
 
 def chain_for(encoder: CharacterEncoder, **asked: Any) -> Chain:

@@ -17,8 +17,8 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.modalities.model import Model
+from rhapsode.modalities.session import PlaySession
 from rhapsode.workflows.inference.comparison import evaluate
-from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.encoding.brackets import DEEPEST, END, UNKNOWN
 from tests.modalities import brackets

@@ -16,8 +16,8 @@ from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition
+from rhapsode.modalities.session import PlaySession
 from rhapsode.workflows.inference.comparison import evaluate
-from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.modalities import zigzag
 from tests.modalities.registered import registered

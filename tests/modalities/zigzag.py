@@ -17,7 +17,7 @@ from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest
 from rhapsode.modalities.values.modality import ValueModality, ValuePart, resolved_values
 from rhapsode.modalities.values.model import ValueModel
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
-from rhapsode.training.planner import Plan
+from rhapsode.training.planner import PlannedSettings
 from rhapsode.views.card import Card
 from tests.modalities.vector_encoder import VectorEncoder, VectorSettings
 
@@ -116,7 +116,7 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         return ZigzagCorpus(sources)
 
     def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
-        plan = Plan({"hidden_size": 8}, PLANNED, ("a toy",))
+        plan = PlannedSettings({"hidden_size": 8}, PLANNED, ("a toy",))
         settings = resolved_values(request.settings, plan)
         config = NetworkConfig(
             Component("values.v1", {"value_size": 6}),

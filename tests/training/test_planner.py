@@ -4,10 +4,10 @@ import pytest
 
 from rhapsode.config import SeenContext, parse_context
 from rhapsode.models import FAMILIES
-from rhapsode.training import Plan, machine_speed, plan_id_run
+from rhapsode.training import PlannedSettings, machine_speed, plan_id_run
 
 
-def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
+def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> PlannedSettings:
     known = {
         "elements": 1_000_000,
         "documents": 1,

@@ -8,7 +8,7 @@ from rhapsode.config import from_mapping
 from rhapsode.modalities.contract import resolved
 from rhapsode.modalities.ids.components import network_config, own_network
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.training import Plan
+from rhapsode.training import PlannedSettings
 
 TIED: dict[str, Any] = {
     "embedding_size": 8,
@@ -47,7 +47,7 @@ def test_what_is_planned_follows_what_is_asked(
     rates = {"batch_size": 4, "window": 8, "learning_rate": 1e-3, "averaging": 0.0}
     settings = resolved(
         from_mapping(TrainSettings, {"network": asked, "steps": 1}, where="test"),
-        Plan(planned, rates, ()),
+        PlannedSettings(planned, rates, ()),
         fixed={},
         network=own_network(planned, asked),
     )

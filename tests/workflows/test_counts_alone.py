@@ -14,8 +14,8 @@ from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel
 from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.session import PlaySession
 from rhapsode.modalities.text.facts import TextFacts
-from rhapsode.workflows.inference.session import PlaySession
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from rhapsode.config import GenerateSettings, SourceSettings
 from rhapsode.data import Batch
 from rhapsode.encoding.text import ByteEncoder
 from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
+from rhapsode.modalities.session import PlaySession
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.workflows.inference.session import PlaySession
 from tests.cli.conftest import run_folder  # noqa: F401 - a fixture
 from tests.data.reading import read_sources
 from tests.generation.even import Ruled

@@ -33,6 +33,7 @@ from rhapsode.bundle.model_file import (
     NetworkConfig,
     bundle_path,
     modality_of,
+    naming_file,
     read_bundle,
     write_bundle,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "bundle_path",
     "draw",
     "modality_of",
+    "naming_file",
     "log_softmax",
     "read_bundle",
     "refuse_condition",

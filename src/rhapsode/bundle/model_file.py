@@ -6,10 +6,11 @@ texts; its arrays have the prefixes `network.0`, `network.1`, ... (members), `co
 that the facts of a modality define.
 """
 
+import contextlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
@@ -324,7 +325,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
     """
     path = bundle_path(model)
     metadata, arrays = _open(path)
-    try:
+    with naming_file(path, RhapsodeError):
         if metadata.get("format") != FORMAT:
             raise BundleError(
                 "this safetensors file was not written by rhapsode "
@@ -362,10 +363,21 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             raise BundleError(f"unknown array {min(arrays)!r}")
         if bundle.calibration.mixture is not None:
             bundle.calibration.mixture.check()
-    except RhapsodeError as problem:
+    return bundle
+
+
+@contextlib.contextmanager
+def naming_file(path: Path, kind: type[RhapsodeError] = BundleError) -> Iterator[None]:
+    """Name a model file in errors about its contents.
+
+    Raises:
+        BundleError: where an error of that kind was raised.
+    """
+    try:
+        yield
+    except kind as problem:
         where = f"{path}: {problem.where}" if problem.where else str(path)
         raise BundleError(problem.what, where=where, hint=problem.hint) from None
-    return bundle
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

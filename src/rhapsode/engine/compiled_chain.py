@@ -22,7 +22,7 @@ _STEPS = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class CompiledChain:
     """A chain as compiled code takes it.
 
     Arguments:
@@ -50,8 +50,8 @@ class Plan:
         return not bool(left_SV.any(axis=1).all())
 
 
-def plan_of(chain: CompiledSteps, vocab_size: int) -> Plan | None:
-    """The chain's plan; None where a step has no compiled form.
+def compile_chain(chain: CompiledSteps, vocab_size: int) -> CompiledChain | None:
+    """Compile a chain; None where a step has no compiled form.
 
     Arguments:
         chain: filters in order.
@@ -74,7 +74,7 @@ def plan_of(chain: CompiledSteps, vocab_size: int) -> Plan | None:
         return None
     names = {name for name, _ in steps}
     reads = "repetition" in names
-    return Plan(
+    return CompiledChain(
         np.array([_STEPS[name] for name, _ in steps], dtype=np.int64),
         np.array([value for _, value in steps], dtype=np.float64),
         banned_N,

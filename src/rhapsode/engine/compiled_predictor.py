@@ -28,7 +28,7 @@ from rhapsode.bundle import (
 from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.encoding import END_ID, FiniteGrammar
 from rhapsode.engine import offsets as at
-from rhapsode.engine.compiled_chain import Plan, plan_of
+from rhapsode.engine.compiled_chain import CompiledChain, compile_chain
 from rhapsode.engine.compiled_steps import (
     LENGTH,
     STOP,
@@ -231,35 +231,35 @@ class CompiledPredictor(Predictor):
         """
         for job in request.jobs:
             refuse_condition(job.condition)
-        plan = plan_of(request.chain, self.vocab_size)
+        chain = compile_chain(request.chain, self.vocab_size)
         lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}
-        if plan is None or len(lengths) > 1:
+        if chain is None or len(lengths) > 1:
             return None
-        if request.grammar is not None and plan.blocks(request.grammar):
+        if request.grammar is not None and chain.blocks(request.grammar):
             return None
-        return self._stretches(request, plan)
+        return self._stretches(request, chain)
 
-    def _stretches(self, request: StretchRequest, plan: Plan) -> Iterator[Stretch]:
+    def _stretches(self, request: StretchRequest, chain: CompiledChain) -> Iterator[Stretch]:
         live = [index for index, job in enumerate(request.jobs) if job.length > 0]
         if not live:
             return
         spans = parts_of(len(live), self._threads)
         parts = [
-            self._rounds(request, plan, [live[row] for row in span], alone=len(spans) == 1)
+            self._rounds(request, chain, [live[row] for row in span], alone=len(spans) == 1)
             for span in spans
         ]
         for stretches in abreast(parts, lambda found: sum(len(one.elements) for one in found)):
             yield from (one for one in stretches if one.job not in request.dropped)
 
     def _rounds(
-        self, request: StretchRequest, plan: Plan, live: list[int], *, alone: bool
+        self, request: StretchRequest, chain: CompiledChain, live: list[int], *, alone: bool
     ) -> Iterator[list[Stretch]]:
         """Stretches of rows that continue together, call by call.
 
         Rows that are `alone` on the machine may have help from other threads.
         """
         helped = Helped(self._network, self._threads if alone else 1)
-        rows = _CompiledRows(self, request, plan, live, helped.spec)
+        rows = _CompiledRows(self, request, chain, live, helped.spec)
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
@@ -291,7 +291,7 @@ class _CompiledRows:
     Arguments:
         predictor: the network.
         request: what to write.
-        plan: its chain.
+        chain: its filters.
         live: indices of the jobs.
         spec: description of the network.
     """
@@ -300,7 +300,7 @@ class _CompiledRows:
         self,
         predictor: CompiledPredictor,
         request: StretchRequest,
-        plan: Plan,
+        chain: CompiledChain,
         live: Sequence[int],
         spec: NDArray[np.int64],
     ) -> None:
@@ -315,8 +315,8 @@ class _CompiledRows:
         z_RV[:, :vocab] = logits_BV[rows_R]
         seen_RN = np.zeros((rows, window), dtype=np.int64)
         seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R, :window]
-        read_RV = np.zeros((rows, vocab if plan.reads else 0), dtype=np.int32)
-        if plan.reads:
+        read_RV = np.zeros((rows, vocab if chain.reads else 0), dtype=np.int32)
+        if chain.reads:
             read_RV[:] = [np.bincount(job.prompt_N, minlength=vocab) for job in jobs]
         self._ngram, node_R = _NO_NGRAM, np.zeros(rows, dtype=np.int32)
         if request.counting is not None:
@@ -338,7 +338,7 @@ class _CompiledRows:
             "last": np.zeros((rows, 1), dtype=np.int64),
             "seen": seen_RN,
             "read": read_RV,
-            "written": np.zeros((rows, vocab if plan.counts else 0), dtype=np.int32),
+            "written": np.zeros((rows, vocab if chain.counts else 0), dtype=np.int32),
             "sequence": np.array([job.sequence for job in jobs], dtype=np.int64),
             "length": np.array([job.length for job in jobs], dtype=np.int64),
             "node": node_R,
@@ -346,7 +346,7 @@ class _CompiledRows:
         }
         self._network = (*predictor._asked[:2], spec)
         self._write = predictor._entries.write
-        self._plan, self._window, self._seed = plan, window, np.uint64(request.seed)
+        self._chain, self._window, self._seed = chain, window, np.uint64(request.seed)
         self._fresh = True
 
     def write(self, position: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -362,10 +362,10 @@ class _CompiledRows:
             *self._of_rows.values(),
             self._fresh,
             self._window,
-            self._plan.steps_S,
-            self._plan.values_S,
-            self._plan.banned_N,
-            self._plan.least,
+            self._chain.steps_S,
+            self._chain.values_S,
+            self._chain.banned_N,
+            self._chain.least,
             self._seed,
             position,
             END_ID,

@@ -36,7 +36,7 @@ from rhapsode.models.families import FAMILIES
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
-    from rhapsode.training.planner import BaseModel, Plan
+    from rhapsode.training.planner import BaseModel, PlannedSettings
     from rhapsode.views.card import Card
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "Compared",
     "Corpus",
     "Degree",
-    "Finished",
+    "FinishedModel",
     "Measure",
     "Metrics",
     "Modality",
@@ -142,7 +142,7 @@ class Planned(Generic[S, C, B]):
     settings: S
     corpus: C
     bundle: B
-    plan: Plan
+    plan: PlannedSettings
     elements: int
     most_steps: int | None = None
     baseline: float | None = None
@@ -150,7 +150,7 @@ class Planned(Generic[S, C, B]):
 
 
 @dataclass(frozen=True)
-class Finished(Generic[B]):
+class FinishedModel(Generic[B]):
     """The end of a run.
 
     Arguments:
@@ -168,7 +168,7 @@ class Finished(Generic[B]):
     marks: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def resolved(settings: S, plan: Plan, *, fixed: Mapping[str, Any], **changes: Any) -> S:
+def resolved(settings: S, plan: PlannedSettings, *, fixed: Mapping[str, Any], **changes: Any) -> S:
     """The settings with family, network, optimisation and budget filled from a plan.
 
     Arguments:
@@ -283,7 +283,7 @@ class Modality(ABC, Generic[S, C, B]):
     @abstractmethod
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path
-    ) -> Finished[B]:
+    ) -> FinishedModel[B]:
         """Calibrate and test the best weights, and write sidecar files.
 
         Arguments:

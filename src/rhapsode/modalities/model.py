@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Bundle, write_bundle
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import SettingsError
-from rhapsode.files import write_atomically
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.opened import (
@@ -25,10 +25,10 @@ from rhapsode.modalities.opened import (
     Following,
     Piece,
     Prompt,
+    append_texts,
     changed,
     check_single,
     collect,
-    old_content,
     with_seed,
 )
 
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.generation import Chain, Rows
     from rhapsode.keywords import GenerateOptions
+    from rhapsode.modalities.info import Info
     from rhapsode.modalities.scoring import Metrics
+    from rhapsode.modalities.session import PlaySession
     from rhapsode.views.display import Shown
     from rhapsode.views.history import History
 
@@ -201,6 +203,55 @@ class Model(ABC, Generic[B]):
         settings = self.request(settings, options)
         return self.write([self._begin(prompt, settings)], settings)
 
+    def next(
+        self,
+        *prompts: Any,
+        top: int = 5,
+        temperatures: float | Sequence[float] = (),
+        **options: Unpack[GenerateOptions],
+    ) -> Following:
+        """The likeliest elements after prompts, or quantiles of the next steps.
+
+        Arguments:
+            prompts: any values that `prompt` takes; none for the beginning of a document.
+            top: elements or steps to name, 1 or more.
+            temperatures: in place of `temperature`, side by side.
+            options: samplers by name, as in `generate`.
+
+        Raises:
+            RhapsodeError: a prompt or option that does not fit.
+        """
+        several = (temperatures,) if isinstance(temperatures, int | float) else tuple(temperatures)
+        if top < 1:
+            raise SettingsError(f"{top} is too small", where="top", hint="1 or more")
+        for temperature in several:
+            from_mapping(GenerateSettings, {"temperature": temperature}, where="temperatures")
+        settings = from_mapping(GenerateSettings, options, where="next")
+        self.refuse(changed(settings))
+        usable = [self.prompt(value, settings) for value in prompts or ("",)]
+        self.tell_notes(usable)
+        return self.following(usable, settings, temperatures=several, top=top)
+
+    def session(self, prompt: Any = "", **options: Unpack[GenerateOptions]) -> PlaySession:
+        """A document that a person and the model write in turns.
+
+        Arguments:
+            prompt: the beginning: any value that `prompt` takes.
+            options: samplers by name, as in `generate`.
+
+        Raises:
+            RhapsodeError: a prompt or option that does not fit.
+        """
+        from rhapsode.modalities.session import PlaySession
+
+        return PlaySession(self, from_mapping(GenerateSettings, options, where="session"), prompt)
+
+    def info(self) -> Info:
+        """Components, layers, encoder and provenance."""
+        from rhapsode.modalities.info import info_of
+
+        return info_of(self)
+
     def evaluate(self, *sources: Any, **asked: Any) -> Metrics:
         """Measure the model.
 
@@ -233,15 +284,7 @@ class Model(ABC, Generic[B]):
         """
         beginning = self.prompt(value, GenerateSettings())
         plain = beginning.opening.elements if elements is None else np.asarray(elements).tolist()
-        state, unread = beginning.start(self.predictor)
-        log_probs = np.empty(len(plain))
-        for place, element in enumerate(map(beginning.restored, plain)):
-            first = max(0, place - 1)
-            known = beginning.known(first, place - first + 1)
-            following, state = self.predictor.advance(beginning.stack(unread), state, known)
-            unread = (element,)
-            log_probs[place] = following.log_prob(beginning.stack(unread)[:, 0])[0]
-        return log_probs
+        return beginning.log_probs(self.predictor, list(map(beginning.restored, plain)))
 
     def request(
         self, settings: GenerateSettings | None, options: Mapping[str, Any]
@@ -275,16 +318,7 @@ class Model(ABC, Generic[B]):
             DataError: the file cannot be read.
             RunError: it cannot be written.
         """
-        texts = [document.text() for document in documents]
-        old = old_content(path)
-        if path.suffix.lower() in {".jsonl", ".ndjson"}:
-            added = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
-            between = b"\n" if old and not old.endswith(b"\n") else b""
-        else:
-            added = "\n".join(text.removesuffix("\n") + "\n" for text in texts)
-            between = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
-        write_atomically(path, old + between + added.encode("utf-8", "surrogateescape"))
-        return sum(map(len, texts))
+        return append_texts(path, [document.text() for document in documents])
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
         """A continuation as plain values."""
@@ -399,5 +433,18 @@ class Model(ABC, Generic[B]):
         """A value, path or text as the model sees it."""
 
     @abstractmethod
+    def identity(self) -> Iterator[bytes]:
+        """Everything that determines the generated text."""
+
     def fingerprint(self) -> str:
         """Hash of everything that determines the generated text."""
+        digest = hashlib.sha256()
+        for part in self.identity():
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> Iterator[bytes]:
+    """Names and contents of arrays, by name."""
+    for name, array in sorted(arrays.items()):
+        yield name.encode() + np.ascontiguousarray(array).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rhapsode.config import GenerateSettings
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.files import write_atomically
 from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ __all__ = [
     "Piece",
     "Prompt",
     "Shown",
+    "append_texts",
     "changed",
     "check_single",
     "collect",
@@ -251,6 +254,18 @@ class Prompt(ABC):
             DataError: the model has no such element.
         """
 
+    def log_probs(self, predictor: Predictor, elements: Sequence[Any]) -> NDArray[np.float64]:
+        """Log-probability or density of each element, given those before it."""
+        state, unread = self.start(predictor)
+        log_probs = np.empty(len(elements))
+        for place, element in enumerate(elements):
+            first = max(0, place - 1)
+            known = self.known(first, place - first + 1)
+            following, state = predictor.advance(self.stack(unread), state, known)
+            unread = (element,)
+            log_probs[place] = following.log_prob(self.stack(unread)[:, 0])[0]
+        return log_probs
+
     def seen(self, elements: Sequence[Any]) -> NDArray[np.int64]:
         """Identifiers that filters read."""
         return np.zeros(0, dtype=np.int64)
@@ -324,6 +339,24 @@ class Following(Shown):
 
     def to_mapping(self) -> dict[str, Any]:
         return {"next": self.to_list()}
+
+
+def append_texts(path: Path, texts: Sequence[str]) -> int:
+    """Append texts to training data; return the number of characters.
+
+    Raises:
+        DataError: the file cannot be read.
+        RunError: it cannot be written.
+    """
+    old = old_content(path)
+    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+        added = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+        between = b"\n" if old and not old.endswith(b"\n") else b""
+    else:
+        added = "\n".join(text.removesuffix("\n") + "\n" for text in texts)
+        between = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+    write_atomically(path, old + between + added.encode("utf-8", "surrogateescape"))
+    return sum(map(len, texts))
 
 
 def old_content(path: Path) -> bytes:

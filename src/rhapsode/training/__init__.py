@@ -19,7 +19,7 @@ from rhapsode.training.machine import (
     runs,
 )
 from rhapsode.training.optimiser import learning_rate_factor, make_optimiser
-from rhapsode.training.planner import Plan, machine_speed, plan_id_run
+from rhapsode.training.planner import PlannedSettings, machine_speed, plan_id_run
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "Group",
     "LoopHooks",
     "ManyProcesses",
-    "Plan",
+    "PlannedSettings",
     "Sampled",
     "Saved",
     "Step",

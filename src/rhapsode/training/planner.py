@@ -33,7 +33,7 @@ GENTLER = 0.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedSettings:
     """Settings of a run where nothing else was asked for.
 
     Arguments:
@@ -59,7 +59,7 @@ def plan_id_run(
     steps: int | None,
     speed: float,
     hidden_size: int | None = None,
-) -> Plan:
+) -> PlannedSettings:
     """A plan for one corpus.
 
     Arguments:
@@ -129,7 +129,7 @@ def plan_id_run(
         "learning_rate": learning_rate,
         "averaging": averaging,
     }
-    return Plan(network, training, tuple(reasons))
+    return PlannedSettings(network, training, tuple(reasons))
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
@@ -223,8 +223,8 @@ def base_of(path: Path, bundle: Bundle[Any, Any], *, sha256: str | None = None) 
 
 
 def gentler_plan(
-    plan: Plan, base: BaseModel, elements: int, *, asked: float | None, fits_window: bool
-) -> Plan:
+    plan: PlannedSettings, base: BaseModel, elements: int, *, asked: float | None, fits_window: bool
+) -> PlannedSettings:
     """The plan of a run that begins with trained weights.
 
     A model that has converged forgets under the rate it was first trained with; `GENTLER` is

@@ -15,7 +15,7 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data.tables import read_series
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.modalities.opened import collect
-from rhapsode.workflows.inference.session import PlaySession
+from rhapsode.modalities.session import PlaySession
 from tests.cli.conftest import Cli, cli  # noqa: F401 - a fixture
 
 QUICK: dict[str, Any] = {

@@ -29,7 +29,7 @@ from rhapsode.evaluation import (
 from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Compared,
-    Finished,
+    FinishedModel,
     Measure,
     Modality,
     PartName,
@@ -318,7 +318,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
 
     def finish(
         self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
-    ) -> Finished[IdBundle]:
+    ) -> FinishedModel[IdBundle]:
         """Count, mix, score the test part, and keep the counts."""
         from rhapsode.modalities.ids.model import IdModel
 
@@ -360,7 +360,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         elif figures is not None:
             baselines = figures.baselines
         mixed = None if figures is None or figures.network is None else figures.loss
-        return Finished(
+        return FinishedModel(
             bundle,
             told or {"loss": None, "reason": "no test part"},
             {"mixture": mixture.to_mapping(), **extra},

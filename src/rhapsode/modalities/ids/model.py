@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from rhapsode.bundle import IdBundle, IdFacts, MixedPredictor, Predictor, bundle_path, read_bundle
+from rhapsode.bundle import (
+    IdBundle,
+    IdFacts,
+    MixedPredictor,
+    Predictor,
+    bundle_path,
+    naming_file,
+    read_bundle,
+)
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows
@@ -27,7 +31,7 @@ from rhapsode.modalities.ids.continuation import (
 )
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
 from rhapsode.modalities.ids.prompts import IdPrompt, name_of
-from rhapsode.modalities.model import Model
+from rhapsode.modalities.model import Model, array_bytes
 from rhapsode.modalities.opened import Continuation, Piece, Prompt
 
 if TYPE_CHECKING:  # what loads the compiler, or draws tables
@@ -180,23 +184,19 @@ class IdModel(Model[IdBundle]):
 
         return IdsSeen(elements_of(self.bundle.encoder, str(value)))
 
-    def fingerprint(self) -> str:
+    def identity(self) -> Iterator[bytes]:
         bundle = self.bundle
-        digest = hashlib.sha256(bundle.encoder.fingerprint.encode())
+        yield bundle.encoder.fingerprint.encode()
         if bundle.network is not None:
-            digest.update(json.dumps(to_mapping(bundle.network), sort_keys=True).encode())
+            yield json.dumps(to_mapping(bundle.network), sort_keys=True).encode()
         elif bundle.facts.ngram is not None:
-            digest.update(json.dumps(dict(bundle.facts.ngram.numbers), sort_keys=True).encode())
-            for name, array in sorted(bundle.facts.ngram.arrays.items()):
-                digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+            yield json.dumps(dict(bundle.facts.ngram.numbers), sort_keys=True).encode()
+            yield from array_bytes(bundle.facts.ngram.arrays)
         if len(bundle.members) > 1:
-            digest.update(repr(bundle.weights).encode())
-        for name, array in sorted(bundle.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            yield repr(bundle.weights).encode()
+        yield from array_bytes(bundle.arrays)
         if bundle.mixture is not None and self.alone is None:
-            digest.update(f"{bundle.mixture.share!r} of {bundle.mixture.ngram}".encode())
-        return digest.hexdigest()
+            yield f"{bundle.mixture.share!r} of {bundle.mixture.ngram}".encode()
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -240,7 +240,7 @@ class IdModel(Model[IdBundle]):
             )
         if reason is not None:
             return self.scorer
-        with self._named():
+        with naming_file(self.path):
             network = compiled_predictor(self.bundle, weights=weights, threads=threads)
         self._compiled[weights, threads] = made = self._mixed(self._restricted(network))
         return made
@@ -291,7 +291,7 @@ class IdModel(Model[IdBundle]):
         from rhapsode.bundle.torch_predictor import torch_predictor
 
         bundle = self.bundle
-        with self._named():
+        with naming_file(self.path):
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
         scorer: Predictor = self._restricted(
             torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
@@ -309,7 +309,7 @@ class IdModel(Model[IdBundle]):
         if self._ngram is not None:
             return self._ngram
         if self.bundle.facts.ngram is not None:
-            with self._named():
+            with naming_file(self.path):
                 return inner_ngram(self.bundle.facts)
         return open_ngram(self.path, self.bundle.facts.counts_V)
 
@@ -333,11 +333,3 @@ class IdModel(Model[IdBundle]):
         if not self._told and self.alone is not None:
             self._told = True
             log.warning(f"{self.alone}: metrics and text are those of the network alone")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except BundleError as problem:
-            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
-            raise BundleError(problem.what, where=where, hint=problem.hint) from None

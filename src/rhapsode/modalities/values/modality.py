@@ -22,7 +22,7 @@ from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Compared,
     Corpus,
-    Finished,
+    FinishedModel,
     Measure,
     Metrics,
     Modality,
@@ -35,7 +35,7 @@ from rhapsode.modalities.contract import (
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.training.planner import Plan
+    from rhapsode.training.planner import PlannedSettings
 
 
 NATS = Measure("nats_per_value", "nats per value")
@@ -47,7 +47,7 @@ C = TypeVar("C", bound=Corpus)
 B = TypeVar("B", bound=ValueBundle)
 
 
-def resolved_values(settings: S, plan: Plan) -> S:
+def resolved_values(settings: S, plan: PlannedSettings) -> S:
     """Settings filled from a plan, without counts.
 
     The default precision is float32.
@@ -158,7 +158,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
 
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path
-    ) -> Finished[B]:
+    ) -> FinishedModel[B]:
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
@@ -169,7 +169,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
-        return Finished(bundle, figures, marks={"test": figures["loss"]})
+        return FinishedModel(bundle, figures, marks={"test": figures["loss"]})
 
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]

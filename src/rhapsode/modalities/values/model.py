@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, read_bundle
+from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, naming_file, read_bundle
 from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
 from rhapsode.config.sampling import TemperatureSettings
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.generation import Chain, Rows, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.model import Model
+from rhapsode.modalities.model import Model, array_bytes
 from rhapsode.modalities.opened import Piece, Prompt, changed
 from rhapsode.modalities.values.next_steps import (
     LEVELS,
@@ -75,13 +74,10 @@ class ValueModel(Model[B], Generic[B]):
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
-        try:
+        with naming_file(self.path):
             if (count := len(self.bundle.members)) != 1:
                 raise BundleError(f"forecasts are made by one network, this model has {count}")
             return ValuePredictor(self.bundle, load_network(self.bundle))
-        except BundleError as problem:
-            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
-            raise BundleError(problem.what, where=where, hint=problem.hint) from None
 
     @property
     def bins(self) -> int | None:
@@ -215,16 +211,10 @@ class ValueModel(Model[B], Generic[B]):
         }
         return ValuesSeen(self.bundle.encoder.name, [seen])
 
-    def fingerprint(self) -> str:
-        told: Mapping[str, Any] = {
-            "encoder": self.bundle.encoder.to_mapping(),
-            "config": to_mapping(self.bundle.config),
-        }
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        for name, array in sorted(self.bundle.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+    def identity(self) -> Iterator[bytes]:
+        encoder, config = self.bundle.encoder.to_mapping(), to_mapping(self.bundle.config)
+        yield json.dumps({"encoder": encoder, "config": config}, sort_keys=True).encode()
+        yield from array_bytes(self.bundle.arrays)
 
 
 def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | None:

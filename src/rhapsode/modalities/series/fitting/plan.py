@@ -34,7 +34,7 @@ from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
-from rhapsode.training.planner import Plan, gentler_plan
+from rhapsode.training.planner import PlannedSettings, gentler_plan
 
 # Settings of the network that concern static attributes.
 CONDITIONING = ("conditioner", "condition_size")
@@ -264,7 +264,7 @@ def _config(
     )
 
 
-def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
+def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> PlannedSettings:
     """A plan for a set of series.
 
     Few values need a small network, enough updates to fit it, and strong weight decay. Many values
@@ -298,7 +298,7 @@ def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
         f"seasons of {season}, {horizon} steps to forecast",
         f"dropout {network['dropout']:g}, decay {training['weight_decay']:g}",
     )
-    return Plan(network, training, reasons)
+    return PlannedSettings(network, training, reasons)
 
 
 def _enough_steps(points: int, elements_per_step: int) -> int:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rhapsode.config import GenerateSettings, from_mapping, to_mapping
 from rhapsode.errors import DataError
@@ -12,7 +12,9 @@ from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.modalities.opened import Document, Prompt
-from rhapsode.workflows.inference.ask import AnyModel
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.model import Model
 
 # Continuations of one place whose draws are told apart.
 ATTEMPTS = 1024
@@ -63,7 +65,7 @@ class Branch:
         turns: so far.
     """
 
-    def __init__(self, model: AnyModel, prompt: Prompt, turns: Sequence[Turn] = ()) -> None:
+    def __init__(self, model: "Model[Any]", prompt: Prompt, turns: Sequence[Turn] = ()) -> None:
         self.model, self.prompt = model, prompt
         self.turns = list(turns)
         self._places: list[_Place | None] = [None] * (len(self.turns) + 1)

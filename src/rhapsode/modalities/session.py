@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
 from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
-from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
-from rhapsode.workflows.inference.ask import AnyModel
-from rhapsode.workflows.inference.branch import (
+from rhapsode.modalities.branch import (
     Branch,
     SavedBranch,
     SavedModel,
@@ -19,6 +17,10 @@ from rhapsode.workflows.inference.branch import (
     read_session,
     write_session,
 )
+from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.model import Model
 
 # Settings that ask for what a session does not give.
 NOT_HERE = (
@@ -89,7 +91,7 @@ class PlaySession:
     """
 
     def __init__(
-        self, model: AnyModel, settings: GenerateSettings | None = None, prompt: Any = ""
+        self, model: "Model[Any]", settings: GenerateSettings | None = None, prompt: Any = ""
     ) -> None:
         self.model = model
         self._refuse(changed(settings or GenerateSettings()))
