@@ -59,7 +59,7 @@ def test_every_command_works_as_on_windows(windows: Run, tmp_path: Path) -> None
     commands = [
         ("train", "-o", "été run", "--resume"),
         ("train", TEXT, "-o", "later", "--from", "été run", "--steps", "4"),
-        ("train", TEXT, "-o", "many", "--repeat", "2", "--steps", "4", *QUICK),
+        ("train", TEXT, "-o", "many", "--repeat", "2", "--steps", "2", *QUICK),
         ("train", TEXT, "--plan", "--steps", "4"),
         ("generate", "été run", "The ", "--length", "9"),
         ("generate", "été run", "The ", "--temperatures", "0.5", "1", "--length", "9"),
@@ -80,8 +80,8 @@ def test_every_command_works_as_on_windows(windows: Run, tmp_path: Path) -> None
     problems = []
     for command in commands:
         for terminal in (False, True):
-            if terminal and command[0] in ("train", "play"):
-                continue
+            if terminal and command[0] not in ("generate", "next", "info", "encode", "data"):
+                continue  # slower ones, which print tables as these do
             code, out, err = windows(*command, terminal=terminal, typed="é\n1\n".encode())
             out.decode(ENCODING if terminal else "utf-8", "replace" if terminal else "strict")
             if code:
@@ -95,7 +95,7 @@ def test_every_command_works_as_on_windows(windows: Run, tmp_path: Path) -> None
 
 def test_a_closed_pipe_is_no_error(windows: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows says of a closed pipe that an argument is invalid."""
-    closed, ends = Stream(ENCODING, terminal=False), []
+    closed, ends = Stream("utf-8", terminal=False), []
 
     def refuse() -> None:
         raise OSError(errno.EINVAL, "Invalid argument")

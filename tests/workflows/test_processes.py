@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loky.backend import context
 
 from rhapsode.data import Document
 from rhapsode.encoding import ENCODERS
@@ -30,7 +31,17 @@ def pieces() -> list[Document]:
     return [Document(text, str(n), prompt=n % 3 * 7) for n, text in enumerate(texts)]
 
 
-def test_counting_and_encoding_equal_those_of_one_process(eager: None) -> None:
+@pytest.fixture(params=["loky", "spawn", "forkserver"])
+def start_method(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Windows and macOS only spawn, and Python 3.14 begins with a server that forks."""
+    before = context.get_start_method()
+    context.set_start_method(request.param, force=True)
+    yield
+    processes.release()
+    context.set_start_method(before, force=True)
+
+
+def test_counting_and_encoding_equal_those_of_one_process(eager: None, start_method: None) -> None:
     learner = ENCODERS.get("jieba.v1")
     alone = learner.learn([piece.text for piece in pieces()], {"max_vocabulary": 30})
     shared = processes.counted(learner, pieces(), {"max_vocabulary": 30}, 10_000)
@@ -65,10 +76,14 @@ def test_little_text_and_fast_encoders_stay_here() -> None:
     assert processes.encoded(characters, 10**9) is None
 
 
-def test_a_script_needs_no_guard(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_script_needs_no_guard(tmp_path: Path, method: str) -> None:
+    """Whatever multiprocessing is set to, by the script or by its system."""
     script = tmp_path / "script.py"
     script.write_text(
         f"""
+import multiprocessing
+multiprocessing.set_start_method({method!r})
 from rhapsode.data import Document
 from rhapsode.encoding import ENCODERS
 from rhapsode.modalities.text import reading as processes
