@@ -12,7 +12,8 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 SYSTEMS = {
     "Linux x86-64": [f"manylinux_{version}_x86_64" for version in GLIBC] + ["manylinux2014_x86_64"],
-    "Linux ARM64": [f"manylinux_{version}_aarch64" for version in GLIBC] + ["manylinux2014_aarch64"],
+    "Linux ARM64": [f"manylinux_{version}_aarch64" for version in GLIBC]
+    + ["manylinux2014_aarch64"],
     "macOS ARM64": ["macosx_14_0_arm64"],
     "Windows x86-64": ["win_amd64"],
 }

@@ -79,6 +79,26 @@ def test_no_file_name_stands_twice() -> None:
     assert not {file: places for file, places in rooms.items() if len(places) > 1}
 
 
+def test_a_division_of_the_data_is_called_a_split() -> None:
+    """In code, messages, help and documentation: not a part, not a share."""
+    root = LEGEND.parent.parent
+    pages = [
+        *SOURCE.rglob("*.py"),
+        *SOURCE.rglob("*.toml"),
+        *root.glob("*.md"),
+        *root.glob("docs/**/*.md"),
+    ]
+    other = re.compile(
+        r"\b(training|validation|test|held-out)\s+(part|share|portion)s?\b|\b(part|share)s? of (a|the|this) run\b"
+    )
+    found = [
+        f"{path.relative_to(root)}: {' '.join(match[0].split())}"
+        for path in pages
+        for match in other.finditer(path.read_text(encoding="utf-8").replace("# ", ""))
+    ]
+    assert not found, "\n".join(found)
+
+
 def identifiers(text: str) -> Iterator[str]:
     """Names of variables, parameters and attributes."""
     for node in ast.walk(ast.parse(text)):

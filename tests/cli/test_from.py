@@ -82,7 +82,7 @@ def test_the_rate_is_lower_and_the_ancestry_is_kept(
 
 
 def test_a_model_that_gets_no_better_stays_the_old_one(cli: Cli, run_folder: Path) -> None:
-    # Nothing in the training share helps with the validation share, at a rate that ruins the model.
+    # Nothing in the training split helps with the validation split, at a rate that ruins the model.
     Path("noise.txt").write_text("zq" * 900 + "The value of the object is the name of it. " * 9)
     done = cli("train", "noise.txt", "--from", str(run_folder), "-o", "worse", "--steps", "12",
                "--set", "training.learning_rate=0.5", "--set", "data.test_share=0", *FEW)  # fmt: skip

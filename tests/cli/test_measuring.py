@@ -1,4 +1,4 @@
-"""Measuring by one workflow: parts of a run, series side by side, tables surveyed, flags by modality."""
+"""Measuring by one workflow: splits of a run, series side by side, tables surveyed, flags by modality."""
 
 import io
 import json
@@ -62,7 +62,7 @@ def test_an_empty_part(cli: Cli, prose: str) -> None:
     none = ("--set", "data.test_share=0")
     assert cli("train", "a.txt", "-o", "run", "--steps", "2", *none, *QUICK).code == 0
     done = cli("evaluate", "run", "--split", "test")
-    assert (done.code, "the test part of this run is empty" in done.err) == (1, True)
+    assert (done.code, "the test split of this run is empty" in done.err) == (1, True)
 
 
 def test_parts_of_a_run_on_series(cli: Cli, passengers: Path) -> None:

@@ -17,7 +17,7 @@ def test_a_run_folder_holds_everything(cli: Cli, prose_file: Path) -> None:
     assert done.code == 0
     assert done.out == ""
     assert "validation" in done.err
-    assert "test part" in done.err
+    assert "test split" in done.err
     run = Path("run")
     assert {path.name for path in run.iterdir()} == {
         "README.md", "checkpoints", "config.toml", "curve.svg", "metrics.jsonl", "model.safetensors",

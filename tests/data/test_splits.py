@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.data import Parts, Split, split_documents
+from rhapsode.data import Parts, Splits, split_documents
 from rhapsode.data.splits import MOST_TEST, MOST_VALIDATION
 
 PROVE = settings(
@@ -27,7 +27,7 @@ def digests(names: list[int]) -> np.ndarray:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 16)
 
 
-def split(sizes: list[int], names: list[int] | None = None, **settings) -> Split:
+def split(sizes: list[int], names: list[int] | None = None, **settings) -> Splits:
     asked = {"test_share": 0.1, "validation_share": 0.05} | settings
     marks = digests(names if names is not None else list(range(len(sizes))))
     return split_documents(np.array(sizes, dtype=np.int64), marks, **asked)

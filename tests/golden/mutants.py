@@ -217,7 +217,7 @@ MUTANTS = (
     ),
     Mutant(
         17,
-        "figures at the end of training: they are of the validation slice, not the test part",
+        "figures at the end of training: they are of the validation slice, not the test split",
         old='self.part(corpus, planned.settings, "test")',
         new='self.part(corpus, planned.settings, "validation")',
         within=("def _test_figures",),

@@ -108,7 +108,7 @@ def test_the_command_line_trains_it(
 ) -> None:
     folder = tmp_path / "run"
     assert main(["train", source, "-o", str(folder), "--steps", "5"]) == 0
-    assert "test part, scored once" in capsys.readouterr().err
+    assert "test split, scored once" in capsys.readouterr().err
     assert (folder / "README.md").read_text().startswith("# Zigzags")
 
 

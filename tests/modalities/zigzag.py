@@ -125,7 +125,7 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
             conditioner=Component("static.v1", {"static_size": 2}),
         )
         config = config if request.base is None else request.base.bundle.config
-        provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
+        provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation split")
         bundle = Bundle(config, ENCODER, ZigzagFacts(), provenance=provenance)
         train = corpus.part("train").arrays
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)

@@ -82,7 +82,7 @@ def test_a_run_leaves_its_picture(prose_file: Path, tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     texts = texts_of(picture)
     assert texts[0] == f"run: lstm, {summary['parameters']:,} parameters"
-    assert f"test part {summary['network']['loss']:.3f}" in texts
+    assert f"test split {summary['network']['loss']:.3f}" in texts
     assert f"test, mixed {summary['loss']:.3f}" in texts
     assert training.run.planned.baseline is not None
     assert f"n-gram model {training.run.planned.baseline:.3f}" in texts
@@ -128,7 +128,7 @@ def test_labels_never_touch_and_stay_inside() -> None:
         course([1.0, 1.003], [(2, 1.0, True)]), title="x", baselines=baselines, test=1.001
     )
     root = ET.fromstring(picture)
-    names = ("n-gram", "unigram", "training", "validation", "test part")
+    names = ("n-gram", "unigram", "training", "validation", "test split")
     labels = [e for e in root.iter(f"{SVG}text") if (e.text or "").startswith(names)]
     heights = sorted(float(e.get("y", "0")) for e in labels)
     assert len(heights) == 5

@@ -89,7 +89,7 @@ def random_texts(corpus: TextCorpus, number: int, length: int) -> list[str]:
 
 def measured(corpus: TextCorpus, texts: list[str], **options: Any) -> dict[str, Any]:
     index = learn_text_index(corpus)
-    real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
+    real = read_real_text(corpus.texts, corpus.splits.test, corpus.encoder)
     assert isinstance(corpus.encoder, CharacterEncoder)
     script = Script(corpus.encoder, texts)
     return measure_model(script, bundle_of(corpus), index, real, **options)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: TextCorpus
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     documents = {"a.txt": prose[:15_000], "b.txt": prose[15_000:]}
-    parts = corpus.split.train.tolist()
+    parts = corpus.splits.train.tolist()
     assert len(parts) > 2  # the validation slices lie between them
     names = [Path(name).name for name in corpus.texts.names]
     assert len(index) == sum(end - begin for _, begin, end in parts)
@@ -114,12 +114,12 @@ def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: TextCorpus
             before = documents[Path(place.document).name][: place.offset]
             assert place.line == before.count("\n") + 1
     # Nothing of what was held out can be found.
-    held = [int(begin) for _, begin, _ in corpus.split.test]
+    held = [int(begin) for _, begin, _ in corpus.splits.test]
     assert places_of(index, documents["b.txt"][held[0] + 10 : held[0] + 200]) == []
 
 
 def test_a_model_that_recites_is_found_with_the_place(corpus: TextCorpus, prose: str):
-    number, begin, end = corpus.split.train[-1].tolist()
+    number, begin, end = corpus.splits.train[-1].tolist()
     assert number == 1
     document = prose[15_000:]
     at = document.index("\n", (begin + end) // 2) + 1
@@ -163,7 +163,7 @@ def test_what_nobody_wrote_is_new(corpus: TextCorpus):
 
 
 def test_no_copy_goes_from_one_document_into_the_next(corpus: TextCorpus, prose: str):
-    _, begin, _ = corpus.split.train[1].tolist()
+    _, begin, _ = corpus.splits.train[1].tolist()
     passage = prose[begin + 100 : begin + 160]
     found = measured(corpus, [passage[30:] + passage[:30]])
     length = found["temperatures"][0]["written"]["longest_copy"]["length"]
@@ -210,7 +210,7 @@ def test_too_short_a_test_share(corpus: TextCorpus):
 
 
 def test_without_an_index_the_other_measures_are_there(corpus: TextCorpus):
-    real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
+    real = read_real_text(corpus.texts, corpus.splits.test, corpus.encoder)
     script = Script(corpus.encoder, random_texts(corpus, 16, 600))  # type: ignore[arg-type]
     found = measure_model(script, bundle_of(corpus), "it was lost", real)  # type: ignore[arg-type]
     written = found["temperatures"][0]["written"]
@@ -236,7 +236,7 @@ def test_the_sidecar_is_whole_and_of_this_model(
     opened = open_text_index(model, index_fingerprint(index))
     assert not isinstance(opened, str)
     assert len(opened) == len(index)
-    other = replace(corpus, split=replace(corpus.split, train=corpus.split.train[:1]))
+    other = replace(corpus, splits=replace(corpus.splits, train=corpus.splits.train[:1]))
     of_other = learn_text_index(other)
     assert not isinstance(of_other, str)
     for expected in (index_fingerprint(of_other), None):
@@ -266,7 +266,7 @@ def test_a_model_of_pairs_writes_from_held_out_prompts(tmp_path: Path):
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     assert len(places_of(index, "colour 0\n")) == 1  # prompts are training text too
-    real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
+    real = read_real_text(corpus.texts, corpus.splits.test, corpus.encoder)
     assert "colour" not in real.text
     assert real.text.strip().count("\n") == 39
     assert len(real.prompts) == 40
@@ -291,7 +291,7 @@ def test_a_lower_case_model_is_compared_with_lower_case_text(tmp_path: Path, pro
     corpus = prepare_corpus([str(tmp_path / "text.txt")], settings)
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
-    _, begin, _ = corpus.split.train[0].tolist()
+    _, begin, _ = corpus.splits.train[0].tolist()
     place = places_of(index, prose[begin : begin + 100].lower())[0]
     assert place.offset == begin
-    assert read_real_text(corpus.texts, corpus.split.test, corpus.encoder).text.islower()
+    assert read_real_text(corpus.texts, corpus.splits.test, corpus.encoder).text.islower()

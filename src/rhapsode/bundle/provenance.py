@@ -90,7 +90,7 @@ class Provenance:
         ancestors: the models before it, the nearest last.
         step: update of its weights.
         validation_loss: then, nats per element.
-        test: metrics on the test part.
+        test: metrics on the test split.
         text_index: fingerprint of the index of its training text.
         rhapsode: version that wrote it.
     """

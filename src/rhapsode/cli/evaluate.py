@@ -34,7 +34,7 @@ class EvaluateCommand(ModelArgument):
         if self.json:
             print_json(metrics.to_mapping())
             return
-        data = f"the {self.split} part" if self.split else ", ".join(self.sources)
+        data = f"the {self.split} split" if self.split else ", ".join(self.sources)
         print_parts(metrics.report(f"{self.model} on {data or 'its training data'}"))
         for line in metrics.notes():
             note(line)

@@ -1,4 +1,4 @@
-"""The process of a command: its start and its streams, on every system."""
+"""Start and streams of the process of a command."""
 
 import errno
 import io
@@ -9,7 +9,10 @@ from pathlib import Path
 
 
 def seconds_since_process_start() -> float:
-    """Seconds since this process was started; where that is unknown, its processor time."""
+    """Seconds since this process was started.
+
+    Where the system does not say, the processor time of the process.
+    """
     if sys.platform != "linux":
         return time.process_time()
     try:
@@ -21,13 +24,16 @@ def seconds_since_process_start() -> float:
 
 
 def accept_any_character() -> None:
-    """Use UTF-8 for files and pipes; on a terminal, replace what its encoding lacks."""
+    """Let streams take any character.
+
+    Files and pipes are UTF-8; a terminal shows a question mark for what its encoding lacks.
+    """
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def is_closed_pipe(problem: OSError) -> bool:
-    """True if whoever read the output has closed it, as `head` does: that is no failure."""
+    """True if the reader has closed the output, as `head` does."""
     windows = sys.platform == "win32" and problem.errno == errno.EINVAL
     return windows or isinstance(problem, BrokenPipeError)

@@ -112,7 +112,7 @@ def run_training(training: "rh.Training") -> bool:
         )
     summary = training.finish()
     stderr().print()
-    for part in training.run.modality.told(summary, f"test part, scored once ({path})"):
+    for part in training.run.modality.told(summary, f"test split, scored once ({path})"):
         if isinstance(part, str):
             note(part)
         else:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rhapsode.data.document import Document
     from rhapsode.data.sources import Found, read_pieces, record_kind
     from rhapsode.data.sources.memory import holds_documents, holds_records
-    from rhapsode.data.splits import Split, first_copies, split_documents
+    from rhapsode.data.splits import Splits, first_copies, split_documents
     from rhapsode.data.store import (
         ElementStore,
         Encoded,
@@ -63,7 +63,7 @@ __all__ = [
     "ValueArrays",
     "ValueStream",
     "TextStore",
-    "Split",
+    "Splits",
     "Stream",
     "WindowStream",
     "cache_folder",
@@ -114,7 +114,7 @@ _PLACES = {
     **dict.fromkeys(("Document",), "document"),
     **dict.fromkeys(("Found", "read_pieces", "record_kind"), "sources"),
     **dict.fromkeys(("holds_documents", "holds_records"), "sources.memory"),
-    **dict.fromkeys(("Split", "first_copies", "split_documents"), "splits"),
+    **dict.fromkeys(("Splits", "first_copies", "split_documents"), "splits"),
     **dict.fromkeys(
         ("ElementStore", "Encoded", "cache_folder", "encode_piece", "open_store", "write_store"),
         "store",

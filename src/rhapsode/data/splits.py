@@ -1,6 +1,6 @@
-"""Split documents into training, validation and test parts.
+"""Split documents into training, validation and test splits.
 
-No text occurs in more than one part.
+No text occurs in more than one split.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from rhapsode.data.texts import Parts
 
 SLICES = 8
 SHORTEST_SLICE = 1000
-# Characters of the largest test part: sweeping it must not take longer than training.
+# Characters of the largest test split: sweeping it must not take longer than training.
 MOST_TEST = 1_000_000
-# Characters of the largest validation part: it is swept many times.
+# Characters of the largest validation split: it is swept many times.
 MOST_VALIDATION = 500_000
 
 
 @dataclass(frozen=True)
-class Split:
-    """Training, validation and test parts of a corpus.
+class Splits:
+    """Training, validation and test split of a corpus.
 
     Each consists of pieces of documents, in reading order and without overlap.
 
@@ -29,7 +29,7 @@ class Split:
         train: pieces to train on.
         validation: pieces that choose the weights.
         test: pieces that are evaluated once.
-        left_out: number of copies of documents in no part, because the other copy is held out or
+        left_out: number of copies of documents in no split, because the other copy is held out or
             duplicates are dropped.
     """
 
@@ -39,7 +39,7 @@ class Split:
     left_out: int = 0
 
     def part(self, name: Literal["train", "validation", "test"]) -> Parts:
-        """A part by its name."""
+        """A split by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
@@ -60,15 +60,15 @@ def split_documents(
     validation_share: float,
     by: Literal["tail", "documents"] = "tail",
     duplicates: Literal["keep", "drop"] = "keep",
-) -> Split:
-    """Hold out a test part and evenly spread validation slices.
+) -> Splits:
+    """Hold out a test split and evenly spread validation slices.
 
-    By "tail", the cut falls on a character count, so that the test part of a single file is exactly
-    its end. With many documents the cut moves to the nearest end of a document within a fifth of
-    the test part. Validation is taken in `SLICES` pieces spread evenly: a single piece would take
-    one subject out of training altogether, and the one nearest the test part costs most. By
-    "documents", the hash of a text decides its part, so that it stays there when documents are
-    added. Held-out parts have at most `MOST_TEST` and `MOST_VALIDATION` characters.
+    By "tail", the cut falls on a character count: the test split of a single file is exactly its
+    end. With many documents the cut moves to the nearest end of a document within a fifth of
+    the test split. Validation is taken in `SLICES` pieces spread evenly: a single piece would take
+    one subject out of training altogether, and the one nearest the test split costs most. By
+    "documents", the hash of a text decides its split, so that it stays there when documents are
+    added. Held-out splits have at most `MOST_TEST` and `MOST_VALIDATION` characters.
 
     Of texts that occur more than once, the first copy is split. The other copies are trained on if
     it is, and left out if it is held out or cut.
@@ -76,8 +76,8 @@ def split_documents(
     Arguments:
         lengths_D: characters of each document.
         digests_DB: hashes, equal for equal texts.
-        test_share: fraction of all characters in the test part, 0 to 0.5.
-        validation_share: fraction of the rest in the validation part, 0 to 0.5.
+        test_share: fraction of all characters in the test split, 0 to 0.5.
+        validation_share: fraction of the rest in the validation split, 0 to 0.5.
         by: rule of the split.
         duplicates: "keep" trains on copies as often as they occur, "drop" only once.
     """
@@ -89,14 +89,14 @@ def split_documents(
     split = _by_hash if by == "documents" else _by_tail
     train, validation, test = split(unique, digests_DB[single_D], test_share, validation_share)
     if not len(copies):
-        return Split(train, validation, test)
+        return Splits(train, validation, test)
     whole = train[(train[:, 1] == 0) & (train[:, 2] == lengths_D[train[:, 0]])]
     learnt_D = np.zeros(len(lengths_D), dtype=bool)
     learnt_D[whole[:, 0]] = True
     kept = copies[learnt_D[first_D[copies[:, 0]]]] if duplicates == "keep" else copies[:0]
     joined = np.concatenate((train, kept))
     joined = joined[np.lexsort((joined[:, 1], joined[:, 0]))]
-    return Split(joined, validation, test, len(copies) - len(kept))
+    return Splits(joined, validation, test, len(copies) - len(kept))
 
 
 def _by_hash(

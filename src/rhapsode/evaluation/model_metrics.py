@@ -122,7 +122,7 @@ def baselines_of(
 
     Arguments:
         found_V: how often each element is scored.
-        counts_V: how often it occurs in the training part.
+        counts_V: how often it occurs in the training split.
         ngram: the result of `_ngram_baseline`, or the reason why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
@@ -140,7 +140,7 @@ def _ngram_baseline(
 
     Arguments:
         store: scored elements.
-        ngram: counted on the training part.
+        ngram: counted on the training split.
         fresh: True if every document is read without the previous ones.
         grammar: the model is normalised over the allowed elements.
     """
@@ -159,7 +159,7 @@ def grammatical_loss(
 
     Arguments:
         store: scored elements.
-        ngram: counted on the training part.
+        ngram: counted on the training split.
         grammar: over the same elements.
         fresh: True if every document is read without the previous ones.
     """
@@ -237,7 +237,7 @@ def evaluate_store(
     Arguments:
         predictor: the model.
         store: elements to score, at least one.
-        counts_V: element counts of the training part, for the baselines.
+        counts_V: element counts of the training split, for the baselines.
         protocol: split, selection and normalisation; context and unknown cost are
             completed here.
         context: past elements that the model sees.

@@ -27,8 +27,8 @@ from rhapsode.modalities.scoring import (
     Metrics,
     NoSettings,
     Part,
-    PartName,
     Scored,
+    SplitName,
     Surveyed,
 )
 from rhapsode.models.families import FAMILIES
@@ -50,7 +50,7 @@ __all__ = [
     "Modality",
     "Model",
     "Part",
-    "PartName",
+    "SplitName",
     "Planned",
     "RunRequest",
     "Scored",
@@ -85,7 +85,7 @@ class Claim:
 
 
 class Corpus(Protocol):
-    """Documents of a run, divided into parts."""
+    """Documents of a run, divided into splits."""
 
     @property
     def sha256(self) -> str:
@@ -130,10 +130,10 @@ class Planned(Generic[S, C, B]):
 
     Arguments:
         settings: resolved, except precision and the rows of a process.
-        corpus: training data, divided into parts.
+        corpus: training data, divided into splits.
         bundle: components, encoder, facts and provenance; no networks yet.
         plan: the planned settings, and the reasons.
-        elements: number of elements in one pass over the training part.
+        elements: number of elements in one pass over the training split.
         most_steps: maximum number of updates; None for no limit.
         baseline: validation loss of the best n-gram model, nats per element.
         own: data that the modality keeps until the end of the run.
@@ -155,7 +155,7 @@ class FinishedModel(Generic[B]):
 
     Arguments:
         bundle: with calibration and figures, to be written.
-        figures: of the test part, as the summary holds them.
+        figures: of the test split, as the summary holds them.
         summary: further entries of the summary.
         baselines: nats per element of each baseline, by name, for the curve.
         marks: further losses for the curve: `test`, `mixed`.
@@ -264,7 +264,7 @@ class Modality(ABC, Generic[S, C, B]):
 
     @abstractmethod
     def stream(self, planned: Planned[S, C, B]) -> Stream:
-        """The training part as batches."""
+        """The training split as batches."""
 
     def initialise(self, network: Network, planned: Planned[S, C, B]) -> bool:
         """Set the initial weights; True if they are worth keeping."""
@@ -318,18 +318,18 @@ class Modality(ABC, Generic[S, C, B]):
             DataError: they cannot be read, or hold nothing to score.
         """
         raise DataError(
-            f"of {self.noun}, only parts of a run can be scored",
+            f"of {self.noun}, only splits of a run can be scored",
             where=", ".join(sources),
             hint="--split test",
         )
 
-    def part(self, corpus: C, settings: S, name: PartName) -> Part:
-        """A part of the corpus of a run.
+    def part(self, corpus: C, settings: S, name: SplitName) -> Part:
+        """A split of the corpus of a run, to score.
 
         Raises:
             DataError: it is empty.
         """
-        raise DataError(f"there are no parts of {self.noun}", where="--split")
+        raise DataError(f"there are no splits of {self.noun}", where="--split")
 
     def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
         """Measure a model: likelihood in the data's own units, and baselines.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-PartName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test"]
 C = TypeVar("C")
 
 

@@ -64,8 +64,8 @@ def plan_id_run(
 
     Arguments:
         family: full name of the model.
-        elements: of the training share.
-        documents: of the training share.
+        elements: of the training split.
+        documents: of the training split.
         vocab_size: V.
         context: what the model sees of the past.
         seconds: the budget, or None when epochs or steps rule.
@@ -233,9 +233,9 @@ def gentler_plan(
     Arguments:
         plan: for the new data, as if for a new model.
         base: gives the network and its learning rate.
-        elements: of the training part.
+        elements: of the training split.
         asked: the learning rate that was asked for; None for none.
-        fits_window: whether window and batch are cut to a short training part.
+        fits_window: whether window and batch are cut to a short training split.
     """
     peak = base.bundle.provenance.section("training").get("learning_rate")
     whose = "it was trained with"

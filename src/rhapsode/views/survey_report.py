@@ -245,7 +245,7 @@ def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
 
 
 def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
-    yield Text("most frequent in the training part", style="dim")
+    yield Text("most frequent in the training split", style="dim")
     yield Padding(_top(vocabulary["top"], width), (0, 0, 1, 0))
     room = max(10, width - 41)
     seen = max(1, vocabulary["seen"])

@@ -40,7 +40,7 @@ class CarriedStream:
     ) -> None:
         if len(elements_N) < window:
             raise DataError(
-                f"the training part has {len(elements_N)} elements, "
+                f"the training split has {len(elements_N)} elements, "
                 f"fewer than one window of {window}",
                 hint="give more text, or a smaller --set training.window=N",
             )

@@ -95,7 +95,7 @@ class FreshStream:
         self._scored_N = scored_N
         self._spans = document_spans(starts, len(elements_N))
         if not len(self._spans):
-            raise DataError("the training part has no document")
+            raise DataError("the training split has no document")
         self._elements_N = elements_N
         self._lengths = self._spans[:, 1] - self._spans[:, 0]
         if scored_N is not None:

@@ -135,7 +135,7 @@ class ValueStream:
         self._seed = seed
         lengths = np.diff(arrays.offsets)
         if not arrays.weights_N.any():
-            raise DataError("the training part has no known value")
+            raise DataError("the training split has no known value")
         self.elements_per_epoch = int(arrays.weights_N.sum())
         parts = np.maximum(1, -(-lengths // self._longest))
         windows = parts * -(-np.minimum(lengths, self._longest) // window)

@@ -48,7 +48,7 @@ class WindowStream:
     ) -> None:
         if len(elements_N) < size + 1:
             raise DataError(
-                f"the training part has {len(elements_N)} elements, fewer than one window of "
+                f"the training split has {len(elements_N)} elements, fewer than one window of "
                 f"{size} and the element after it",
                 hint="give more text, or a smaller window",
             )

@@ -45,7 +45,7 @@ def seen_context(
     Arguments:
         settings: `reading`, `network` and `training` are used.
         family: full name of the model.
-        train: the training part; without it the text is taken for one long document.
+        train: the training split; without it the text is taken for one long document.
         pairs: True if parts of documents are given.
 
     Raises:
@@ -98,11 +98,11 @@ def seen_context(
 
 
 def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None = None) -> Stream:
-    """Batches of the training part under resolved settings.
+    """Batches of the training split under resolved settings.
 
     Arguments:
         settings: resolved.
-        corpus: training data, divided into parts.
+        corpus: training data, divided into splits.
         grammar: fills the masks of the batches; None: anything may follow.
 
     Raises:

@@ -5,16 +5,16 @@ from typing import Literal
 
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder
-from rhapsode.modalities.scoring import PartName
+from rhapsode.modalities.scoring import SplitName
 
 
 @dataclass(frozen=True)
 class IdCorpus:
-    """A corpus of identifiers, divided into parts.
+    """A corpus of identifiers, divided into splits.
 
     Arguments:
         encoder: documents to identifiers.
-        train: the training part.
+        train: the training split.
         validation: the part that selects the best weights, possibly empty.
         test: the part that is scored once, possibly empty.
         sha256: over all documents and their boundaries.
@@ -34,8 +34,8 @@ class IdCorpus:
     copies: int
     pairs: bool
 
-    def part(self, name: PartName) -> ElementStore:
-        """A part by its name."""
+    def part(self, name: SplitName) -> ElementStore:
+        """A split by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 

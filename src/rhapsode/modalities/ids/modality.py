@@ -32,10 +32,10 @@ from rhapsode.modalities.contract import (
     FinishedModel,
     Measure,
     Modality,
-    PartName,
     Planned,
     RunRequest,
     Scored,
+    SplitName,
     resolved,
 )
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # training loads torch, models filters
 COUNTING_SECONDS = 2e-6
 # Of the budget, what counting may take before training; else it is done after it.
 COUNTING_SHARE = 0.03
-# Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode
+# Elements that the sweep of the test split reads in windows, about half a minute's; `rhapsode
 # evaluate` reads all.
 FINISHING_READS = 1_500_000
 SAMPLE_SEED = 0
@@ -89,8 +89,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def provenance(self, corpus: C, settings: S) -> Provenance:
         """Data and splits of a run, for its model file."""
 
-    def words_of(self, corpus: C, settings: S, name: PartName) -> str:
-        """A part in words, for a protocol."""
+    def words_of(self, corpus: C, settings: S, name: SplitName) -> str:
+        """A split in words, for a protocol."""
         elements = len(corpus.train) + len(corpus.validation) + len(corpus.test)
         share = len(corpus.part(name)) / max(1, elements)
         return f"{name}: {share:.2%} of the elements of the corpus"
@@ -99,10 +99,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         """Sizes of the documents of a part, for figures in bits."""
         return None
 
-    def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
+    def part(self, corpus: C, settings: S, name: SplitName) -> IdPart:
         store = corpus.part(name)
         if not len(store):
-            raise DataError(f"the {name} part of this run is empty", where="--split")
+            raise DataError(f"the {name} split of this run is empty", where="--split")
         return IdPart(store, self.words_of(corpus, settings, name), ())
 
     def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> Evaluation:
@@ -319,7 +319,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def finish(
         self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
     ) -> FinishedModel[IdBundle]:
-        """Count, mix, score the test part, and keep the counts."""
+        """Count, mix, score the test split, and keep the counts."""
         from rhapsode.modalities.ids.model import IdModel
 
         corpus = planned.corpus
@@ -362,7 +362,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         mixed = None if figures is None or figures.network is None else figures.loss
         return FinishedModel(
             bundle,
-            told or {"loss": None, "reason": "no test part"},
+            told or {"loss": None, "reason": "no test split"},
             {"mixture": mixture.to_mapping(), **extra},
             {"n-gram model": baselines.get("ngram"), "unigram model": baselines.get("unigram")},
             {
@@ -415,7 +415,7 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
 
 
 def _passage(corpus: IdCorpus, network: Network, length: int) -> str:
-    """A passage of the training part, different at every evaluation."""
+    """A passage of the training split, different at every evaluation."""
     from rhapsode.bundle.device import numbers
 
     elements_N = corpus.train.elements_N

@@ -25,14 +25,14 @@ if TYPE_CHECKING:  # counting loads a compiler, late and only on request
 T = TypeVar("T")
 
 NGRAM = "ngram.safetensors"
-# Maximum number of elements of the training part that are counted, from its beginning.
+# Maximum number of elements of the training split that are counted, from its beginning.
 MOST_COUNTED = 20_000_000
 MOST_ORDER = 6
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The best n-gram model of a training part.
+    """The best n-gram model of a training split.
 
     Arguments:
         model: order and smoothing chosen on the validation slice.

@@ -1,4 +1,4 @@
-"""The validation part, and the choice of the n-gram weight on it."""
+"""The validation split, and the choice of the n-gram weight on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
 VALIDATION_WORK = 500_000
-# Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part
+# Multiply-adds that a sweep of the validation split may take, about a second's; it is read in part
 # if it wants more.
 VALIDATION_PRODUCTS = 1e11
 LEAST_VALIDATION = 8192
@@ -94,7 +94,7 @@ def choose_mixture(
 
     Arguments:
         network: with the best weights.
-        ngram: counted on the training part.
+        ngram: counted on the training split.
         part: of the validation slice; both models read it once, in parallel.
         asked: the requested weight; None chooses the best.
 

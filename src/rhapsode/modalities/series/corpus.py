@@ -16,7 +16,7 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError
 from rhapsode.log import log
-from rhapsode.modalities.contract import PartName
+from rhapsode.modalities.contract import SplitName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.settings import SeriesDataSettings
@@ -58,7 +58,7 @@ class SeriesCorpus:
     Arguments:
         given: the series, without ends that hold no value.
         train_S: rows of each that are learnt from, from its beginning.
-        chosen_S: rows before the test part. The validation slice lies between `train_S` and these.
+        chosen_S: rows before the test split. The validation slice lies between `train_S` and these.
         season: values to a season.
         horizon: forecast steps of the metrics.
         sha256: of values, times and covariates.
@@ -72,8 +72,8 @@ class SeriesCorpus:
     sha256: str
 
     @property
-    def bounds(self) -> dict[PartName, tuple[Ints, Ints]]:
-        """First row of every part in each series, and its end."""
+    def bounds(self) -> dict[SplitName, tuple[Ints, Ints]]:
+        """First row of every split in each series, and its end."""
         return {
             "train": (np.zeros_like(self.train_S), self.train_S),
             "validation": (self.train_S, self.chosen_S),
@@ -82,7 +82,7 @@ class SeriesCorpus:
 
     @property
     def points(self) -> int:
-        """Number of known values of the training part."""
+        """Number of known values of the training split."""
         return int(until(self.given, self.train_S).observed_NK.any(axis=1).sum())
 
     @property
@@ -95,13 +95,13 @@ class SeriesCorpus:
 
     @property
     def validation_values(self) -> int:
-        """Number of known values of the validation part."""
+        """Number of known values of the validation split."""
         return int(known_after(until(self.given, self.chosen_S), self.train_S).sum())
 
-    def part(self, name: PartName) -> SeriesPart:
+    def part(self, name: SplitName) -> SeriesPart:
         """A part to score.
 
-        The first horizon of the training part is history only. Its scale is that of training.
+        The first horizon of the training split is history only. Its scale is that of training.
 
         Raises:
             DataError: it is empty.
@@ -112,7 +112,7 @@ class SeriesCorpus:
         given = until(self.given, end_S)
         points = int(known_after(given, first_S).sum())
         if not points:
-            raise DataError(f"the {name} part of this run is empty", where="--split")
+            raise DataError(f"the {name} split of this run is empty", where="--split")
         share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
         words = {
             "train": (
@@ -120,7 +120,7 @@ class SeriesCorpus:
                 "all that trained the model except the first of each series"
             ),
             "validation": (
-                f"validation: {share} of the values, before the test part of every series"
+                f"validation: {share} of the values, before the test split of every series"
             ),
             "test": f"test: the last {share} of the values, the end of every series",
         }
@@ -183,7 +183,7 @@ def read_one(
 
 
 def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> SeriesCorpus:
-    """Divide series in time into training, validation and test part.
+    """Divide series in time into training, validation and test split.
 
     Raises:
         DataError: too few known values.

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
-# Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more.
+# Forecasts of the test split when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 400
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")

@@ -15,7 +15,7 @@ from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import PartName, Surveyed
+from rhapsode.modalities.contract import SplitName, Surveyed
 from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_after, read_one, until
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.series_forecast import (
@@ -158,7 +158,7 @@ def _column(given: SeriesSet, number: int) -> dict[str, Any]:
     }
 
 
-def _shares(corpus: SeriesCorpus) -> dict[PartName, dict[str, int]]:
+def _shares(corpus: SeriesCorpus) -> dict[SplitName, dict[str, int]]:
     shares = {}
     for name, (first_S, end_S) in corpus.bounds.items():
         values = int(known_after(until(corpus.given, end_S), first_S).sum())

@@ -1,4 +1,4 @@
-"""Corpora of text: an encoder, and three encoded parts."""
+"""Corpora of text: an encoder, and three encoded splits."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from rhapsode.config import SourceSettings
 from rhapsode.data import (
     ElementStore,
     Parts,
-    Split,
+    Splits,
     TextStore,
     cache_folder,
     first_copies,
@@ -43,7 +43,7 @@ MOST_UNKNOWN = 0.5
 NAMED = 8
 # Characters in which unknown pieces are counted by name.
 LOOKED_AT = 1 << 21
-# Largest number of documents for which the position of the test part is logged.
+# Largest number of documents for which the position of the test split is logged.
 FEW = 50
 
 
@@ -54,18 +54,18 @@ class TextCorpus(IdCorpus):
     Arguments:
         encoding_reason: why this encoding.
         texts: the documents themselves.
-        split: of their parts.
+        splits: their parts.
     """
 
     encoding_reason: str
     texts: TextStore
-    split: Split
+    splits: Splits
 
 
 def prepare_corpus(
     sources: Sequence[Any], settings: TrainSettings, *, encoder: Encoder | None = None
 ) -> TextCorpus:
-    """Read, split, learn an encoder on the training part, and encode.
+    """Read, split, learn an encoder on the training split, and encode.
 
     Arguments:
         sources: files, folders, catalogue names.
@@ -79,31 +79,31 @@ def prepare_corpus(
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
     texts = prepare_texts(sources, settings.source)
-    store, split = texts.store, split_texts(texts.store, settings)
-    if not len(split.train) or store.characters < 2:
+    store, splits = texts.store, split_texts(texts.store, settings)
+    if not len(splits.train) or store.characters < 2:
         raise DataError(
             f"{_count(store.characters, 'character')} of text: too little to learn from",
             where=", ".join(map(source_name, sources)),
         )
     reason = "as requested"
     if encoder is None:
-        encoder, reason = learn_encoder(store, split.train, settings)
+        encoder, reason = learn_encoder(store, splits.train, settings)
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
-    for line in _said(texts, copies, split, encoder, reason):
+    for line in _said(texts, copies, splits, encoder, reason):
         log.info(line)
-    corpus = encode_corpus(store, split, encoder, reason, copies)
+    corpus = encode_corpus(store, splits, encoder, reason, copies)
     release()
     return corpus
 
 
 def encode_corpus(
-    store: TextStore, split: Split, encoder: Encoder, reason: str, copies: int
+    store: TextStore, splits: Splits, encoder: Encoder, reason: str, copies: int
 ) -> TextCorpus:
-    """Encode the parts of a corpus.
+    """Encode the splits of a corpus.
 
     Arguments:
         store: the documents.
-        split: of their parts.
+        splits: their parts.
         encoder: of all parts.
         reason: why this encoder.
         copies: documents that repeat an earlier one.
@@ -112,7 +112,8 @@ def encode_corpus(
         DataError: the cache folder cannot be written.
     """
     train, validation, test = (
-        encode_parts(store, parts, encoder) for parts in (split.train, split.validation, split.test)
+        encode_parts(store, parts, encoder)
+        for parts in (splits.train, splits.validation, splits.test)
     )
     return TextCorpus(
         encoder,
@@ -126,12 +127,12 @@ def encode_corpus(
         store.pairs,
         reason,
         store,
-        split,
+        splits,
     )
 
 
-def split_texts(store: TextStore, settings: TrainSettings) -> Split:
-    """Split a corpus into three parts by the settings of `[data]`."""
+def split_texts(store: TextStore, settings: TrainSettings) -> Splits:
+    """Split a corpus into three splits by the settings of `[data]`."""
     return split_documents(
         store.lengths_D,
         store.digests_DB,
@@ -142,18 +143,20 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
     )
 
 
-def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
+def _said(
+    texts: Texts, copies: int, splits: Splits, encoder: Encoder, reason: str
+) -> Iterator[str]:
     store = texts.store
     yield (
         f"{_count(len(store), 'document')}, {store.characters:,} characters; "
         f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
     )
     yield from found_lines(texts)
-    tested = np.unique(split.test[:, 0])
+    tested = np.unique(splits.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
-        yield f"the test part is the end of {store.names[int(tested[0])]}"
+        yield f"the test split is the end of {store.names[int(tested[0])]}"
     if copies:
-        out = f"; {split.left_out:,} left out" if split.left_out else ""
+        out = f"; {splits.left_out:,} left out" if splits.left_out else ""
         told = f"{_count(copies, 'duplicate document')}{out}"
         yield f"{told}; no document is in more than one part"
 

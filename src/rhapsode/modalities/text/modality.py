@@ -18,8 +18,8 @@ from rhapsode.modalities.contract import (
     Claim,
     Compared,
     Degree,
-    PartName,
     Planned,
+    SplitName,
     Surveyed,
 )
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
@@ -84,8 +84,8 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
             test_share=settings.data.test_share, validation_share=settings.data.validation_share
         )
 
-    def words_of(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> str:
-        characters = count_characters(corpus.split.part(name))
+    def words_of(self, corpus: TextCorpus, settings: TrainSettings, name: SplitName) -> str:
+        characters = count_characters(corpus.splits.part(name))
         share = f"{characters / max(1, corpus.characters):.2%} of the corpus"
         if name != "test":
             return f"{name}: {share}"
@@ -100,9 +100,9 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
             )
         return read_part(model, sources, _reading(model, sources, asked))
 
-    def part(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> TextPart:
+    def part(self, corpus: TextCorpus, settings: TrainSettings, name: SplitName) -> TextPart:
         part = super().part(corpus, settings, name)
-        return TextPart.of(part.store, corpus.texts, corpus.split.part(name), part.split)
+        return TextPart.of(part.store, corpus.texts, corpus.splits.part(name), part.split)
 
     def sizes(self, model: IdModel, part: Any) -> Text:
         return text_facts(part.texts, part.parts, model.bundle.encoder, unknown=part.store.unknown)
@@ -173,7 +173,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
 
         corpus = planned.corpus
         index = learn_text_index(corpus)
-        real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
+        real = read_real_text(corpus.texts, corpus.splits.test, corpus.encoder)
         writing = measure_model(predictors.predictor, bundle, index, real)
         if isinstance(index, str):
             return bundle, {"writing": writing}

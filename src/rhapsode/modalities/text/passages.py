@@ -193,8 +193,8 @@ def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> 
     """Passages of the held-out data of a run, drawn by a seed.
 
     For pairs, the part that is given; for other documents, up to 80 characters from the beginning
-    of a line, cut after a word. Without a test part they come from the validation slice, and
-    without that from the training part.
+    of a line, cut after a word. Without a test split they come from the validation slice, and
+    without that from the training split.
 
     Arguments:
         model: a model file in its run folder.
@@ -257,12 +257,12 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
         log.info(
             "the sources have changed since the run: some passages may be from the training data"
         )
-    split = split_texts(store, settings)
-    share = next(filter(len, (split.test, split.validation, split.train)), None)
+    splits = split_texts(store, settings)
+    share = next(filter(len, (splits.test, splits.validation, splits.train)), None)
     if share is None:
         raise DataError("the sources contain no passage to draw", where=named)
-    if share is not split.test:
-        log.info("this run has no test part: the passages are from data that training used")
+    if share is not splits.test:
+        log.info("this run has no test split: the passages are from data that training used")
     return store, share, named
 
 

@@ -79,7 +79,7 @@ def shares_in_words(facts: Provenance) -> str:
 
 def _figures(summary: Mapping[str, Any]) -> list[str]:
     if summary["loss"] is None:
-        return ["None: no test part was held out."]
+        return ["None: no test split was held out."]
     baselines = summary["baselines"]
     rows = [
         (

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rhapsode.data import (
     ElementStore,
-    Split,
+    Splits,
     TextStore,
     first_copies,
     kitchen_log_prob,
@@ -29,7 +29,7 @@ from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.log import log
-from rhapsode.modalities.contract import PartName, Surveyed
+from rhapsode.modalities.contract import SplitName, Surveyed
 from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
@@ -47,7 +47,7 @@ from rhapsode.views.candidates import elements_text
 
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
-SHARES: tuple[PartName, ...] = ("train", "validation", "test")
+SHARES: tuple[SplitName, ...] = ("train", "validation", "test")
 # Characters of a document that are shown.
 MOST_SHOWN = 1_000_000
 # Elements that a terminal shows.
@@ -75,7 +75,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
             `left_out` of the parts, an `example`.
         shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`,
             the fraction of elements that are the unknown one; None in an empty part.
-        vocabulary: of the encoding learnt on the training part and counted there, end-of-sequence
+        vocabulary: of the encoding learnt on the training split and counted there, end-of-sequence
             left out: `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`,
             `coverage` (percent to number of elements, None where unknown elements are in the way),
             `once` (fraction of seen elements that are seen once), `zipf_exponent`, `curve`. None
@@ -91,7 +91,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     store, noticed = texts.store, texts.found
     counts = TextCounts()
     counts.watch(progress(store.pieces(store.whole), "counting"))
-    split = split_texts(store, settings)
+    splits = split_texts(store, settings)
     first_D = first_copies(store.digests_DB)
     found: dict[str, Any] = {
         "sources": [source_name(source) for source in sources],
@@ -111,11 +111,11 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
             "documents_in_elements": None,
             "lines_in_characters": lengths_summary(counts.lines),
         },
-        "duplicates": _duplicates(store, first_D, split),
+        "duplicates": _duplicates(store, first_D, splits),
         "shares": {
             name: {
-                "documents": len(np.unique(split.part(name)[:, 0])),
-                "characters": count_characters(split.part(name)),
+                "documents": len(np.unique(splits.part(name)[:, 0])),
+                "characters": count_characters(splits.part(name)),
                 "elements": None,
                 "unknown": None,
             }
@@ -123,10 +123,10 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
         },
         "vocabulary": None,
     }
-    if not len(split.train) or store.characters < 2:
+    if not len(splits.train) or store.characters < 2:
         return Surveyed(found, None, "too little text to learn from")
-    encoder, reason = learn_encoder(store, split.train, settings)
-    corpus = encode_corpus(store, split, encoder, reason, found["duplicates"]["documents"])
+    encoder, reason = learn_encoder(store, splits.train, settings)
+    corpus = encode_corpus(store, splits, encoder, reason, found["duplicates"]["documents"])
     for name in SHARES:
         encoded = corpus.part(name)
         elements = len(encoded) - int(encoded.counts_V[END_ID])
@@ -137,7 +137,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     return Surveyed(found, corpus, encoding_reason=reason)
 
 
-def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> dict[str, Any]:
+def _duplicates(store: TextStore, first_D: NDArray[np.int64], splits: Splits) -> dict[str, Any]:
     copies = np.flatnonzero(first_D != np.arange(len(store)))
     characters = int(store.lengths_D[copies].sum())
     example = None
@@ -148,7 +148,7 @@ def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> d
         "documents": len(copies),
         "characters": characters,
         "share": characters / max(1, store.characters),
-        "left_out": split.left_out,
+        "left_out": splits.left_out,
         "example": example,
     }
 
@@ -164,7 +164,7 @@ def _elements(corpus: TextCorpus, first_D: NDArray[np.int64]) -> NDArray[np.int6
     elements_D = np.zeros(len(lengths_D))
     reached_D = np.zeros(len(lengths_D), dtype=bool)
     for name in SHARES:
-        parts, encoded = corpus.split.part(name), corpus.part(name)
+        parts, encoded = corpus.splits.part(name), corpus.part(name)
         if not len(parts):
             continue
         opening_P = parts[:, 1] == 0

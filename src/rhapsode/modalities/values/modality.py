@@ -26,9 +26,9 @@ from rhapsode.modalities.contract import (
     Measure,
     Metrics,
     Modality,
-    PartName,
     Planned,
     Scored,
+    SplitName,
     resolved,
 )
 
@@ -61,7 +61,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     """A kind of sequence whose elements are vectors of numbers.
 
     Its settings have a section `head`, its corpora a method `part`. The plan of a run keeps the
-    encoded training part as its own.
+    encoded training split as its own.
     """
 
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
@@ -120,7 +120,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             seed=planned.settings.seed,
         )
 
-    def part(self, corpus: Any, settings: S, name: PartName) -> Any:
+    def part(self, corpus: Any, settings: S, name: SplitName) -> Any:
         return corpus.part(name)
 
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
@@ -165,7 +165,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
-            figures: dict[str, Any] = {"loss": None, "reason": "no test part"}
+            figures: dict[str, Any] = {"loss": None, "reason": "no test split"}
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
@@ -174,7 +174,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
     ) -> dict[str, Any]:
-        """Metrics of the test part, as the summary holds them."""
+        """Metrics of the test split, as the summary holds them."""
         return self._density(predictor, part, f"{part.split}, scored once").to_mapping()
 
     def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:

@@ -98,7 +98,7 @@ def draw_course(
     """
     smooth_N = _smooth(course.loss_N)
     known = _known(baselines)
-    tests = _known({"test part": test, "test, mixed": mixed})
+    tests = _known({"test split": test, "test, mixed": mixed})
     points = [(step, loss) for step, loss, _ in course.evaluated]
     if before is not None:
         points.insert(0, (0, before))

@@ -102,7 +102,7 @@ def encode(model: str | Path | AnyModel, value: Any) -> Shown:
 def session(
     model: str | Path | AnyModel, prompt: Any = "", **options: Unpack["GenerateOptions"]
 ) -> "PlaySession":
-    """A document that a person and a model write in turns; see `Model.session`.
+    """A document written in turns with a model; see `Model.session`.
 
     Arguments:
         model: a run folder or model file, or an open model.

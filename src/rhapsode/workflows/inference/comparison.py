@@ -13,7 +13,7 @@ from rhapsode.config import from_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
-from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName
+from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, SplitName
 from rhapsode.views.display import Shown
 from rhapsode.workflows.inference.ask import AnyModel, open_model
 
@@ -177,7 +177,7 @@ def _difference(compared: Compared, measure: Measure, better: str, worse: str) -
 def evaluate(
     model: str | Path | AnyModel,
     *sources: Any,
-    split: PartName | None = None,
+    split: SplitName | None = None,
     **asked: Unpack["EvaluateOptions"],
 ) -> Metrics:
     """Measure a model.
@@ -185,7 +185,7 @@ def evaluate(
     Arguments:
         model: a run folder or model file, or a model that is open already.
         sources: what to score.
-        split: the part of the sources of its run to score instead.
+        split: the split of its run to score instead.
         asked: settings of the modality's evaluation by name.
 
     Raises:
@@ -197,7 +197,7 @@ def evaluate(
         return metrics
     if sources:
         raise SettingsError(
-            "a part of a run cannot be combined with other sources",
+            "a split of a run cannot be combined with other sources",
             where="--split",
             hint="leave out the sources, or --split",
         )
@@ -205,7 +205,7 @@ def evaluate(
     return modality.metrics(opened, _part_of_run(modality, opened, split), settings)
 
 
-def _part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
+def _part_of_run(modality: AnyModality, model: Any, split: SplitName) -> Part:
     from rhapsode.workflows.runs.run_folder import RunFolder, read_run  # loads torch
 
     folder = RunFolder(bundle_path(model.path).parent)

@@ -57,7 +57,7 @@ class PlannedRun:
         modality: of its data.
         planned: corpus, components and settings.
         network: with the weights it begins with.
-        stream: batches of the training part.
+        stream: batches of the training split.
         machine: measured matmul rates, GFLOP/s.
         base: the model it begins as; None for fresh weights.
         begins_well: True if its first weights are worth keeping.
@@ -276,7 +276,7 @@ class Plan(Shown):
         settings: resolved.
         reasons: for what was planned.
         parameters: of the network.
-        updates: of one pass over the training part.
+        updates: of one pass over the training split.
         elements: of that pass.
     """
 

@@ -115,7 +115,7 @@ def plan_series_run(
             series=len(given),
             values=int(given.observed_NK.sum()),
             test_share=settings.data.test_share,
-            selected_on="a validation slice: values before the test part of every series"
+            selected_on="a validation slice: values before the test split of every series"
             if corpus.validation_values
             else "nothing: the last weights",
             rhapsode=__version__,
@@ -133,7 +133,7 @@ def plan_series_run(
 
 
 def _covariates(settings: SeriesTrainSettings, train: SeriesSet) -> Covariates:
-    """Covariates of the training part, conditioning if a conditioner is set."""
+    """Covariates of the training split, conditioning if a conditioner is set."""
     conditioned = settings.network.get("conditioner") is not None
     covariates = replace(learn_covariates(train), conditioned=conditioned)
     if conditioned and not covariates.static_size:
@@ -305,7 +305,7 @@ def _enough_steps(points: int, elements_per_step: int) -> int:
     """Maximum number of useful updates for a given number of values.
 
     Arguments:
-        points: known values of the training part.
+        points: known values of the training split.
         elements_per_step: steps times rows of one update.
     """
     passes = max(15.0, min(600.0, 8.0e6 / max(1, points)))

@@ -71,12 +71,14 @@ class RealText:
 
 
 def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
-    """The index of a training part, or a reason for its absence.
+    """The index of a training split, or a reason for its absence.
 
     It holds the text as the model reads it, prompts included. Where that is normalised, offsets
     count its characters.
     """
-    return TextIndex.build(_passages(corpus.texts, corpus.split.train, _normaliser(corpus.encoder)))
+    return TextIndex.build(
+        _passages(corpus.texts, corpus.splits.train, _normaliser(corpus.encoder))
+    )
 
 
 def index_fingerprint(index: TextIndex) -> str:
