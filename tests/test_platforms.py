@@ -13,6 +13,7 @@ import pytest
 
 import rhapsode
 from rhapsode.engine import packed_weights, threads
+from rhapsode.workflows.runs.run_folder import RunFolder
 from tests.other_systems import WindowsSys, faults
 
 SOURCE = Path(rhapsode.__file__).parent
@@ -170,6 +171,13 @@ def test_cores_are_counted_where_a_process_may_use_all(monkeypatch: pytest.Monke
     monkeypatch.setattr(threads, "sys", WindowsSys())
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert threads.cores() == 1
+
+
+def test_a_run_of_a_long_name_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder.place(None, ["書" * 85 + ".txt"])
+    folder.create({})
+    assert folder.config.is_file()
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
 
+# Characters of the name of a run that is named by its source; systems take names of 255 bytes.
+_LONGEST = 60
 _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 
 
@@ -58,7 +60,7 @@ class RunFolder:
         stem = Path(sources[0]).name
         while Path(stem).suffix and not stem.startswith("."):
             stem = Path(stem).stem
-        name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
+        name = re.sub(r"[^\w.-]+", "-", stem)[:_LONGEST].strip("-.") or "run"
         names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
         paths = (Path("runs") / name for name in names)
         return cls(next(path for path in paths if not path.exists()))
