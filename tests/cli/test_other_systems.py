@@ -21,7 +21,13 @@ ENCODING = "cp1252"
 @pytest.fixture
 def windows(prose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rhapsode` as a process of its own would, with the streams of a Western Windows."""
-    for room in ("cli.console", "cli.process", "engine.threads", "engine.packed_weights"):
+    for room in (
+        "cli.console",
+        "cli.process",
+        "engine.threads",
+        "engine.packed_weights",
+        "training.other_programs",
+    ):
         __import__(f"rhapsode.{room}")
     monkeypatch.setenv("RHAPSODE_CACHE", str(tmp_path / "cache of ours"))
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """Cores that other programs use."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -33,11 +34,13 @@ class OtherPrograms:
 
     def _read(self) -> tuple[float, float, float] | None:
         """The time now, and seconds that cores were used by others and idle."""
+        if sys.platform != "linux":
+            return None
         try:
             first = _STATISTICS.read_text(encoding="ascii").partition("\n")[0].split()
             user, nice, system, idle, waiting, *rest = map(int, first[1:9])
             tick = os.sysconf("SC_CLK_TCK")
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError):
             return None
         used = (user + nice + system + sum(rest)) / tick - time.process_time()
         return time.monotonic(), used, (idle + waiting) / tick
