@@ -210,6 +210,8 @@ class GenerateOptions(TypedDict, total=False):
     repetition_penalty: float
     frequency_penalty: float
     presence_penalty: float
+    penalty_range: int | None
+    penalty_spare: Sequence[str]
     no_repeat_ngram: int
     dry_multiplier: float
     dry_base: float
@@ -263,6 +265,8 @@ class ForecastOptions(TypedDict, total=False):
     repetition_penalty: float
     frequency_penalty: float
     presence_penalty: float
+    penalty_range: int | None
+    penalty_spare: Sequence[str]
     no_repeat_ngram: int
     dry_multiplier: float
     dry_base: float

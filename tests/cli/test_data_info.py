@@ -79,10 +79,10 @@ def test_pictures_that_cannot_be(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_tiny_source_says_why_it_is_too_small(cli: Cli) -> None:
-    Path("a.txt").write_text("One line.\n")
+    Path("a.txt").write_text("One.\n")
     shown = cli("data", "info", "a.txt")
     assert shown.code == 0
-    assert "fewer than one window" in shown.out
+    assert "too little to learn from" in shown.out
 
 
 def test_bars_and_elements() -> None:

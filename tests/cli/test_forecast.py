@@ -237,9 +237,13 @@ def test_binned_values_take_every_sampler(cli: Cli, binned: Path) -> None:
     done = cli("forecast", str(binned), "--top-k", "2", "--temperature", "0.5", "--explain")
     assert "order hf" in done.err
     assert "top_k 2" in done.err
-    done = cli("forecast", str(binned), "--dry-breakers", "x")
-    assert done.code == 1
-    assert "dry_breakers" in done.err
+    assert drawn("--presence-penalty", "1.5", "--penalty-range", "1") != drawn(
+        "--presence-penalty", "1.5"
+    )
+    for flag in ("--dry-breakers", "--penalty-spare"):
+        done = cli("forecast", str(binned), flag, "x")
+        assert done.code == 1
+        assert flag.strip("-").replace("-", "_") in done.err
     greedy = drawn("--temperature", "0")
     assert len(set(greedy)) == 4
     done = cli("generate", str(binned), "--length", "4", "--top-k", "1", "--seed", "1")

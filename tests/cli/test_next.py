@@ -96,6 +96,8 @@ def test_steps_that_weigh_anew(cli: Cli, run_folder: Path) -> None:
     repetition = weighed("--repetition-penalty", "1.5")
     assert repetition["t"] < plain["t"]
     assert repetition["a"] > plain["a"]
+    assert weighed("--repetition-penalty", "1.5", "--penalty-range", "1")["t"] > repetition["t"]
+    assert weighed("--repetition-penalty", "1.5", "--penalty-spare", "t")["t"] > repetition["t"]
     assert "e" not in weighed("--no-repeat-ngram", "3")  # "the" stands there
     dry = ("--dry-multiplier", "0.001")
     assert weighed(*dry)["e"] < plain["e"]

@@ -109,6 +109,33 @@ def test_a_user_dictionary_is_kept_with_the_model(tmp_path: Path):
         learn(text, user_dictionary=str(words))
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_words_of_a_user_dictionary_are_whole_elements(
+    tmp_path: Path, told: list[str], ends: str, mark: str
+):
+    lines = {
+        "Edu Trust认证 200": "Edu Trust认证", "迈克尔·乔丹 3 nr": "迈克尔·乔丹",
+        "通灵宝玉石\t99999\tn": "通灵宝玉石", "太虚幻境仙\u3000999": "太虚幻境仙", "New york": "New york",
+        "C++ 5 eng": "C++", "": "", "《红楼》 ": "《红楼》", "e.g.": "e.g.", "天书奇谭 1": "",
+    }  # fmt: skip
+    words = tmp_path / "words.txt"
+    words.write_bytes((mark + ends.join(lines)).encode())
+    wanted = [word for word in lines.values() if word]
+    text = "去" + "，".join(wanted) + "。NewNew york市 XC++ e.g.x 天书奇谭"
+    encoder = learn(text, user_dictionary=str(words))
+    assert set(wanted) <= set(encoder.vocabulary)
+    assert encoder.decode(encoder.encode(text)) == text
+    labels = [encoder.label(int(element)) for element in encoder.encode(text)]
+    assert [labels.count(word) for word in wanted] == [1] * len(wanted)
+    again = encoder_from_mapping(encoder.to_mapping())
+    assert again.encode(text).tolist() == encoder.encode(text).tolist()
+    assert [line for line in told if "still split" in line] == [
+        "user dictionary, line 10: '天书奇谭' is still split into 天书 / 奇谭; leave out its "
+        "frequency, or give a larger one"
+    ]
+
+
 def test_counts_add_up(tmp_path: Path):
     words = tmp_path / "words.txt"
     words.write_text("通灵宝玉石\n", "utf-8")

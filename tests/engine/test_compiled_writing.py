@@ -61,8 +61,9 @@ def predictor_of(family: str, seed: int = 0) -> Predictor:
     return compiled_predictor(bundle_of(config, network_of(config, seed=seed, sharper=3)))
 
 
-def chain(**asked: Any) -> Chain:
-    return chain_of(GenerateSettings(**asked), vocab_size=VOCABULARY, suppressed=(1,))
+def chain(*, spared: Sequence[int] = (), **asked: Any) -> Chain:
+    settings = GenerateSettings(**asked)
+    return chain_of(settings, vocab_size=VOCABULARY, suppressed=(1,), spared=spared)
 
 
 def jobs_of(count: int, length: int, prompt: Sequence[int] = ()) -> list[Job]:
@@ -108,10 +109,12 @@ def filtered(chain: Chain, logits_BV: np.ndarray, context: Context) -> np.ndarra
     vocab = logits_BV.shape[1]
     after_BV = np.array(logits_BV, dtype=np.float32, order="C")
     after_BV[:, plan.banned_N] = -np.inf
-    read_BV, written_BV = (
-        np.stack([np.bincount(ids, minlength=vocab) for ids in texts]).astype(np.int32)
-        for texts in (context.prompt, context.output)
-    )
+    read_BV, written_BV = np.zeros((2, *logits_BV.shape), dtype=np.int32)
+    for row, (prompt, output) in enumerate(zip(context.prompt, context.output, strict=True)):
+        first = max(0, len(prompt) + len(output) - plan.span) if plan.span else 0
+        for place, element in enumerate([*prompt, *output]):
+            if place >= first and element not in plan.spared:
+                (read_BV if place < len(prompt) else written_BV)[row, element] += 1
     scratch = np.empty(vocab, dtype=np.float32), np.empty(vocab)
     for after_V, read_V, written_V in zip(after_BV, read_BV, written_BV, strict=True):
         filter_row(after_V, plan.steps_S, plan.values_S, read_V, written_V, *scratch)
@@ -256,6 +259,9 @@ ASKED: list[dict[str, Any]] = [
     {"temperature": 1.3, "top_p": 0.8, "min_p": 0.02},
     {"repetition_penalty": 1.3, "top_k": 8},
     {"frequency_penalty": 0.2, "presence_penalty": 0.3, "order": "llamacpp", "top_k": 9},
+    {"repetition_penalty": 1.5, "frequency_penalty": 0.4, "penalty_range": 5, "spared": (3, 7)},
+    {"presence_penalty": 1.0, "penalty_range": 1},
+    {"repetition_penalty": 2.0, "penalty_range": 200},
 ]
 
 

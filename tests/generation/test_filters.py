@@ -103,15 +103,24 @@ class TestMirostat(FilterContract):
 
 
 class TestRepetition(FilterContract):
-    filters: ClassVar[Sequence[Filter]] = [Repetition(r) for r in (0.01, 0.5, 1.0, 1.1, 100.0)]
+    filters: ClassVar[Sequence[Filter]] = [
+        *(Repetition(r) for r in (0.01, 0.5, 1.0, 1.1, 100.0)),
+        Repetition(1.3, 3, (0, 2)),
+    ]
 
 
 class TestFrequency(FilterContract):
-    filters: ClassVar[Sequence[Filter]] = [Frequency(f) for f in (-2.0, -0.1, 0.0, 0.5, 2.0)]
+    filters: ClassVar[Sequence[Filter]] = [
+        *(Frequency(f) for f in (-2.0, -0.1, 0.0, 0.5, 2.0)),
+        Frequency(0.5, 3, (1,)),
+    ]
 
 
 class TestPresence(FilterContract):
-    filters: ClassVar[Sequence[Filter]] = [Presence(p) for p in (-2.0, -0.1, 0.0, 0.5, 2.0)]
+    filters: ClassVar[Sequence[Filter]] = [
+        *(Presence(p) for p in (-2.0, -0.1, 0.0, 0.5, 2.0)),
+        Presence(0.5, 1),
+    ]
 
 
 class TestNoRepeatNgram(FilterContract):

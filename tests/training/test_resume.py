@@ -1,6 +1,7 @@
 """A run stopped anywhere and resumed equals the unbroken one bit for bit: weights, best weights, metrics."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from rhapsode.bundle import read_bundle
+from rhapsode.config import read_toml
 from rhapsode.errors import RunError
 from rhapsode.training import Step, read_checkpoint
 from rhapsode.training.thread_choice import TrainingThreads, thread_modes
@@ -202,3 +205,85 @@ def test_resume_refuses_a_finished_run_and_a_folder_without_one(
         train(small_source, run, {}, resume=True)
     with pytest.raises(RunError, match="no run here"):
         train(small_source, tmp_path / "nothing", {}, resume=True)
+
+
+def test_a_lengthened_run_goes_on_and_is_resumed_anywhere(
+    small_source: Path, tmp_path: Path, told: list[str]
+) -> None:
+    """Twice as long, twice; interrupted in the second part, it equals the unbroken one bit for bit."""
+    asked_once = asked("lstm", steps=8)
+    for name, stops in (("whole", ()), ("broken", (13, 16))):
+        folder = tmp_path / name
+        train(small_source, folder, asked_once)
+        train(small_source, folder, {"steps": 18}, resume=True, stop_at=stops[0] if stops else None)
+        for stop in (*stops[1:], None) if stops else ():
+            train(small_source, folder, {}, resume=True, stop_at=stop)
+        train(small_source, folder, {"epochs": 1.0}, resume=True)
+    kept = [steps_of(tmp_path / name) for name in ("whole", "broken")]
+    assert kept[0] == kept[1]
+    steps = [line for line in kept[0] if line["event"] == "step"]
+    assert [line["step"] for line in kept[0] if line["event"] == "lengthened"] == [8, 18]
+    assert [line["step"] for line in steps] == list(range(1, len(steps) + 1))
+    rates = [line["learning_rate"] for line in steps]
+    for begin in (8, 18):  # warmed up again, from low to the peak
+        assert steps[begin]["fraction"] == 0.0
+        assert rates[begin] < rates[begin - 1] < max(rates[begin:]) == pytest.approx(0.01, rel=0.03)
+    for name in ("model.safetensors", "checkpoints/last.safetensors"):
+        one, other = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
+        assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+    assert "lengthened after 8 updates; the learning rate is warmed up again" in told
+    again = read_toml(tmp_path / "whole" / "config.toml")
+    assert (again["epochs"], "steps" in again) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ({}, "this run is finished; lengthen it with more than --steps 4"),
+        ({"steps": 4}, "--steps 4 is not more than the --steps 4 that this run has"),
+        ({"steps": 3}, "--steps 3 is not more than the --steps 4 that this run has"),
+        ({"epochs": 0.001}, "this run has taken 4 updates already"),
+        ({"steps": 9, "seed": 5}, "these differ: seed (3 -> 5)"),
+    ],
+)
+def test_a_limit_that_does_not_lengthen_is_one_line(
+    finished: Path, limit: dict[str, Any], reason: str
+) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(RunError) as caught:
+        prepare_training((), limit, output=str(finished), resume=True)
+    assert reason in str(caught.value)
+    assert before == {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+
+
+def test_other_data_names_from(finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("other text\n" * 300, encoding="utf-8")
+    with pytest.raises(RunError, match=f"--from {finished}"):
+        prepare_training((str(other),), {"steps": 9}, output=str(finished), resume=True)
+
+
+def test_summary_card_and_curve_tell_of_both_parts(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    training = prepare_training((), {"steps": 10}, output=str(folder), resume=True)
+    for _ in training.events():
+        assert not (folder / "summary.json").exists()
+    summary = training.finish()
+    assert [part["steps"] for part in summary["parts"]] == [4, 6]
+    assert summary["steps"] == 10
+    assert "Lengthened: updates 4 in" in (folder / "README.md").read_text()
+    assert "lengthened after 4 updates" in (folder / "curve.svg").read_text()
+    assert "# Lengthened after step 4" in (folder / "samples.md").read_text()
+    assert json.loads((folder / "summary.json").read_text())["parts"] == summary["parts"]
+
+
+@pytest.fixture(scope="module")
+def finished(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four updates."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    training = prepare_training((str(small_source),), asked("lstm", steps=4), output=str(folder))
+    for _ in training.events():
+        pass
+    training.finish()
+    return folder

@@ -169,10 +169,10 @@ def test_unknown_elements_stand_in_the_way_of_full_coverage(tmp_path: Path) -> N
 
 def test_tiny_and_wrong_sources(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("One line.\n")
+    path.write_text("One.\n")
     found = survey(str(path))
     assert "model" not in found["training"]
-    assert "fewer than one window" in found["training"]["reasons"][0]
+    assert "too little to learn from" in found["training"]["reasons"][0]
     path.write_text("x")
     assert survey(str(path))["vocabulary"] is None
     with pytest.raises(DataError):

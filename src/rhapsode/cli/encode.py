@@ -24,4 +24,5 @@ class EncodeCommand(ModelArgument):
     def run(self, typed: Typed, began: float) -> None:
         model = rh.load(self.model)
         piped = self.text == "-" and model.prompts_are_text
-        present(rh.encode(model, read_stdin() if piped else self.text), as_json=self.json)
+        text = read_stdin() if piped else model.typed(self.text)
+        present(rh.encode(model, text), as_json=self.json)

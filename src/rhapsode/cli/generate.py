@@ -14,7 +14,7 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, plain, put, say, stdout
-from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, read_texts, settings_of
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 
 
@@ -23,26 +23,34 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
     """Options."""
 
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
-    """Text to continue, or a table of series; - reads it from standard input."""
+    """Text to continue, or a table of series; - reads it from standard input. Escapes such as \\n are
+    read if the training text has no backslash, here and in --stop, --ban, --bias, --prefix,
+    --dry-breakers and --penalty-spare."""
+    only_new: bool = False
+    """Leave the prompt out of the output."""
 
     def run(self, typed: Typed, began: float) -> None:
-        settings = settings_of(self, GenerateSettings)
+        model = rh.load(self.model)
+        settings = read_texts(model, settings_of(self, GenerateSettings))
         more = settings_of(self, RequestSettings)
-        request = rh.request(self.model, self.prompt, settings, more, read_stdin=read_stdin)
+        request = rh.request(model, model.typed(self.prompt), settings, more, read_stdin=read_stdin)
         if settings.format == "jsonl":
             for one in request.settings:
                 for continuation in request.continuations(one):
-                    put(json_text(request.model.described(continuation)) + "\n")
+                    entry = request.model.described(continuation)
+                    if self.only_new:
+                        del entry["prompt"]
+                    put(json_text(entry) + "\n")
         elif more.temperatures:
-            _by_temperature(request)
+            _by_temperature(request, only_new=self.only_new)
         elif len(request.prompts) > 1 or settings.count > 1:
-            _say_all(request.continuations(request.settings[0]))
+            _say_all(request.continuations(request.settings[0]), only_new=self.only_new)
         else:
-            _stream(request)
+            _stream(request, only_new=self.only_new)
 
 
-def _stream(request: "rh.Request") -> None:
-    last = request.prompts[0].text
+def _stream(request: "rh.Request", *, only_new: bool) -> None:
+    last = "" if only_new else request.prompts[0].text
     say(last)
     for piece in request.model.write(request.prompts, request.settings[0]):
         if piece.text:
@@ -52,7 +60,7 @@ def _stream(request: "rh.Request") -> None:
         put("\n")
 
 
-def _by_temperature(request: "rh.Request") -> None:
+def _by_temperature(request: "rh.Request", *, only_new: bool) -> None:
     """Print continuations under temperature headings, or in columns if they fit."""
     from rhapsode.views.terminal.text_tables import continuation_columns, has_room
 
@@ -63,19 +71,21 @@ def _by_temperature(request: "rh.Request") -> None:
     ]
     if console.is_terminal and has_room(console.width, len(rows)):
         rows = columns = [list(row) for row in rows]
-        longest = max(len(each.prompt + each.text) for row in columns for each in row)
+        texts = [
+            [("" if only_new else each.prompt, plain(each.text)) for each in row] for row in columns
+        ]
+        longest = max(len(prompt + text) for row in texts for prompt, text in row)
         if has_room(console.width, len(rows), longest):
-            texts = [[(each.prompt, plain(each.text)) for each in row] for row in columns]
             console.print(continuation_columns(temperatures, texts))
             return
     for temperature, row in zip(temperatures, rows, strict=True):
         console.rule(f"temperature {temperature:g}", align="left", style="cyan")
         sys.stdout.flush()
-        _say_all(row)
+        _say_all(row, only_new=only_new)
 
 
-def _say_all(continuations: Iterable["rh.Continuation"]) -> None:
+def _say_all(continuations: Iterable["rh.Continuation"], *, only_new: bool) -> None:
     """Print prompts and continuations, each on lines of its own."""
     for continuation in continuations:
-        text = continuation.prompt + continuation.text
+        text = ("" if only_new else continuation.prompt) + continuation.text
         say(text if text.endswith("\n") else text + "\n")

@@ -53,7 +53,7 @@ class NextCommand(SamplingSettings, _Next, ModelArgument):
         piped = model.prompts_are_text
         following = rh.next(
             model,
-            *(read_stdin() if text == "-" and piped else text for text in self.text),
+            *(read_stdin() if text == "-" and piped else model.typed(text) for text in self.text),
             top=self.top,
             temperatures=self.temperatures,
             unknown=self.unknown,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import note
-from rhapsode.cli.parse import ModelArgument, Typed
+from rhapsode.cli.parse import ModelArgument, Typed, read_texts
 from rhapsode.config import (
     GenerateSettings,
     Positional,
@@ -55,7 +55,8 @@ class PlayCommand(ModelArgument):
         from rhapsode.cli.play_screen import PlayScreen
 
         model = rh.load(self.model)
-        session = rh.Session(model, settings, self.prompt)
+        settings = read_texts(model, settings)
+        session = rh.Session(model, settings, model.typed(self.prompt))
         model.ready(session.settings)  # errors come before the first line
         if self.load is not None:
             session.load(Path(self.load))

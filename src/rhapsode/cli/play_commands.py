@@ -9,8 +9,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from rhapsode.cli.console import note, print_parts
-from rhapsode.cli.play_words import HELP, TEXTS, file_in, number_in, unescaped
-from rhapsode.config import GenerateSettings, suggest, to_mapping
+from rhapsode.cli.parse import TEXTS
+from rhapsode.cli.play_words import HELP, file_in, number_in
+from rhapsode.config import GenerateSettings, suggest, to_mapping, unescaped
 from rhapsode.errors import SettingsError
 from rhapsode.views.terminal.text_tables import (
     branches_table,

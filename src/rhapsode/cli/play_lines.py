@@ -8,8 +8,8 @@ import rhapsode as rh
 from rhapsode.cli.console import fail, note
 from rhapsode.cli.play_commands import COMMANDS
 from rhapsode.cli.play_screen import PlayScreen
-from rhapsode.cli.play_words import unescaped, words_in
-from rhapsode.config import suggest
+from rhapsode.cli.play_words import words_in
+from rhapsode.config import suggest, unescaped
 from rhapsode.errors import RhapsodeError, SettingsError
 
 # Names of the commands, after a slash.
@@ -62,6 +62,7 @@ class Player:
         Returns:
             The text as the model reads it.
         """
+        text = self.session.model.without_open_space(text)
         given = self.session.edit(text) if replacing else self.session.add(text)
         for line in given.notes:
             note(line)

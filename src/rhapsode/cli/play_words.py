@@ -9,7 +9,10 @@ from pathlib import Path
 from rhapsode.errors import SettingsError
 
 HELP = (
-    ("TEXT", "append TEXT and continue; \\n is a line end, // at the start is a slash"),
+    (
+        "TEXT",
+        "append TEXT and continue; \\n is a line end, \\\\ a backslash, // at the start a slash",
+    ),
     ("(an empty line)", "continue"),
     ("/again", "generate another continuation; the previous one is kept as a branch"),
     ("/edit TEXT", "replace the last continuation by TEXT; the previous one is kept as a branch"),
@@ -29,8 +32,6 @@ HELP = (
     ("/load FILE", "continue a saved session"),
     ("/quit", "leave"),
 )
-# Settings that are texts as they are written, so that \n in them is a line end.
-TEXTS = frozenset(("stop", "ban", "bias", "prefix", "dry_breakers"))
 
 
 def words_in(name: str, rest: str) -> list[str]:
@@ -43,11 +44,6 @@ def words_in(name: str, rest: str) -> list[str]:
         return shlex.split(rest)
     except ValueError:
         return rest.split()
-
-
-def unescaped(line: str) -> str:
-    """A line with its line ends."""
-    return line.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
 def number_in(word: str, where: str, wanted: str = "a whole number") -> int:

@@ -7,7 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.config.generate import GenerateSettings, RequestSettings
-from rhapsode.config.notation import SeenContext, format_duration, parse_context, parse_duration
+from rhapsode.config.notation import (
+    SeenContext,
+    format_duration,
+    parse_context,
+    parse_duration,
+    unescaped,
+)
 from rhapsode.config.options import Positional, Repeated, option
 from rhapsode.config.registries import Registry, shared_registry, suggest
 from rhapsode.config.sampling import SamplingSettings
@@ -68,6 +74,7 @@ __all__ = [
     "shared_registry",
     "suggest",
     "to_mapping",
+    "unescaped",
 ]
 
 

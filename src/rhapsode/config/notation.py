@@ -2,10 +2,13 @@
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 
 from rhapsode.errors import SettingsError
 
+_ESCAPE = re.compile(r"\\([\\nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})")
+_SHORT = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([hms]?)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 # Seconds of a duration, at most.
@@ -32,6 +35,19 @@ def parse_duration(text: str, *, where: str = "--budget") -> float:
     if not 1.0 <= seconds <= LONGEST:
         raise SettingsError(f"{text!r} is out of range", where=where, hint="from 1s to a year")
     return seconds
+
+
+def unescaped(text: str) -> str:
+    r"""Read escapes: `\n`, `\r`, `\t`, `\\`, `\xe9`, `\u00e9`, `\U0001f600`."""
+
+    def read(match: re.Match[str]) -> str:
+        if match[1] in _SHORT:
+            return _SHORT[match[1]]
+        point = int(match[1][1:], 16)
+        is_character = point <= sys.maxunicode and not 0xD800 <= point < 0xE000
+        return chr(point) if is_character else match[0]
+
+    return _ESCAPE.sub(read, text)
 
 
 def format_duration(seconds: float) -> str:

@@ -77,6 +77,15 @@ class RepetitionSettings:
     it."""
     presence_penalty: Annotated[Penalty, option("P")] = 0.0
     """Subtract P from the logit of every element that was generated [-2 to 2]; 0 disables it."""
+    penalty_range: Annotated[
+        Annotated[int, Meta(ge=0, le=2**20)] | None,
+        option("N", "all; the last 64 where elements are single characters"),
+    ] = None
+    """Number of last elements, of prompt and continuation, in which occurrences count for the three
+    penalties above; 0 for all."""
+    penalty_spare: Annotated[Repeated[tuple[str, ...]], option("TEXT", "line end")] = ()
+    """Text that the three penalties leave alone, with every element that contains it; may be
+    repeated. A single empty text spares nothing."""
     no_repeat_ngram: Annotated[Annotated[int, Meta(ge=0, le=2**31 - 1)], option("N")] = 0
     """Block every sequence of N elements that already occurs in the prompt or the continuation; 0
     disables it."""

@@ -19,6 +19,7 @@ _STEPS = {
     "frequency": sampling_steps.FREQUENCY,
     "presence": sampling_steps.PRESENCE,
 }
+_PENALTIES = ("repetition", "frequency", "presence")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class CompiledChain:
         least: elements before which end-of-sequence is, too.
         reads: whether a step looks at how often elements occur in the prompt.
         counts: whether one looks at how often they have been written, or `reads`.
+        span: last elements, of prompt and output, in which occurrences count; 0 for all.
+        spared: elements whose occurrences do not count.
     """
 
     steps_S: NDArray[np.int64]
@@ -40,6 +43,16 @@ class CompiledChain:
     least: int
     reads: bool
     counts: bool
+    span: int = 0
+    spared: tuple[int, ...] = ()
+
+    def tail(self, prompt_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The last `span` elements of a prompt.
+
+        They are -1 where there is none, and in place of spared ones.
+        """
+        end_N = np.where(np.isin(prompt_N, self.spared), -1, prompt_N)[-self.span :]
+        return np.pad(end_N, (max(0, self.span - len(end_N)), 0), constant_values=-1)
 
     def blocks(self, grammar: GrammarTable) -> bool:
         """True where the chain may leave nothing that a grammar allows."""
@@ -72,13 +85,17 @@ def compile_chain(chain: CompiledSteps, vocab_size: int) -> CompiledChain | None
         least = int(steps.pop(0)[1])
     if any(name not in _STEPS for name, _ in steps):
         return None
-    names = {name for name, _ in steps}
-    reads = "repetition" in names
+    counted = [value[1:] for name, value in steps if name in _PENALTIES]
+    if len(set(counted)) > 1:  # one count is kept for all of them
+        return None
+    span, spared = counted[0] if counted else (0, ())
     return CompiledChain(
         np.array([_STEPS[name] for name, _ in steps], dtype=np.int64),
-        np.array([value for _, value in steps], dtype=np.float64),
+        np.array([v[0] if name in _PENALTIES else v for name, v in steps], dtype=np.float64),
         banned_N,
         least,
-        reads,
-        reads or bool(names & {"frequency", "presence"}),
+        any(name == "repetition" for name, _ in steps),
+        bool(counted),
+        span,
+        spared,
     )

@@ -317,7 +317,9 @@ class _CompiledRows:
         seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R, :window]
         read_RV = np.zeros((rows, vocab if chain.reads else 0), dtype=np.int32)
         if chain.reads:
-            read_RV[:] = [np.bincount(job.prompt_N, minlength=vocab) for job in jobs]
+            for row, job in enumerate(jobs):
+                counted_N = chain.tail(job.prompt_N)
+                read_RV[row] = np.bincount(counted_N[counted_N >= 0], minlength=vocab)
         self._ngram, node_R = _NO_NGRAM, np.zeros(rows, dtype=np.int32)
         if request.counting is not None:
             ngram = request.counting.ngram
@@ -339,6 +341,7 @@ class _CompiledRows:
             "seen": seen_RN,
             "read": read_RV,
             "written": np.zeros((rows, vocab if chain.counts else 0), dtype=np.int32),
+            "recent": np.array([chain.tail(job.prompt_N)[: chain.span] for job in jobs]),
             "sequence": np.array([job.sequence for job in jobs], dtype=np.int64),
             "length": np.array([job.length for job in jobs], dtype=np.int64),
             "node": node_R,
@@ -347,6 +350,8 @@ class _CompiledRows:
         self._network = (*predictor._asked[:2], spec)
         self._write = predictor._entries.write
         self._chain, self._window, self._seed = chain, window, np.uint64(request.seed)
+        self._spared_V = np.zeros(vocab if chain.counts else 0, dtype=np.bool_)
+        self._spared_V[list(chain.spared)] = True
         self._fresh = True
 
     def write(self, position: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -366,6 +371,7 @@ class _CompiledRows:
             self._chain.values_S,
             self._chain.banned_N,
             self._chain.least,
+            self._spared_V,
             self._seed,
             position,
             END_ID,

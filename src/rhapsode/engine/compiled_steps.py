@@ -98,11 +98,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     @entry
     def write_rows(
         w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any,
-        seen_BN: Any, read_BV: Any, written_BV: Any, sequence_B: Any, length_B: Any, node_B: Any,
-        place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any, banned_N: Any,
-        least: int, seed: Any, position: int, end_element: int, share: float, first_M: Any,
-        element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any, next_SV: Any, allowed_SV: Any,
-        out_TB: Any, end_B: Any,
+        seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any, sequence_B: Any, length_B: Any,
+        node_B: Any, place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any,
+        banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
+        share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
+        next_SV: Any, allowed_SV: Any, out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
         """Choose element after element for all rows.
 
@@ -120,6 +120,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 it is full.
             read_BV: how often each element occurs in the prompt; empty rows where no step uses it.
             written_BV: how often each has been chosen; as `read_BV`.
+            recent_BN: the last elements whose occurrences count, a ring by position; -1 for none.
+                Without columns all count.
             sequence_B: index of each continuation.
             length_B: most elements of each row.
             node_B: place of each row in an n-gram model, int32, changed in place.
@@ -131,6 +133,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             values_S: parameter of each step.
             banned_N: elements that are never chosen.
             least: elements of a row before which end-of-sequence is not chosen.
+            spared_V: elements whose occurrences do not count; as `read_BV`.
             seed: of the draw, uint64.
             position: number of the first element to choose.
             end_element: end-of-sequence.
@@ -154,7 +157,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         share_V = np.empty(vocab if share > 0.0 else 0)
-        counting = written_BV.shape[1] == vocab
+        counting, span = written_BV.shape[1] == vocab, recent_BN.shape[1]
         done = 0
         while done < len(out_TB):
             if not (fresh and done == 0):
@@ -219,7 +222,17 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 last_B1[b, 0] = element
                 out_TB[done, b] = element
                 if counting:
-                    written_BV[b, element] += 1
+                    counts = not spared_V[element]
+                    if span:
+                        slot = (position + done) % span
+                        gone = recent_BN[b, slot]
+                        if gone >= 0 and position + done >= span:
+                            written_BV[b, gone] -= 1
+                        elif gone >= 0 and read_BV.shape[1] == vocab:
+                            read_BV[b, gone] -= 1
+                        recent_BN[b, slot] = element if counts else -1
+                    if counts:
+                        written_BV[b, element] += 1
                 if element == end_element:
                     end_B[b] = STOP
                     ended = True
@@ -316,9 +329,9 @@ _F1, _F2 = types.float32[::1], types.float32[:, ::1]
 _I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
-_OF_ROWS = (_F2, _I1, _F2, _I2, _I2, _N2, _N2, _I1, _I1, _N1)
+_OF_ROWS = (_F2, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1)
 _OF_ALL = (
-    types.boolean, _INT, _I1, _D1, _I1, _INT, types.uint64, _INT, _INT,
+    types.boolean, _INT, _I1, _D1, _I1, _INT, types.boolean[::1], types.uint64, _INT, _INT,
     types.float64, _N1, _N1, _N1, _D1, _D1,
 )  # fmt: skip
 _OUT = (_I2, _I1)

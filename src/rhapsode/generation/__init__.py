@@ -4,7 +4,7 @@ Models are used through the `Predictor` interface, so this package needs no torc
 """
 
 from rhapsode.bundle import Job
-from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
+from rhapsode.generation.chain import ORDERS, PENALTIES, STEPS, Chain, chain_of
 from rhapsode.generation.draw import ELEMENT_LANE, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
@@ -18,6 +18,7 @@ __all__ = [
     "ELEMENT_LANE",
     "FILTERS",
     "ORDERS",
+    "PENALTIES",
     "STEPS",
     "Chain",
     "Context",

@@ -27,10 +27,8 @@ from rhapsode.generation.filters.truncation import (
 
 CONTROL = "control"
 
+PENALTIES = (Repetition, Frequency, Presence)
 _OF_ONE_NUMBER: tuple[type[NumberFilter], ...] = (
-    Repetition,
-    Frequency,
-    Presence,
     NoRepeatNgram,
     Temperature,
     TopNSigma,
@@ -199,6 +197,7 @@ def chain_of(
     control: Sequence[Filter] = (),
     protected: Sequence[int] = (),
     breakers: Sequence[int] = (),
+    spared: Sequence[int] = (),
 ) -> Chain:
     """The chain that settings ask for, without the steps that are off.
 
@@ -210,12 +209,13 @@ def chain_of(
             come before temperature and truncation, in an order that does not name them first.
         protected: ids that XTC never drops: end-of-sequence and line ends.
         breakers: ids that end a repeated run for DRY.
+        spared: ids that penalties on occurrences leave alone.
 
     Raises:
         SettingsError: a value out of range, settings that contradict each other, or an order that
             names an unknown step or leaves out one that is in use.
     """
-    steps = _steps(settings, protected, breakers)
+    steps = _steps(settings, protected, breakers, spared)
     truncating = [name for name in _TRUNCATION if name in steps]
     if "mirostat" in steps and truncating:
         raise SettingsError(
@@ -235,7 +235,10 @@ def chain_of(
 
 
 def _steps(
-    settings: SamplingSettings, protected: Sequence[int], breakers: Sequence[int]
+    settings: SamplingSettings,
+    protected: Sequence[int],
+    breakers: Sequence[int],
+    spared: Sequence[int],
 ) -> dict[str, Filter]:
     low, high = settings.dynatemp_low, settings.dynatemp_high
     if (low is None) != (high is None):
@@ -251,6 +254,9 @@ def _steps(
         (getattr(settings, kind.setting) != kind.off, kind, (getattr(settings, kind.setting),))
         for kind in _OF_ONE_NUMBER
     ]
+    for kind in PENALTIES:
+        value = getattr(settings, kind.setting)
+        wanted.append((value != kind.off, kind, (value, settings.penalty_range or 0, spared)))
     dry = (settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers)
     xtc = (settings.xtc_probability, settings.xtc_threshold, protected)
     wanted += [

@@ -228,8 +228,8 @@ class Model(ABC, Generic[B]):
             from_mapping(GenerateSettings, {"temperature": temperature}, where="temperatures")
         settings = from_mapping(GenerateSettings, options, where="next")
         self.refuse(changed(settings))
-        usable = [self.prompt(value, settings) for value in prompts or ("",)]
-        self.tell_notes(usable)
+        usable = [self.begin(value, settings) for value in prompts or ("",)]
+        self.tell_notes(usable, settings)
         return self.following(usable, settings, temperatures=several, top=top)
 
     def session(self, prompt: Any = "", **options: Unpack[GenerateOptions]) -> PlaySession:
@@ -304,8 +304,8 @@ class Model(ABC, Generic[B]):
         return with_seed(asked)
 
     def _begin(self, prompt: Any, settings: GenerateSettings) -> Prompt:
-        beginning = self.prompt(prompt, settings)
-        self.tell_notes([beginning])
+        beginning = self.begin(prompt, settings)
+        self.tell_notes([beginning], settings)
         return beginning
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
@@ -356,6 +356,25 @@ class Model(ABC, Generic[B]):
             RhapsodeError: the model cannot read it.
         """
 
+    def begin(self, value: Any, settings: GenerateSettings) -> Prompt:
+        """Make a prompt that the model continues; see `without_open_space`."""
+        return self.prompt(self.without_open_space(value), settings)
+
+    def without_open_space(self, value: Any) -> Any:
+        """A prompt without a last space that the next element contains.
+
+        The model writes that space. Prompts of models whose elements contain no space stay.
+        """
+        return value
+
+    def typed(self, text: str) -> str:
+        r"""The text that somebody typed in a shell.
+
+        Escapes such as `\n` are read if the training text has no backslash, and this is logged. No
+        other method reads escapes.
+        """
+        return text
+
     @abstractmethod
     def restored(self, saved: Mapping[str, Any]) -> Prompt:
         """Restore a prompt from the plain values of `Prompt.saved`.
@@ -372,8 +391,8 @@ class Model(ABC, Generic[B]):
         """
         raise SettingsError("this kind of model cannot draw prompts from its data")
 
-    def tell_notes(self, prompts: Sequence[Prompt]) -> None:
-        """Log parts of prompts that the model does not see."""
+    def tell_notes(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> None:
+        """Log unseen parts of prompts and settings without effect."""
 
     @abstractmethod
     def chain(self, settings: GenerateSettings) -> Chain:

@@ -97,7 +97,7 @@ class PlaySession:
         self._refuse(changed(settings or GenerateSettings()))
         self.settings = self._complete(settings or GenerateSettings())
         self.model.chain(self.settings)  # refuses what does not fit this model
-        self.prompt: Prompt = model.prompt(prompt, self.settings)
+        self.prompt: Prompt = model.begin(prompt, self.settings)
         self.current = 1
         """Number of the current branch."""
         self._branches = {1: Branch(model, self.prompt)}

@@ -19,16 +19,18 @@ class Clock(ABC):
 
     origin: float = 0.0
     """Elapsed seconds at which the fraction is 0; kept with the run."""
+    begin: int = 0
+    """Updates at which the fraction is 0; more than 0 in a run that was lengthened."""
 
-    def __init__(self, spent: float = 0.0) -> None:
-        self._spent = spent
+    def __init__(self, spent: float = 0.0, begin: int = 0) -> None:
+        self._spent, self.begin = spent, begin
         self._began = time.monotonic()
 
     @abstractmethod
     def fraction(self, step: int) -> float:
         """Completed fraction of the run, 0 to 1, after `step` updates.
 
-        The run ends at 1.
+        Of a run that was lengthened, the fraction of its last part. The run ends at 1.
         """
 
     def elapsed(self) -> float:
@@ -49,14 +51,15 @@ class StepClock(Clock):
     Arguments:
         steps: updates in all.
         spent: seconds spent before now.
+        begin: updates at which the fraction is 0.
     """
 
-    def __init__(self, steps: int, *, spent: float = 0.0) -> None:
-        super().__init__(spent)
-        self._steps = steps
+    def __init__(self, steps: int, *, spent: float = 0.0, begin: int = 0) -> None:
+        super().__init__(spent, begin)
+        self._steps = max(1, steps - begin)
 
     def fraction(self, step: int) -> float:
-        return min(1.0, step / self._steps)
+        return min(1.0, (step - self.begin) / self._steps)
 
 
 class BudgetClock(Clock):
@@ -70,8 +73,9 @@ class BudgetClock(Clock):
         spent: seconds spent before now.
         origin: elapsed seconds at which the fraction is 0, so that reading and measuring take
             nothing from the schedule; None means now.
-        most_steps: updates at which the run ends if its time has not; None: as many as there is
-            time for.
+        begin: updates at which the fraction is 0.
+        most_steps: updates from there at which the run ends if its time has not; None: as many as
+            there is time for.
     """
 
     def __init__(
@@ -80,9 +84,10 @@ class BudgetClock(Clock):
         *,
         spent: float = 0.0,
         origin: float | None = None,
+        begin: int = 0,
         most_steps: int | None = None,
     ) -> None:
-        super().__init__(spent)
+        super().__init__(spent, begin)
         self._seconds = seconds
         self._most_steps = math.inf if most_steps is None else most_steps
         self._reserve = 0.0
@@ -104,5 +109,6 @@ class BudgetClock(Clock):
         length = self._seconds - self._reserve - self.origin
         share = (self.elapsed() - self.origin) / length if length > 0 else 1.0
         self._furthest = min(1.0, max(self._furthest, share))
+        done = step - self.begin
         # A budget that reading alone has used up still gets one update.
-        return min(1.0, max(self._furthest, step / self._most_steps)) if step else 0.0
+        return min(1.0, max(self._furthest, done / self._most_steps)) if done else 0.0

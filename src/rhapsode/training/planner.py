@@ -83,6 +83,8 @@ def plan_id_run(
     else:
         window = context.size if context.kind == "window" else kind.default_window
         rows = max(16, min(64, 2048 // window)) if context.kind == "window" else 16
+        if context.kind == "carried":
+            window = max(1, min(window, elements - 1))  # a few pages must do too
         batch = max(1, min(rows, elements // window))
     size = _width(elements, None if seconds is None else seconds * speed)
     if vocab_size > 2000:
@@ -223,7 +225,7 @@ def base_of(path: Path, bundle: Bundle[Any, Any], *, sha256: str | None = None) 
 
 
 def gentler_plan(
-    plan: PlannedSettings, base: BaseModel, elements: int, *, asked: float | None, fits_window: bool
+    plan: PlannedSettings, base: BaseModel, elements: int, *, asked: float | None
 ) -> PlannedSettings:
     """The plan of a run that begins with trained weights.
 
@@ -235,22 +237,17 @@ def gentler_plan(
         base: gives the network and its learning rate.
         elements: of the training split.
         asked: the learning rate that was asked for; None for none.
-        fits_window: whether window and batch are cut to a short training split.
     """
     peak = base.bundle.provenance.section("training").get("learning_rate")
     whose = "it was trained with"
     if not isinstance(peak, float) or not 0 < peak <= 10:
         peak, whose = float(plan.training["learning_rate"]), "planned for a new model"
     rate = GENTLER * peak
-    window, batch = int(plan.training["window"]), int(plan.training["batch_size"])
-    if fits_window:  # a few kept pages must do too
-        window = min(window, max(1, elements - 1))
-        batch = max(1, min(batch, elements // window))
     reason = f"learning rate {rate:g}: {GENTLER:g} times the {peak:g} {whose}"
     return replace(
         plan,
         network={},
-        training={**plan.training, "batch_size": batch, "window": window, "learning_rate": rate},
+        training={**plan.training, "learning_rate": rate},
         reasons=(
             f"starts from {base.path}: its network and elements, {elements:,} elements of new text",
             reason if asked is None else f"learning rate {asked:g}",

@@ -355,8 +355,19 @@ class TrainingLoop:
         own = random_state(self._device)
         if own is not None:
             tensors["random_of_device"] = self._group.gather(own[None])
-        clock = {"spent": self._clock.elapsed(), "origin": self._clock.origin}
-        return Checkpoint(tensors, asdict(self.progress) | clock)
+        clock = self._clock
+        timed = {"spent": clock.elapsed(), "origin": clock.origin, "begin": clock.begin}
+        return Checkpoint(tensors, asdict(self.progress) | timed)
+
+    def lengthen(self) -> Checkpoint:
+        """Begin another part of the run; return its first state.
+
+        Weights, optimiser, best loss and place in the stream stay; evaluations and patience begin
+        again. Processes that share the work must call it together.
+        """
+        before = self.progress
+        self.progress = Progress(before.step, 0, 0.0, looked=before.looked, best=before.best)
+        return self.state()
 
     def _optimiser_parameters(self) -> list[Tensor]:
         return [p for group in self._optimiser.param_groups for p in group["params"]]

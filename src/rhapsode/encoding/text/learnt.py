@@ -151,11 +151,11 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> NDArray[np.uin
 def unknown_in(tokenizer: Tokenizer, chunks: Iterable[str], known: Container[int]) -> list[str]:
     """Texts of the pieces whose ids are not known.
 
-    The space around a piece is removed.
+    The space around a piece is removed, unless it is the piece.
     """
     encodings = ((chunk, tokenizer.encode(chunk, add_special_tokens=False)) for chunk in chunks)
     return [
-        chunk[start:end].strip()
+        chunk[start:end].strip() or chunk[start:end]
         for chunk, encoding in encodings
         for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
         if element not in known

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -237,57 +236,45 @@ class Dry(_Echoing):
 _WITHIN_TWO = Limits(lambda value: -2.0 <= value <= 2.0, "is not between -2 and 2")
 
 
-@dataclass
-class Counted:
-    """Occurrences of each element, per row.
-
-    Arguments:
-        count_BV: occurrences; None before the first logits tell V.
-        read: outputs counted so far, per row; -1 before the prompt.
-    """
-
-    count_BV: NDArray[np.int32] | None
-    read: list[int]
-
-
 class _Counting(NumberFilter):
     """Base of the penalties on elements that have occurred.
 
-    The state counts occurrences in the output, or in prompt and output.
+    Arguments:
+        value: the number.
+        span: number of last elements, of prompt and output, in which occurrences count; 0 for all.
+        spared: elements that are never penalised, as line ends.
+
+    Raises:
+        SettingsError: a number out of range.
     """
 
     _with_prompt: bool
 
-    def init(self, rows: int) -> Counted:
-        return Counted(None, [-1] * rows)
+    def __init__(self, value: float, span: int = 0, spared: Sequence[int] = ()) -> None:
+        super().__init__(value)
+        WHOLE.check("penalty_range", span)
+        self._span, self._spared = span, tuple(sorted(set(spared)))
 
-    def select(self, state: Counted, rows_R: NDArray[np.int64]) -> Counted:
-        picked = None if state.count_BV is None else state.count_BV[rows_R]
-        return Counted(picked, [state.read[row] for row in rows_R])
+    def _counts(self, context: Context, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Occurrences of each element within the span, per row."""
+        count_BV = np.zeros(shape, dtype=np.int64)
+        for row, (prompt, output) in enumerate(zip(context.prompt, context.output, strict=True)):
+            span = self._span or len(prompt) + len(output)
+            count_BV[row] = np.bincount(output[max(0, len(output) - span) :], minlength=shape[1])
+            if self._with_prompt and span > len(output):
+                seen = prompt[max(0, len(prompt) + len(output) - span) :]
+                count_BV[row] += np.bincount(seen, minlength=shape[1])
+        count_BV[:, self._spared] = 0
+        return count_BV
 
-    def fork(self, state: Counted) -> Counted:
-        copied = None if state.count_BV is None else state.count_BV.copy()
-        return Counted(copied, list(state.read))
+    def compiled(self) -> tuple[str, Any] | None:
+        step = super().compiled()
+        return None if step is None else (step[0], (step[1], self._span, self._spared))
 
-    def _counts(
-        self, state: Counted, context: Context, shape: tuple[int, ...]
-    ) -> NDArray[np.int32]:
-        """The counts up to now; only what is new is looked at."""
-        if state.count_BV is None:
-            state.count_BV = np.zeros(shape, dtype=np.int32)
-        for row, output in enumerate(context.output):
-            read = state.read[row]
-            if not 0 <= read <= len(output):  # new, or something was taken back
-                read = 0
-                state.count_BV[row] = 0
-                if self._with_prompt:
-                    np.add.at(state.count_BV[row], context.prompt[row], 1)
-            if len(output) == read + 1:  # by far the most frequent case
-                state.count_BV[row, output[read]] += 1
-            else:
-                np.add.at(state.count_BV[row], output[read:], 1)
-            state.read[row] = len(output)
-        return state.count_BV
+    def explain(self) -> str:
+        last = f" in the last {self._span}" if self._span else ""
+        without = f" without {list(self._spared)}" if self._spared else ""
+        return f"{super().explain()}{last}{without}"
 
 
 @FILTERS.register("repetition.v1")
@@ -301,7 +288,9 @@ class Repetition(_Counting):
     never positive.
 
     Arguments:
-        penalty: r; above 1 against repetition, below 1 in favour of it.
+        value: r; above 1 against repetition, below 1 in favour of it.
+        span: see `_Counting`.
+        spared: see `_Counting`.
 
     Raises:
         SettingsError: r is not positive.
@@ -313,8 +302,8 @@ class Repetition(_Counting):
     off = 1.0
     _with_prompt = True
 
-    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
-        count_BV = self._counts(state, context, logits_BV.shape)
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        count_BV = self._counts(context, logits_BV.shape)
         log_BV = log_softmax(logits_BV)
         np.multiply(log_BV, self._value, out=log_BV, where=count_BV > 0)
         return log_BV.astype(np.float32)
@@ -327,7 +316,9 @@ class Frequency(_Counting):
     z - f c, where c counts the element in the output; the prompt does not count. 0 is off.
 
     Arguments:
-        penalty: f, from -2 to 2.
+        value: f, from -2 to 2.
+        span: see `_Counting`.
+        spared: see `_Counting`.
 
     Raises:
         SettingsError: f outside its range.
@@ -338,8 +329,8 @@ class Frequency(_Counting):
     limits = _WITHIN_TWO
     _with_prompt = False
 
-    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
-        count_BV = self._counts(state, context, logits_BV.shape)
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        count_BV = self._counts(context, logits_BV.shape)
         after_BV = logits_BV.copy()
         written = count_BV.nonzero()
         after_BV[written] -= np.float64(self._value) * count_BV[written]
@@ -353,7 +344,9 @@ class Presence(_Counting):
     z - p where the element occurs in the output; the prompt does not count. 0 is off.
 
     Arguments:
-        penalty: p, from -2 to 2.
+        value: p, from -2 to 2.
+        span: see `_Counting`.
+        spared: see `_Counting`.
 
     Raises:
         SettingsError: p outside its range.
@@ -364,8 +357,8 @@ class Presence(_Counting):
     limits = _WITHIN_TWO
     _with_prompt = False
 
-    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
-        count_BV = self._counts(state, context, logits_BV.shape)
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        count_BV = self._counts(context, logits_BV.shape)
         after_BV = logits_BV.copy()
         after_BV[count_BV.nonzero()] -= np.float32(self._value)
         return after_BV

@@ -58,7 +58,9 @@ def seen_context(
     if reading.context is not None:
         context = parse_context(reading.context)
     elif fixed is not None:
-        context = SeenContext("window", fixed)
+        shorter = train is not None and "length" not in settings.network
+        most = max(1, len(train or ()) - 1) if shorter else fixed
+        context = SeenContext("window", min(fixed, most))
     else:
         context = SeenContext("fresh" if pairs or many_short else "carried")
     windowed = context.kind == "window"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import IdBundle, Predictor
-from rhapsode.config import GenerateSettings
+from rhapsode.config import GenerateSettings, SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import SettingsError
-from rhapsode.generation import Chain, Job, StopText, chain_of, continue_jobs
+from rhapsode.generation import PENALTIES, Chain, Job, StopText, chain_of, continue_jobs
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.generation.search import search
 from rhapsode.generation.search.ranking import rank_by_likelihood, rank_by_novelty
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 LENGTH = 400
 ROWS = 64
+# Last elements in which penalties count occurrences, where elements are single characters: in a
+# whole text nearly all of them occur.
+CHARACTER_RANGE = 64
 # Texts that end a repeated run where no others are named.
 BREAKERS = ("\n", ":", '"', "*")
 
@@ -51,6 +54,8 @@ def chain_for(
     encoder = bundle.encoder
     suppressed = (UNKNOWN_ID,)  # never generated unless asked for
     check_search(settings, settings, count=settings.count)
+    if settings.penalty_range is None and of_characters(encoder):
+        settings = replace(settings, penalty_range=CHARACTER_RANGE)
     return chain_of(
         settings,
         vocab_size=encoder.vocab_size,
@@ -68,7 +73,20 @@ def chain_for(
         breakers=_elements_with(encoder, settings.dry_breakers or BREAKERS)
         if settings.dry_multiplier
         else (),
+        spared=_elements_with(encoder, settings.penalty_spare or ("\n",))
+        if penalised(settings)
+        else (),
     )
+
+
+def penalised(settings: SamplingSettings) -> bool:
+    """True if a penalty on occurrences is in use."""
+    return any(getattr(settings, kind.setting) != kind.off for kind in PENALTIES)
+
+
+def of_characters(encoder: Encoder) -> bool:
+    """True if every element is a single character or byte."""
+    return all(len(encoder.label(element)) == 1 for element in range(2, encoder.vocab_size))
 
 
 def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:

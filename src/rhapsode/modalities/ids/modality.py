@@ -59,6 +59,8 @@ if TYPE_CHECKING:  # training loads torch, models filters
 COUNTING_SECONDS = 2e-6
 # Of the budget, what counting may take before training; else it is done after it.
 COUNTING_SHARE = 0.03
+# Elements of a training split, at least, from which a run with a planned window learns.
+LEAST_ELEMENTS = 8
 # Elements that the sweep of the test split reads in windows, about half a minute's; `rhapsode
 # evaluate` reads all.
 FINISHING_READS = 1_500_000
@@ -182,6 +184,12 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
         counted = None
         elements, seconds = len(corpus.train), request.seconds
+        by_hand = (settings.training.window, settings.reading.context)
+        if elements < LEAST_ELEMENTS and context.kind != "fresh" and by_hand == (None, None):
+            raise DataError(
+                f"the training split has {elements} elements: too little to learn from",
+                hint=f"give more, {LEAST_ELEMENTS} at least",
+            )
         soon = seconds is None or elements * COUNTING_SECONDS < COUNTING_SHARE * seconds
         if soon and request.first:
             counted = self._count(corpus, fresh=context.kind == "fresh")
@@ -205,13 +213,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             hidden_size=width if type(width) is int and width > 0 else None,
         )
         if base is not None:
-            plan = gentler_plan(
-                plan,
-                base,
-                elements,
-                asked=settings.training.learning_rate,
-                fits_window=settings.reading.context == "carried",
-            )
+            plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
         settings = resolved(
             settings,
             plan,

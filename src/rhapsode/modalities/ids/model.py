@@ -18,7 +18,7 @@ from rhapsode.bundle import (
     naming_file,
     read_bundle,
 )
-from rhapsode.config import GenerateSettings, to_mapping
+from rhapsode.config import GenerateSettings, to_mapping, unescaped
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows
 from rhapsode.log import log
@@ -27,10 +27,13 @@ from rhapsode.modalities.ids.continuation import (
     chain_for,
     continue_prompts,
     look_back,
+    of_characters,
+    penalised,
     way_of,
 )
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
 from rhapsode.modalities.ids.prompts import IdPrompt, name_of
+from rhapsode.modalities.ids.typed_text import TrainedText, can_write, named
 from rhapsode.modalities.model import Model, array_bytes
 from rhapsode.modalities.opened import Continuation, Piece, Prompt
 
@@ -82,27 +85,47 @@ class IdModel(Model[IdBundle]):
         Raises:
             EncodingError: the text has pieces without an element of their own.
         """
-        encoder, text = self.bundle.encoder, str(value)
+        encoder, text = self.bundle.encoder, self.normalised(str(value))
         missing = encoder.unknown(text)
         if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
             return IdPrompt(self, text)
         if settings.unknown == "skip":
             return IdPrompt(self, encoder.without_unknown(text))
-        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        pieces = len(encoder.unknown_pieces(text))
+        shown = named(missing, lambda piece: f"{piece!r} (U+{ord(piece[0]):04X})")
         raise EncodingError(
-            f"the model has never seen {named}{more}",
+            f"the model has never seen {shown}: {pieces:,} of {len(text):,} characters",
             where="prompt",
             hint="leave them out, or drop them with --unknown skip",
         )
+
+    def without_open_space(self, value: Any) -> Any:
+        return self.trained_text.without_open_space(str(value))
+
+    @cached_property
+    def trained_text(self) -> TrainedText:
+        """Characters and elements of the training text."""
+        return TrainedText(self.bundle.encoder, self.bundle.facts.counts_V)
+
+    def normalised(self, text: str) -> str:
+        """A text as the training text was normalised."""
+        return text
+
+    def typed(self, text: str) -> str:
+        if "\\" not in text or self.trained_text.has("\\"):
+            return text
+        meant = unescaped(text)
+        if meant != text:
+            log.info(f"escapes are read in {text}: the training text has no backslash")
+        return meant
 
     def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
         if saved:
             raise DataError("this session starts after text that the model cannot read")
         return IdPrompt(self, "")
 
-    def tell_notes(self, prompts: Sequence[Prompt]) -> None:
-        for line in self.unknown_notes(prompts):
+    def tell_notes(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> None:
+        for line in (*self.unknown_notes(prompts), *self._setting_notes(settings)):
             log.warning(line)
         window = look_back(self.bundle)
         longest = max(len(prompt.opening.elements) for prompt in prompts)
@@ -118,15 +141,34 @@ class IdModel(Model[IdBundle]):
 
     def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
         """Describe pieces of prompts that are read as the unknown element."""
+        encoder, notes = self.bundle.encoder, []
+        pieces = [piece for prompt in prompts for piece in encoder.unknown_pieces(prompt.text)]
+        if pieces:
+            elements = sum(len(prompt.opening.elements) for prompt in prompts)
+            shown = named(list(dict.fromkeys(pieces)))
+            notes.append(
+                f"the model has no element for {shown}: it reads {len(pieces):,} of "
+                f"{elements:,} elements as the unknown element"
+            )
+        text = "".join(prompt.text for prompt in prompts)
+        unseen = [] if pieces or text.isascii() else self.trained_text.unseen(text)
+        if unseen:
+            number = sum(map(text.count, unseen))
+            notes.append(
+                f"the training text has no {named(unseen)}: {number:,} of {len(text):,} characters"
+            )
+        return notes
+
+    def _setting_notes(self, settings: GenerateSettings) -> Iterator[str]:
         encoder = self.bundle.encoder
-        read_so = encoder.unknown_prompt == "element"
-        unknown = dict.fromkeys(
-            w for each in prompts if read_so for w in encoder.unknown(each.text)
-        )
-        if not unknown:
-            return []
-        named = ", ".join(map(repr, list(unknown)[:8]))
-        return [f"the model has no element for {named}: the unknown element is read instead"]
+        for stop in settings.stop:
+            if stop and not can_write(encoder, stop):
+                yield f"the model cannot write the stop text {stop!r}: it stops nothing"
+        if penalised(settings) and of_characters(encoder):
+            yield (
+                "elements are single characters here: penalties on elements that have occurred "
+                "distort the spelling; dry_multiplier and no_repeat_ngram act on repeated passages"
+            )
 
     def open_index(self) -> OpenIndex | None:
         """Function that opens the index of the training data, or None."""
@@ -182,7 +224,7 @@ class IdModel(Model[IdBundle]):
     def encoded(self, value: Any) -> IdsSeen:
         from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
 
-        return IdsSeen(elements_of(self.bundle.encoder, str(value)))
+        return IdsSeen(elements_of(self.bundle.encoder, self.normalised(str(value))))
 
     def identity(self) -> Iterator[bytes]:
         bundle = self.bundle

@@ -260,6 +260,7 @@ class SeriesFacts(ValueFacts):
         frequency: of the series, in words.
         names: of the numbers of one time.
         templates: of new series; None if the training series are unknown.
+        lowest: of the training values, for each number; None if it is not known.
     """
 
     modality: ClassVar[str] = "series.v1"
@@ -273,6 +274,7 @@ class SeriesFacts(ValueFacts):
     frequency: str
     names: tuple[str, ...]
     templates: Templates | None = None
+    lowest: tuple[float, ...] | None = None
 
     @property
     def covariate_size(self) -> int:

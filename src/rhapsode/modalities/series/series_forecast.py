@@ -29,6 +29,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 # Series that a terminal shows.
 MOST_SHOWN = 5
+# Known values, at least, from which a history is taken to be constant, or of whole numbers.
+LEAST_KNOWN = 4
 # Numbers of one forecast, 2 GB.
 MOST_NUMBERS = 1 << 28
 
@@ -120,12 +122,20 @@ class SeriesForecast(Shown):
         return tuple(self.given.ids[series] for series in self.which.tolist())
 
     def quantiles(self, levels: Sequence[float] = LEVELS) -> Floats:
-        """Quantiles of the paths, (Q, B, H, K)."""
-        return np.quantile(self.paths_BSHK, levels, axis=1, method="weibull")
+        """Quantiles of the paths, (Q, B, H, K).
+
+        They are whole numbers if all paths are.
+        """
+        paths_BSHK = self.paths_BSHK
+        quantiles_QBHK = np.quantile(paths_BSHK, levels, axis=1, method="weibull")
+        whole_B1K = (paths_BSHK == np.rint(paths_BSHK)).all(axis=(1, 2))[:, None]
+        return np.where(whole_B1K, np.rint(quantiles_QBHK), quantiles_QBHK)
 
     def mean(self) -> Floats:
         """Means of the paths, (B, H, K)."""
-        return np.asarray(self.paths_BSHK.mean(axis=1))
+        first_BHK = self.paths_BSHK[:, 0]
+        same_BHK = (self.paths_BSHK == first_BHK[:, None]).all(axis=1)
+        return np.where(same_BHK, first_BHK, self.paths_BSHK.mean(axis=1))
 
     def history(self, place: int) -> tuple[Ints, Floats]:
         """Times (T,) and values (T, K) of the history of one forecast."""
@@ -263,7 +273,8 @@ def draw_forecasts(
         SettingsError: more numbers than can be held.
         DataError: covariates are not known ahead.
     """
-    covariates = predictor.bundle.facts.covariates
+    facts = predictor.bundle.facts
+    covariates = facts.covariates
     numbers = len(which) * samples * horizon * predictor.element_size
     if numbers > MOST_NUMBERS:
         raise SettingsError(
@@ -288,4 +299,37 @@ def draw_forecasts(
         chain=chain,
         filter_seed=seed,
     )
+    for place, (series, count) in enumerate(origins):
+        first = int(given.offsets[series])
+        for number, history_T in enumerate(given.values_NK[first : first + count].T):
+            lowest = None if facts.lowest is None else facts.lowest[number]
+            keep_properties(drawn[place, :, :, number], history_T, facts.season, lowest)
     return drawn, [times for times, _ in ahead]
+
+
+def keep_properties(
+    paths_SH: Floats, history_T: Floats, season: int, lowest: float | None = None
+) -> None:
+    """Give paths, in place, properties that all values of their history have.
+
+    A constant history is continued exactly. Paths of a history without negative values are never
+    negative, and those of whole numbers are whole.
+
+    Arguments:
+        paths_SH: sample paths of one number.
+        history_T: its values, NaN where missing.
+        season: values to a season; a shorter history does not tell that there are no negative
+            values.
+        lowest: of all values in training; None if it is not known.
+    """
+    known_T = history_T[np.isfinite(history_T)]
+    if not len(known_T):
+        return
+    least = float(known_T.min())
+    if len(known_T) >= LEAST_KNOWN and least == known_T.max():
+        paths_SH[:] = least
+        return
+    if least >= 0 and (len(known_T) >= 2 * season or (lowest is not None and lowest >= 0)):
+        np.maximum(paths_SH, 0.0, out=paths_SH)
+    if len(known_T) >= LEAST_KNOWN and (known_T == np.rint(known_T)).all():
+        np.rint(paths_SH, out=paths_SH)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError
+from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.ids.prompts import IdPrompt
+from rhapsode.modalities.ids.typed_text import named
 from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
@@ -35,6 +37,16 @@ class TextModel(IdModel):
 
             self._elements = open_elements_index(self.bundle, self.path)
         return self._elements
+
+    def normalised(self, text: str) -> str:
+        text = text.removeprefix("\N{BYTE ORDER MARK}")
+        if "\r" in text and self.source_settings().newlines == "lf":
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        form = self.trained_text.in_its_form(text)
+        if form != text:
+            gone = named([each for each in dict.fromkeys(text) if each not in form])
+            log.info(f"the training text has no {gone}: an equivalent Unicode form is read")
+        return form
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         text = str(value)

@@ -230,10 +230,9 @@ def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | 
     names = {field.name for field in fields(SamplingSettings)}
     asked = {each.name: getattr(settings, each.name) for each in fields(settings)}
     sampling = SamplingSettings(**{name: asked[name] for name in names & asked.keys()})
-    if any(sampling.dry_breakers):
-        raise SettingsError(
-            "a model of numbers has no text to end a repeated sequence", where="dry_breakers"
-        )
+    for name in ("dry_breakers", "penalty_spare"):
+        if any(getattr(sampling, name)):
+            raise SettingsError("a model of numbers has no elements of text", where=name)
     if bins:
         return chain_of(sampling, vocab_size=bins, suppressed=())
     for name in changed(sampling):

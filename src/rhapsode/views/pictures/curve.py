@@ -51,12 +51,14 @@ class Course:
         loss_N: nats per element of each update's batch.
         evaluated: updates, validation loss, and True for the best so far.
         elapsed: seconds at the last entry.
+        lengthened: updates at which the run was lengthened.
     """
 
     steps_N: NDArray[np.int64]
     loss_N: NDArray[np.float64]
     evaluated: tuple[tuple[int, float, bool], ...]
     elapsed: float
+    lengthened: tuple[int, ...] = ()
 
 
 def read_course(metrics: Path) -> Course:
@@ -74,6 +76,7 @@ def read_course(metrics: Path) -> Course:
             if event["event"] == "evaluation"
         ),
         next((float(event["elapsed"]) for event in reversed(events) if "elapsed" in event), 0.0),
+        tuple(event["step"] for event in events if event["event"] == "lengthened"),
     )
 
 
@@ -113,6 +116,11 @@ def draw_course(
         "nats per element, lower is better</text>",
         *_axes(frame),
         *(_across(frame, value, "floor") for value in known.values()),
+        *(
+            f'<path class="floor" d="M{frame.x(step):.1f} {TOP}V{HEIGHT - BOTTOM}">'
+            f"<title>lengthened after {step:,} updates</title></path>"
+            for step in course.lengthened
+        ),
         *_training(frame, course, smooth_N),
         *_validation(frame, points),
         # Diamonds beside the last validation loss.

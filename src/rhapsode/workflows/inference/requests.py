@@ -65,8 +65,8 @@ def request(
     seed = opened.seed if settings.seed is None else settings.seed
     settings = with_seed(replace(settings, seed=seed))
     values = _values(opened, prompt, more, settings, read_stdin)
-    prompts = [opened.prompt(value, settings) for value in values]
-    opened.tell_notes(prompts)
+    prompts = [opened.begin(value, settings) for value in values]
+    opened.tell_notes(prompts, settings)
     several = [replace(settings, temperature=t) for t in more.temperatures] or [settings]
     explained = [opened.explained(one) for one in several]  # refuses what does not fit
     if settings.explain:

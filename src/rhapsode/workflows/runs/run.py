@@ -13,7 +13,7 @@ import torch
 from rhapsode import __version__
 from rhapsode.bundle import Member, write_bundle
 from rhapsode.bundle.network import network_arrays
-from rhapsode.config import to_mapping
+from rhapsode.config import format_duration, to_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, source_name
 from rhapsode.log import log
@@ -33,7 +33,7 @@ from rhapsode.training import (
 from rhapsode.training.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.inference.ask import AnyModel, load
 from rhapsode.workflows.runs.planning import PlannedRun, plan_training
-from rhapsode.workflows.runs.run_folder import RunFolder, find_run
+from rhapsode.workflows.runs.run_folder import ResumedRun, RunFolder, find_run
 from rhapsode.workflows.runs.training import Training
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def train(
     Arguments:
         sources: files, folders, catalogue names; or lists of texts or records, data frames, arrays.
         output: the run folder. [default: runs/<name>]
-        resume: continue the run in `output`.
+        resume: continue the run in `output`; a larger `budget`, `epochs` or `steps` lengthens it,
+            also if it is finished.
         base: a run folder or model file whose encoder and weights training begins with.
         on_event: called with every event of the run.
         settings: of the modality by name, sections as mappings: `budget="3m"`,
@@ -149,13 +150,15 @@ def prepare_training(
         timed = clock is None and resolved.steps is None and resolved.epochs is None
         threads = TrainingThreads(thread_modes(torch.get_num_threads(), counts=timed))
     if clock is None:
-        clock = _clock(run, time.monotonic() - began, folder if going_on else None)
+        clock = _clock(run, time.monotonic() - began, resumed if going_on else None)
     loop = TrainingLoop(
         run.network, run.stream, clock, resolved.training, hooks, group=group, threads=threads
     )
     training = Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
-    if going_on:
+    if resumed is not None and going_on:
         loop.resume(folder.checkpoint)
+        if resumed.lengthened:
+            _begin_part(training)
     elif began_as is not None:
         _begin_with(began_as.get("validation_loss"), training, hooks)
     elif run.begins_well and hooks.evaluate is not None and group.size == 1:
@@ -165,6 +168,9 @@ def prepare_training(
     if resumed is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.progress.step)
+        if resumed.lengthened:
+            config = _config_toml(sources, run, began_as)
+            folder.lengthen(config, loop.progress.step, clock.elapsed())
     log.info(
         f"{resolved.model}: {run.network.parameter_count():,} parameters; "
         f"{'; '.join(run.planned.plan.reasons)}; {resolved.training.precision}"
@@ -200,6 +206,16 @@ def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> Non
     training.loop.resume(checkpoint)
 
 
+def _begin_part(training: Training) -> None:
+    """Begin another part of a run, and checkpoint it."""
+    state, folder = training.loop.lengthen(), training.folder
+    with training.group.first_goes():
+        if training.group.first:
+            write_checkpoint(folder.checkpoint, state)
+    step = training.loop.progress.step
+    log.info(f"lengthened after {step:,} updates; the learning rate is warmed up again")
+
+
 def _config_toml(
     sources: Sequence[Any], run: PlannedRun, began_as: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -227,21 +243,38 @@ def _base_facts(run: PlannedRun, hooks: LoopHooks) -> dict[str, Any]:
     return {"model": str(base.path.resolve()), "sha256": base.sha256, "validation_loss": loss}
 
 
-def _clock(run: PlannedRun, spent: float, resumed: RunFolder | None) -> Clock:
-    """The run's clock; a resumed one starts where its checkpoint left it."""
-    settings, origin = run.planned.settings, None
+def _clock(run: PlannedRun, spent: float, resumed: ResumedRun | None) -> Clock:
+    """The run's clock; a resumed one starts where its checkpoint left it.
+
+    Raises:
+        RunError: a run that is lengthened has reached its new limit already.
+    """
+    settings, origin, begin = run.planned.settings, None, 0
+    lengthened = resumed is not None and resumed.lengthened
     if resumed is not None:
-        values = read_checkpoint(resumed.checkpoint).values
+        values = read_checkpoint(resumed.folder.checkpoint).values
         spent += float(values["spent"])
-        origin = float(values["origin"])
+        origin, begin = float(values["origin"]), int(values.get("begin", 0))
+        if lengthened:
+            origin, begin = None, int(values["step"])
     seconds = settings.budget_seconds()
     if seconds is not None:
+        _refuse_reached(lengthened and seconds <= spent, format_duration(spent))
         most = run.planned.most_steps
-        return BudgetClock(seconds, spent=spent, origin=origin, most_steps=most)
+        return BudgetClock(seconds, spent=spent, origin=origin, begin=begin, most_steps=most)
     steps = settings.steps
     if steps is None:
         steps = max(1, run.stream.steps(settings.epochs) // settings.training.accumulate)
-    return StepClock(steps, spent=spent)
+    _refuse_reached(lengthened and steps <= begin, f"{begin:,} updates")
+    return StepClock(steps, spent=spent, begin=begin)
+
+
+def _refuse_reached(reached: bool, spent: str) -> None:
+    if reached:
+        raise RunError(
+            f"this run has taken {spent} already",
+            hint="give more to lengthen it; the limit covers the whole run",
+        )
 
 
 def claim_report() -> bool:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from rhapsode.config import dump_toml, read_toml
+from rhapsode.config import DEFAULT_BUDGET, dump_toml, parse_duration, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
@@ -19,6 +19,8 @@ from rhapsode.training.events import Evaluated, Event, Sampled, Step
 # Characters of the name of a run that is named by its source; systems take names of 255 bytes.
 _LONGEST = 60
 _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
+# Settings of the length of a run, of which one is given.
+LIMITS = ("budget", "epochs", "steps")
 
 
 class RunFolder:
@@ -130,6 +132,30 @@ class RunFolder:
         except OSError as problem:
             raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
 
+    def lengthen(self, config: Mapping[str, Any], step: int, elapsed: float) -> None:
+        """Record that the run goes on with another limit.
+
+        It is no longer finished.
+
+        Arguments:
+            config: contents of `config.toml`.
+            step: updates done.
+            elapsed: seconds spent.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        try:
+            with self.samples.open("ab") as file:
+                file.write(f"\n# Lengthened after step {step}\n".encode())
+                size = file.tell()
+            entry = {"event": "lengthened", "step": step, "elapsed": elapsed, "samples_bytes": size}
+            self._write_metrics(entry)
+            self.summary.unlink(missing_ok=True)
+            write_atomically(self.config, dump_toml(config).encode("utf-8", "backslashreplace"))
+        except OSError as problem:
+            raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
     def _write_metrics(self, entry: Mapping[str, Any]) -> None:
         if self._log is None:
             # By lines, so that lines newer than the checkpoint survive a kill.
@@ -184,6 +210,7 @@ class ResumedRun:
         settings: as they were resolved.
         modality: of them.
         sha256: of the texts.
+        lengthened: True if it goes on with a larger limit.
         size: documents and characters of the texts; None in runs that do not tell.
         start: the model it began as, as `config.toml` notes it; None for fresh weights.
     """
@@ -195,6 +222,7 @@ class ResumedRun:
     sha256: str
     start: Mapping[str, Any] | None = None
     size: tuple[int, int] | None = None
+    lengthened: bool = False
 
     def check(self, sha256: str, documents: int, characters: int, noun: str) -> None:
         """Refuse other data.
@@ -218,7 +246,8 @@ class ResumedRun:
         raise RunError(
             f"the {noun} is not the one this run began with{change}",
             where=str(self.folder.path),
-            hint="restore it, or start a new run",
+            hint="restore it, or train on the new one from this model: --from "
+            f"{self.folder.path} with another -o",
         )
 
 
@@ -232,10 +261,12 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     Arguments:
         output: the folder.
         sources: named again, or none to use those of the run.
-        asked: settings given again; they must be those of the run, but for the device.
+        asked: settings given again; they must be those of the run, but for the device and a larger
+            limit.
 
     Raises:
-        RunError: no run there, a finished one, or settings that differ, which are named.
+        RunError: no run there, a finished one, a limit that is not larger, or settings that differ,
+            which are named.
         SettingsError: no folder was named.
     """
     if output is None:
@@ -244,10 +275,25 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     if not folder.path.is_dir():
         raise RunError("there is no run here to resume", where=output)
     run = read_run(folder)
-    if folder.summary.exists():
-        raise RunError("this run is finished", where=output, hint="start a new one elsewhere")
+    wanted = {name: asked[name] for name in LIMITS if asked.get(name) is not None}
+    known = {name: run.settings[name] for name in LIMITS if name in run.settings}
+    finished = folder.summary.exists()
+    lengthened = bool(wanted) and (finished or wanted != known)
+    if finished and not wanted:
+        raise RunError(
+            "this run is finished",
+            where=output,
+            hint=f"lengthen it with more than {_limit(known)}, or start a new one elsewhere",
+        )
+    if lengthened and not _is_longer(wanted, known):
+        raise RunError(
+            f"{_limit(wanted)} is not more than the {_limit(known)} that this run has",
+            where=output,
+            hint="give more to lengthen it; the limit covers the whole run",
+        )
     elsewhere = {"device": asked["device"]} if "device" in asked else {}
-    settings = {**run.settings, **elsewhere}
+    settings = {name: value for name, value in run.settings.items() if name not in known}
+    settings |= (wanted or known) | elsewhere
     changed = sorted(_differences(settings, asked))
     if changed:
         raise RunError(
@@ -255,7 +301,27 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
             where=output,
             hint="leave them out, or start a new run",
         )
-    return replace(run, sources=sources or run.sources, settings=settings)
+    return replace(run, sources=sources or run.sources, settings=settings, lengthened=lengthened)
+
+
+def _limit(limits: Mapping[str, Any]) -> str:
+    """A limit as flags, `--budget 3m`."""
+    return " ".join(f"--{name} {value}" for name, value in limits.items()) or (
+        f"--budget {DEFAULT_BUDGET}"
+    )
+
+
+def _is_longer(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """True if a limit is larger or of another kind."""
+    (name, value), *others = wanted.items()
+    if others:  # refused later: only one of them can be given
+        return True
+    before = known.get(name, DEFAULT_BUDGET if name == "budget" and not known else None)
+    if before is None:
+        return True
+    if name == "budget":
+        return parse_duration(str(value)) > parse_duration(str(before))
+    return float(value) > float(before)
 
 
 def read_run(folder: RunFolder) -> ResumedRun:

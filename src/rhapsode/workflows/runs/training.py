@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from rhapsode.training import Event, Finished, Group, TrainingLoop, give_back_me
 from rhapsode.training.events import TensorBoard
 from rhapsode.training.thread_choice import sleeping_threads
 from rhapsode.views.card import card_text
+from rhapsode.views.history import read_events
 from rhapsode.views.pictures.curve import draw_course, read_course
 from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
@@ -122,7 +123,7 @@ class Training:
         self.loop.release()
         give_back_memory()
         folder, modality, network = self.folder, self.run.modality, self.run.network
-        best: Bundle[Any, Any] = read_bundle(folder.model)
+        best = self._best()
         finished = modality.finish(self.run.planned, best, network, folder.path)
         write_bundle(folder.model, finished.bundle)
         summary: dict[str, Any] = {
@@ -130,6 +131,9 @@ class Training:
             **finished.summary,
             **self._facts(self._last),
         }
+        parts = self._parts(self._last)
+        if len(parts) > 1:
+            summary["parts"] = parts
         if self.start is not None:
             summary["from"] = self.start
         marks: Mapping[str, float | None] = finished.marks
@@ -143,11 +147,33 @@ class Training:
             **marks,
         )
         write_atomically(folder.curve, curve.encode("utf-8", "backslashreplace"))
-        card = card_text(modality.card(finished.bundle, summary))
-        write_atomically(folder.card, card.encode())
+        card = modality.card(finished.bundle, summary)
+        if len(parts) > 1:
+            words = ", ".join(f"{part['steps']:,} in {part['seconds']:.0f} s" for part in parts)
+            told = f"{card.summary} Lengthened: updates {words}, each with its own warm-up."
+            card = replace(card, summary=told)
+        write_atomically(folder.card, card_text(card).encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
         folder.write_summary(summary)
         return summary
+
+    def _best(self) -> Bundle[Any, Any]:
+        """The best weights, without what an earlier end added to them."""
+        kept: Bundle[Any, Any] = read_bundle(self.folder.model)
+        planned: Bundle[Any, Any] = self.run.planned.bundle
+        step, loss = kept.provenance.step, kept.provenance.validation_loss
+        provenance = replace(planned.provenance, step=step, validation_loss=loss)
+        return replace(planned, members=kept.members, provenance=provenance)
+
+    def _parts(self, last: Finished) -> list[dict[str, Any]]:
+        """Updates and seconds of each part of a run that was lengthened."""
+        events = [e for e in read_events(self.folder.metrics) if e["event"] == "lengthened"]
+        ends = [*((e["step"], e["elapsed"]) for e in events), (last.step, last.elapsed)]
+        return [
+            {"steps": step - before, "seconds": round(elapsed - earlier, 3)}
+            for (before, earlier), (step, elapsed) in zip([(0, 0.0), *ends], ends, strict=False)
+            if step > before
+        ]
 
     def _facts(self, last: Finished) -> dict[str, Any]:
         """Entries of `summary.json` that every run has."""

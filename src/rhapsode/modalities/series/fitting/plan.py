@@ -65,7 +65,7 @@ def plan_series_run(
     plan = _plan_series(corpus, network.get("hidden_size"))
     if base is not None:
         rate = settings.training.learning_rate
-        plan = gentler_plan(plan, base, corpus.points, asked=rate, fits_window=False)
+        plan = gentler_plan(plan, base, corpus.points, asked=rate)
     settings = resolved_values(settings, plan)
     training = settings.training
     assert training.window is not None
@@ -98,6 +98,7 @@ def plan_series_run(
         head=trained,
         data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
     )
+    lowest_K = np.fmin.reduce(train.values_NK, axis=0)
     bundle = SeriesBundle(
         config,
         encoder,
@@ -109,6 +110,7 @@ def plan_series_run(
             given.frequency.name,
             given.names,
             learn_templates(encoder, train),
+            tuple(lowest_K.tolist()) if np.isfinite(lowest_K).all() else None,
         ),
         provenance=Provenance(
             data_sha256=corpus.sha256,
