@@ -363,10 +363,13 @@ class TrainingLoop:
     def resume(self, path: Path) -> None:
         """Load the state of a checkpoint, written by any number of processes.
 
+        Only the first process needs the file.
+
         Raises:
             RunError: it is damaged or of another network.
         """
-        checkpoint = read_checkpoint(path)
+        with self._group.copied(path) as file:
+            checkpoint = read_checkpoint(file)
         tensors = checkpoint.tensors
         try:
             self.network.load_state_dict(_below("network.", tensors))

@@ -22,6 +22,8 @@ _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 class RunFolder:
     """The folder with the files of a run.
 
+    Of several processes only the first need see it.
+
     Arguments:
         path: the folder.
     """
@@ -182,8 +184,10 @@ class ResumedRun:
         settings: as they were resolved.
         modality: of them.
         sha256: of the texts.
-        size: documents and characters of the texts; None in runs that do not tell.
         start: the model it began as, as `config.toml` notes it; None for fresh weights.
+        size: documents and characters of the texts; None in runs that do not tell.
+        going_on: True if there is a checkpoint to continue from.
+        has_model: True if there is a model as well.
     """
 
     folder: RunFolder
@@ -193,6 +197,8 @@ class ResumedRun:
     sha256: str
     start: Mapping[str, Any] | None = None
     size: tuple[int, int] | None = None
+    going_on: bool = False
+    has_model: bool = False
 
     def check(self, sha256: str, documents: int, characters: int, noun: str) -> None:
         """Refuse other data.
@@ -224,12 +230,11 @@ def _in_words(documents: int, characters: int) -> str:
     return f"{documents:,} document{'' if documents == 1 else 's'} of {characters:,} characters"
 
 
-def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, Any]) -> ResumedRun:
+def find_run(output: str | None, asked: Mapping[str, Any]) -> ResumedRun:
     """The run in a folder.
 
     Arguments:
         output: the folder.
-        sources: named again, or none to use those of the run.
         asked: settings given again; they must be those of the run, but for the device.
 
     Raises:
@@ -246,14 +251,14 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
         raise RunError("this run is finished", where=output, hint="start a new one elsewhere")
     elsewhere = {"device": asked["device"]} if "device" in asked else {}
     settings = {**run.settings, **elsewhere}
-    changed = sorted(_differences(settings, asked))
+    changed = sorted(differences(settings, asked))
     if changed:
         raise RunError(
             f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
             where=output,
             hint="leave them out, or start a new run",
         )
-    return replace(run, sources=sources or run.sources, settings=settings)
+    return replace(run, settings=settings)
 
 
 def read_run(folder: RunFolder) -> ResumedRun:
@@ -285,6 +290,8 @@ def read_run(folder: RunFolder) -> ResumedRun:
             str(run["sha256"]),
             start,
             size,
+            folder.checkpoint.exists(),
+            folder.model.exists(),
         )
     except (KeyError, TypeError, ValueError):
         raise RunError(
@@ -292,12 +299,13 @@ def read_run(folder: RunFolder) -> ResumedRun:
         ) from None
 
 
-def _differences(
+def differences(
     before: Mapping[str, Any], asked: Mapping[str, Any], path: str = ""
 ) -> Iterator[str]:
+    """Settings asked for that differ, as "training.window (64 -> 32)"."""
     for key, value in asked.items():
         below = before.get(key)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            yield from _differences(below, value, f"{path}{key}.")
+            yield from differences(below, value, f"{path}{key}.")
         elif below != value:
             yield f"{path}{key} ({below} -> {value})"
