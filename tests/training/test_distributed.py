@@ -112,17 +112,23 @@ def check_group(group: Group) -> None:
     assert marks == [rank]
 
 
-def torchrun(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+def torchrun(
+    *arguments: str,
+    launch: tuple[str, ...] = ("--standalone", "--nproc-per-node", "2"),
+    folder: Path | None = None,
+    **more: str,
+) -> subprocess.Popen[str]:
+    """An agent of `torchrun`, in a folder and with more in its environment."""
     root = str(Path(__file__).parent.parent.parent)
     path = (os.environ.get("PYTHONPATH"), root)
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         *arguments],
-        cwd=root,
+        [sys.executable, "-m", "torch.distributed.run", *launch, *arguments],
+        cwd=folder or root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p),
+             "OMP_NUM_THREADS": "1", **more},
     )  # fmt: skip
 
 
