@@ -63,17 +63,16 @@ def two_nodes(base: Path, rendezvous: str, *command: str) -> list[subprocess.Pop
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    meeting = {
-        "static": ["--master-addr", "127.0.0.1", "--master-port", port],
-        "c10d": ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "7"],
-    }  # fmt: skip
+    static = ["--master-addr", "127.0.0.1", "--master-port", port, "--node-rank"]
+    c10d = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "7"]
     agents = []
     for rank in ("0", "1"):
         folder = base / f"node{rank}"
         folder.mkdir(exist_ok=True)
+        meeting = [*static, rank] if rendezvous == "static" else c10d
         agents.append(
             torchrun(
-                "--node-rank", rank, *meeting[rendezvous], "-m", "rhapsode", "train", *command,
+                *meeting, "-m", "rhapsode", "train", *command,
                 launch=("--nnodes", "2", "--nproc-per-node", "1"), folder=folder,
                 RHAPSODE_CACHE=str(folder / "cache"),
             )
@@ -107,7 +106,7 @@ def test_two_nodes_make_the_run_of_one_process(
 def test_a_lost_node_ends_the_run_which_both_continue(
     sources: dict[str, Path], tmp_path: Path, lost: int
 ) -> None:
-    settings = {**TEXT, "training": {**TEXT["training"], "evaluations": 100}}
+    settings = {**TEXT, "training": {**TEXT["training"], "evaluations": 20, "patience": 0}}
     source, folder = str(sources["text"]), tmp_path / "node0" / "run"
     nodes = two_nodes(tmp_path, "static", source, "-o", "run", *words(settings, 400))
     wait_for_steps(folder, 60)

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+import msgspec
 import torch
-from msgspec import to_builtins
 
 from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.device import (
@@ -192,7 +192,8 @@ def _check_settings(asked: TrainingSettings, base: BaseModel | None, group: Grou
     Raises:
         SettingsError: some differ, which are named.
     """
-    own = {**to_builtins(asked), "device": "", "from": None if base is None else base.sha256}
+    plain = msgspec.json.decode(msgspec.json.encode(asked))  # lists, as `agree` gives them
+    own = {**plain, "device": "", "from": None if base is None else base.sha256}
     changed = sorted(differences(group.agree(lambda: own), own))
     if changed:
         raise SettingsError(
