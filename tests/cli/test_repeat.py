@@ -95,7 +95,7 @@ def test_it_goes_on_where_it_was_interrupted(cli: Cli, prose_file: Path) -> None
     assert first.code == 1
     assert "resumed runs keep their settings" in first.err
     with pytest.raises(RunError, match="the runs of several seeds"):
-        find_run("run", (), {})
+        find_run("run", {})
     # A folder that a kill left empty is no obstacle.
     Path("run/seed-3/checkpoints").mkdir(parents=True)
     again = cli("train", "-o", "run", "--resume")

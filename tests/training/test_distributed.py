@@ -23,6 +23,7 @@ LSTM = {"embedding_size": 8, "hidden_size": 16, "dropout": 0.0}
 TRANSFORMER = {
     "embedding_size": 16, "num_layers": 2, "num_heads": 2, "window": 12, "dropout": 0.0
 }  # fmt: skip
+WINDOWS = {"context": "window:16", "stride": 11}
 RUNS: dict[str, dict[str, Any]] = {
     "carried": {"network": LSTM},
     # Batches of 4 with a last one of 1 row: a process without rows takes part all the same.
@@ -33,6 +34,9 @@ RUNS: dict[str, dict[str, Any]] = {
         "reading": {"context": "fresh"},
         "training": {"accumulate": 2},
     },
+    # The same windows in batches of 8, and in two batches of 4 for each update.
+    "whole": {"network": LSTM, "reading": WINDOWS, "training": {"batch_size": 8}},
+    "parts": {"network": LSTM, "reading": WINDOWS, "training": {"accumulate": 2}},
 }
 
 WORKER = """
@@ -108,17 +112,23 @@ def check_group(group: Group) -> None:
     assert marks == [rank]
 
 
-def torchrun(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+def torchrun(
+    *arguments: str,
+    launch: tuple[str, ...] = ("--standalone", "--nproc-per-node", "2"),
+    folder: Path | None = None,
+    **more: str,
+) -> subprocess.Popen[str]:
+    """An agent of `torchrun`, in a folder and with more in its environment."""
     root = str(Path(__file__).parent.parent.parent)
     path = (os.environ.get("PYTHONPATH"), root)
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         *arguments],
-        cwd=root,
+        [sys.executable, "-m", "torch.distributed.run", *launch, *arguments],
+        cwd=folder or root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p),
+             "OMP_NUM_THREADS": "1", **more},
     )  # fmt: skip
 
 
@@ -187,6 +197,13 @@ def test_two_processes_make_the_run_of_one(runs: tuple[Path, Path], name: str) -
     # One writer: nothing stands there twice.
     samples = (runs[1] / name / "samples.md").read_text()
     assert samples.count(f"## Step {STEPS}\n") == 1
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_accumulated_batches_make_the_run_of_large_ones(
+    runs: tuple[Path, Path], processes: int
+) -> None:
+    assert_close(runs[0] / "whole", runs[processes] / "parts")
 
 
 @pytest.mark.parametrize("name", ["begun", "stopped"])

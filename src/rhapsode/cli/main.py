@@ -120,9 +120,15 @@ def _are_several() -> bool:
 
 @contextlib.contextmanager
 def _one_voice() -> Iterator[None]:
-    """Silence all processes but the first while this lasts."""
+    """Silence all processes but the first while this lasts.
+
+    One process of each other machine says so first.
+    """
     with contextlib.ExitStack() as silence:
-        if _are_several() and os.environ.get("RANK", "0") != "0":
+        rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+        if _are_several() and rank != "0":
+            if os.environ.get("LOCAL_RANK") == "0":
+                sys.stderr.write(f"rank {rank} of {size}: rank 0 prints and writes the files\n")
             # The null device needs no `Path`.
             nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
             silence.enter_context(contextlib.redirect_stdout(nowhere))

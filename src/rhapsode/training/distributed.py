@@ -10,12 +10,16 @@ import atexit
 import contextlib
 import json
 import os
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
@@ -128,8 +132,23 @@ class Group:
         return make()
 
     def tells(self) -> bool:
-        """True if this process reports an error: the first that calls this."""
+        """True if this process reports an error: the first of its machine that calls this."""
         return True
+
+    @contextmanager
+    def copied(self, path: Path) -> Iterator[Path]:
+        """A file of the first process, which other machines need not see.
+
+        Arguments:
+            path: the file, as the first process knows it.
+
+        Yields:
+            The file itself, or a copy that lasts as long as the context.
+
+        Raises:
+            RunError: it cannot be read, or the first process is lost.
+        """
+        yield path
 
     @contextmanager
     def first_goes(self) -> Iterator[None]:
@@ -168,6 +187,7 @@ class ManyProcesses(Group):
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
         self._agreed = 0
+        self._node = environment.get("GROUP_RANK", "0")
         backend = join_backend(int(environment.get("LOCAL_RANK", "0")))
         with _together():
             # Waiting for a corpus takes as long as it takes, so that goes through the store and not
@@ -253,9 +273,31 @@ class ManyProcesses(Group):
         self._agreed += 1
         return f"agreed-{self._agreed}"
 
+    @contextmanager
+    def copied(self, path: Path) -> Iterator[Path]:
+        content = torch.empty(0, dtype=torch.uint8)
+
+        def read() -> int:
+            nonlocal content
+            try:
+                content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
+            except OSError as problem:
+                raise RunError(f"cannot read: {problem.strerror}", where=str(path)) from None
+            return len(content)
+
+        size = self.agree(read)
+        if not self.first:
+            content = content.new_empty(size)
+        self.copy_first([content])
+        with contextlib.ExitStack() as closing:
+            if not self.first:
+                path = Path(closing.enter_context(tempfile.TemporaryDirectory())) / path.name
+                content.numpy().tofile(path)
+            yield path
+
     def tells(self) -> bool:
         try:
-            return bool(self._store.add("told", 1) == 1)
+            return bool(self._store.add(f"told-{self._node}", 1) == 1)
         except RuntimeError:
             return True  # the process with the store is gone
 
@@ -301,5 +343,8 @@ def _together() -> Iterator[Any]:
     """Report failures within as the loss of another process."""
     try:
         yield
-    except RuntimeError:
+    except RuntimeError as problem:
+        # Frames of torch hold the group. As long as it lives its threads do, and a thread that
+        # releases a tensor while the interpreter ends aborts the process.
+        traceback.clear_frames(problem.__traceback__)
         raise _lost() from None

@@ -264,7 +264,7 @@ class TrainingLoop:
             group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
         value = 0.0
-        for part in range(parts):
+        for part, share in enumerate(self._shares(parts)):
             loss, self._carried = training_loss(
                 self.network,
                 self._stream,
@@ -274,8 +274,8 @@ class TrainingLoop:
                 group=self._group,
             )
             if loss.requires_grad:
-                torch.autograd.backward(loss / parts if parts > 1 else loss)
-            value += scalar(loss) / parts
+                torch.autograd.backward(loss * share if parts > 1 else loss)
+            value += scalar(loss) * share
         value = self._group.sum_gradients(self._parameters, value)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
@@ -295,6 +295,15 @@ class TrainingLoop:
             threads=threads,
             busy=self._threads.others_are_busy(),
         )
+
+    def _shares(self, parts: int) -> list[float]:
+        """Shares of accumulated batches in the elements that they score together."""
+        if parts == 1:
+            return [1.0]
+        first = self.progress.step * parts
+        batches = map(self._stream.batch, range(first, first + parts))
+        counts = [float(batch.weights_BT.sum()) for batch in batches]
+        return [count / max(1.0, sum(counts)) for count in counts]
 
     def _look(self) -> Iterator[Event]:
         self.progress.looked = self.progress.step
@@ -375,10 +384,13 @@ class TrainingLoop:
     def resume(self, path: Path) -> None:
         """Load the state of a checkpoint, written by any number of processes.
 
+        Only the first process needs the file.
+
         Raises:
             RunError: it is damaged or of another network.
         """
-        checkpoint = read_checkpoint(path)
+        with self._group.copied(path) as file:
+            checkpoint = read_checkpoint(file)
         tensors = checkpoint.tensors
         try:
             self.network.load_state_dict(_below("network.", tensors))

@@ -93,10 +93,11 @@ def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> d
     import torch
 
     from rhapsode.bundle.network import build_network
-    from rhapsode.training import matmul_rates
+    from rhapsode.training import machine_speed, matmul_rates
     from rhapsode.workflows.runs.planning import plan_corpus
 
-    planned = plan_corpus(modality, surveyed.corpus, settings, matmul_rates())
+    speed = machine_speed(matmul_rates(), torch.get_num_threads())
+    planned = plan_corpus(modality, surveyed.corpus, settings, speed)
     try:
         modality.stream(planned)
     except DataError as problem:

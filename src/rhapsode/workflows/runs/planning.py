@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+import msgspec
 import torch
 
 from rhapsode.bundle import bundle_path, read_bundle
@@ -43,7 +44,7 @@ from rhapsode.training.events import check_trackers
 from rhapsode.training.planner import BaseModel, base_of
 from rhapsode.training.thread_choice import sleeping_threads
 from rhapsode.views.display import Shown
-from rhapsode.workflows.runs.run_folder import ResumedRun
+from rhapsode.workflows.runs.run_folder import ResumedRun, differences
 
 if TYPE_CHECKING:
     from rhapsode.keywords import TrainOptions
@@ -93,7 +94,7 @@ def plan_training(
     Raises:
         RhapsodeError: a source or setting that does not fit.
     """
-    opened = _base_of(base, resumed)
+    opened = _base_of(base, resumed, group)
     name = None if resumed is None else resumed.modality
     modality, claim = choose_modality(sources, settings, name)
     if opened is not None and resumed is None:
@@ -107,6 +108,7 @@ def plan_training(
         settings = _inherited(settings, opened, modality)
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
+    _check_settings(asked, opened, group)
     device = choose_device(asked.device)
     modality.check(asked)
     check_trackers(asked.track)
@@ -122,13 +124,15 @@ def plan_training(
     if resumed is not None:
         resumed.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
     machine = group.agree(matmul_rates)
-    planned = plan_corpus(modality, corpus, asked, machine, base=opened, first=group.first)
+    # Machines may differ in their threads, but there is one plan.
+    speed = group.agree(lambda: machine_speed(machine, torch.get_num_threads()))
+    planned = plan_corpus(modality, corpus, asked, speed, base=opened, first=group.first)
     by_hand = asked.training.batch_size is not None
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
     torch.manual_seed(asked.seed)
     network = build_network(planned.bundle.config) if begun is None else load_network(begun)
-    going_on = resumed is not None and resumed.folder.checkpoint.exists()
+    going_on = resumed is not None and resumed.going_on
     begins_well = begun is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)
     if asked.device == "auto" and device != CPU:
@@ -155,7 +159,7 @@ def plan_corpus(
     modality: AnyModality,
     corpus: Any,
     settings: Any,
-    machine: Mapping[str, float],
+    speed: float,
     *,
     base: BaseModel | None = None,
     first: bool = False,
@@ -166,11 +170,10 @@ def plan_corpus(
         modality: of the corpus.
         corpus: what is learnt from.
         settings: as asked for.
-        machine: measured matmul rates, GFLOP/s.
+        speed: of the machine, as `machine_speed` tells it.
         base: the model that the run begins as.
         first: True for the process that logs and counts.
     """
-    speed = machine_speed(machine, torch.get_num_threads())
     seconds = settings.budget_seconds()
     return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first))
 
@@ -181,7 +184,25 @@ def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[A
     return replace(planned, settings=changed)
 
 
-def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel | None:
+def _check_settings(asked: TrainingSettings, base: BaseModel | None, group: Group) -> None:
+    """Refuse settings other than those of the first process.
+
+    The device may be another one.
+
+    Raises:
+        SettingsError: some differ, which are named.
+    """
+    plain = msgspec.json.decode(msgspec.json.encode(asked))  # lists, as `agree` gives them
+    own = {**plain, "device": "", "from": None if base is None else base.sha256}
+    changed = sorted(differences(group.agree(lambda: own), own))
+    if changed:
+        raise SettingsError(
+            f"these settings differ from those of the first process: {', '.join(changed)}",
+            hint="start all processes with the same command",
+        )
+
+
+def _base_of(base: str | Path | None, resumed: ResumedRun | None, group: Group) -> BaseModel | None:
     """The model that a run starts or started from, or None.
 
     None stands for fresh weights.
@@ -191,16 +212,17 @@ def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel |
         start = resumed.start
         if start is None:
             return None
-        if resumed.folder.checkpoint.exists() and resumed.folder.model.exists():
+        if resumed.going_on and resumed.has_model:
             # The run's own file has the same elements and network; the first model may be gone by
             # now.
-            own: Any = read_bundle(resumed.folder.model)
-            return replace(
-                base_of(resumed.folder.model, own),
-                path=Path(start["model"]),
-                sha256=start["sha256"],
-                line=own.provenance.ancestors,
-            )
+            with group.copied(resumed.folder.model) as file:
+                own: Any = read_bundle(file)
+                return replace(
+                    base_of(file, own),
+                    path=Path(start["model"]),
+                    sha256=start["sha256"],
+                    line=own.provenance.ancestors,
+                )
         base, sha256 = start["model"], start["sha256"]
     if base is None:
         return None

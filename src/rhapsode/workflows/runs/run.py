@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
+from msgspec import convert, to_builtins
 
 from rhapsode import __version__
 from rhapsode.bundle import Member, write_bundle
@@ -129,15 +130,16 @@ def prepare_training(
     if resume:
         if base is not None:
             raise SettingsError("a resumed run keeps its base model", hint="leave out --from")
-        resumed = find_run(place, tuple(sources), asked)
-        folder, sources, asked = resumed.folder, resumed.sources, resumed.settings
+        found = group.agree(lambda: to_builtins(find_run(place, asked), enc_hook=_folder_path))
+        resumed = convert(found, ResumedRun, dec_hook=lambda kind, path: kind(Path(path)))
+        folder, sources, asked = resumed.folder, sources or resumed.sources, resumed.settings
     else:
         # Only the first process places and makes the folder: another would find it there already.
         names = [source_name(source) for source in sources] or [""]
         folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(place, names).path))))
     run = plan_training(sources, asked, resumed=resumed, base=base, group=group)
     hooks = _hooks(folder, run)
-    going_on = resumed is not None and folder.checkpoint.exists()
+    going_on = resumed is not None and resumed.going_on
     began_as: Mapping[str, Any] | None = None
     if resumed is not None and resumed.start is not None:
         began_as = resumed.start
@@ -150,7 +152,8 @@ def prepare_training(
         timed = clock is None and resolved.steps is None and resolved.epochs is None
         threads = TrainingThreads(thread_modes(torch.get_num_threads(), counts=timed))
     if clock is None:
-        clock = _clock(run, time.monotonic() - began, resumed if going_on else None)
+        # Only the clock of the first process is read.
+        clock = _clock(run, time.monotonic() - began, resumed if going_on and group.first else None)
     loop = TrainingLoop(
         run.network, run.stream, clock, resolved.training, hooks, group=group, threads=threads
     )
@@ -193,6 +196,10 @@ def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
         checkpoint=folder.checkpoint,
         secure=folder.secure,
     )
+
+
+def _folder_path(folder: RunFolder) -> str:
+    return str(folder.path)
 
 
 def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> None:

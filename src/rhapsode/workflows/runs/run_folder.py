@@ -26,6 +26,8 @@ LIMITS = ("budget", "epochs", "steps")
 class RunFolder:
     """The folder with the files of a run.
 
+    Of several processes only the first need see it.
+
     Arguments:
         path: the folder.
     """
@@ -211,8 +213,10 @@ class ResumedRun:
         modality: of them.
         sha256: of the texts.
         lengthened: True if it goes on with a larger limit.
-        size: documents and characters of the texts; None in runs that do not tell.
         start: the model it began as, as `config.toml` notes it; None for fresh weights.
+        size: documents and characters of the texts; None in runs that do not tell.
+        going_on: True if there is a checkpoint to continue from.
+        has_model: True if there is a model as well.
     """
 
     folder: RunFolder
@@ -223,6 +227,8 @@ class ResumedRun:
     start: Mapping[str, Any] | None = None
     size: tuple[int, int] | None = None
     lengthened: bool = False
+    going_on: bool = False
+    has_model: bool = False
 
     def check(self, sha256: str, documents: int, characters: int, noun: str) -> None:
         """Refuse other data.
@@ -255,12 +261,11 @@ def _in_words(documents: int, characters: int) -> str:
     return f"{documents:,} document{'' if documents == 1 else 's'} of {characters:,} characters"
 
 
-def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, Any]) -> ResumedRun:
+def find_run(output: str | None, asked: Mapping[str, Any]) -> ResumedRun:
     """The run in a folder.
 
     Arguments:
         output: the folder.
-        sources: named again, or none to use those of the run.
         asked: settings given again; they must be those of the run, but for the device and a larger
             limit.
 
@@ -294,14 +299,14 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     elsewhere = {"device": asked["device"]} if "device" in asked else {}
     settings = {name: value for name, value in run.settings.items() if name not in known}
     settings |= (wanted or known) | elsewhere
-    changed = sorted(_differences(settings, asked))
+    changed = sorted(differences(settings, asked))
     if changed:
         raise RunError(
             f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
             where=output,
             hint="leave them out, or start a new run",
         )
-    return replace(run, sources=sources or run.sources, settings=settings, lengthened=lengthened)
+    return replace(run, settings=settings, lengthened=lengthened)
 
 
 def _limit(limits: Mapping[str, Any]) -> str:
@@ -353,6 +358,8 @@ def read_run(folder: RunFolder) -> ResumedRun:
             str(run["sha256"]),
             start,
             size,
+            folder.checkpoint.exists(),
+            folder.model.exists(),
         )
     except (KeyError, TypeError, ValueError):
         raise RunError(
@@ -360,12 +367,13 @@ def read_run(folder: RunFolder) -> ResumedRun:
         ) from None
 
 
-def _differences(
+def differences(
     before: Mapping[str, Any], asked: Mapping[str, Any], path: str = ""
 ) -> Iterator[str]:
+    """Settings asked for that differ, as "training.window (64 -> 32)"."""
     for key, value in asked.items():
         below = before.get(key)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            yield from _differences(below, value, f"{path}{key}.")
+            yield from differences(below, value, f"{path}{key}.")
         elif below != value:
             yield f"{path}{key} ({below} -> {value})"
