@@ -358,8 +358,8 @@ def read_run(folder: RunFolder) -> ResumedRun:
             str(run["sha256"]),
             start,
             size,
-            folder.checkpoint.exists(),
-            folder.model.exists(),
+            going_on=folder.checkpoint.exists(),
+            has_model=folder.model.exists(),
         )
     except (KeyError, TypeError, ValueError):
         raise RunError(
