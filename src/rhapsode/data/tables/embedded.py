@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rhapsode.data.tables.frequency import Frequency, TimeKind, infer_frequency
+from rhapsode.data.tables.series_set import SeriesSet, format_time
 
 Floats = NDArray[np.float64]
 
@@ -16,13 +18,25 @@ def embedded_text(name: str) -> str:
     return SERIES[name]()
 
 
-def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
-    """Columns of a corpus in `SERIES`: times and values, by name."""
+def embedded_series(name: str) -> SeriesSet:
+    """A corpus in `SERIES` as `read_series` gives it, without a reader of tables."""
     header, *rows = embedded_text(name).splitlines()
     time, value = header.split(",")
     cells, numbers = zip(*(row.split(",") for row in rows), strict=True)
-    kind = np.int64 if cells[0].isdigit() else "datetime64[ns]"
-    return {time: np.array(cells, kind), value: np.array(numbers, np.float64)}
+    kind: TimeKind = "integer" if cells[0].isdigit() else "time"
+    times_N = np.array(cells, np.int64 if kind == "integer" else "datetime64[ns]").astype(np.int64)
+    frequency = infer_frequency(times_N, kind) or Frequency("order")
+    begin, end = (format_time(int(times_N[at]), kind, frequency) for at in (0, -1))
+    words = " of whole numbers" if kind == "integer" else ""
+    return SeriesSet(
+        (value,), np.array([0, len(times_N)]), times_N, np.array(numbers, np.float64)[:, None],
+        (value,), kind, (frequency,), np.zeros((len(times_N), 0)), (), np.zeros((1, 0)), (),
+        np.zeros((1, 0), np.int64), (), (),
+        (
+            f"time: column {time!r}{words} ({frequency.name}, {begin} to {end}); "
+            f"value: {value!r}; 1 series of {len(times_N):,}",
+        ),
+    )  # fmt: skip
 
 
 def _airline() -> str:

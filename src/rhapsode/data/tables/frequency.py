@@ -155,8 +155,8 @@ def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
         found = Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
     else:
         found = _months(times_N) or _business(times_N) or _fixed(times_N)
-    ordinal = found.ordinal(times_N[[0, -1]])
-    places = (ordinal[1] - ordinal[0]) // found.stride + 1
+    first, last = found.ordinal(times_N[[0, -1]]).tolist()
+    places = (last - first) // found.stride + 1
     return found if len(times_N) >= _LEAST_FILL * places - 2 else Frequency("order")
 
 

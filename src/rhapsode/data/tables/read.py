@@ -1,6 +1,5 @@
 """Read series from files, named corpora, data frames or arrays."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,29 +7,25 @@ from typing import Any
 import numpy as np
 
 from rhapsode.config.source import SourceSettings
-from rhapsode.data.sources.blob import Blob, Found, file_blob, in_any_order
+from rhapsode.data.sources.blob import Blob, Found, in_any_order
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.embedded import SERIES, embedded_arrays
-from rhapsode.data.tables.layout import NoNumbersError, find_roles
+from rhapsode.data.tables.embedded import SERIES, embedded_series, embedded_text
 from rhapsode.data.tables.parsing.columns import Table
-from rhapsode.data.tables.parsing.csv_table import csv_table
 from rhapsode.data.tables.parsing.frames import (
     array_table,
     frame_table,
     npy_arrays,
     parquet_table,
 )
+from rhapsode.data.tables.parsing.text_table import text_table
 from rhapsode.data.tables.series_set import SeriesSet
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, MissingExtraError, RhapsodeError
+from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.files import is_there
-
-HEAD = 1 << 18
-"""Characters by which a large table is judged."""
 
 _DEFAULT = SeriesSettings()
 _READING = SourceSettings()
@@ -57,42 +52,22 @@ def read_series(
     Raises:
         DataError: a source that cannot be read, with the file, row and column if there is one.
         SettingsError: an unknown encoding or frequency.
-        MissingExtraError: an optional package is needed for the file.
+        MissingExtraError: polars is not installed, and the series are not embedded ones.
     """
-    return _assembled(_table(source, settings, reading), settings)
-
-
-def read_head(path: Path, most: int = HEAD) -> SeriesSet | None:
-    """The series of the first rows of a large table of text.
-
-    Arguments:
-        path: a file.
-        most: characters that are read.
-
-    Returns:
-        None if the file is no larger, or is no table of text: it is then read whole.
-
-    Raises:
-        NoNumbersError: no column holds numbers.
-        MissingExtraError: an optional package is needed for the file.
-    """
-    blob = file_blob(path)
-    suffix = _suffix(blob)
-    if path.stat().st_size <= most or suffix not in {".csv", ".tsv", ".tab"}:
-        return None
+    name = str(source) if isinstance(source, (str, Path)) else None
+    found = None if name is None else named_file(name)
+    if found is None and name in SERIES and settings == _DEFAULT:
+        return embedded_series(name)
     try:
-        return _assembled(_text_table(blob, suffix, _DEFAULT, _READING, most), _DEFAULT)
-    except (NoNumbersError, MissingExtraError):
-        raise
-    except RhapsodeError:  # perhaps only of the part: a quoted cell that was cut, an odd last row
-        return None
+        import polars  # noqa: F401, ICN001
+    except ImportError:
+        raise MissingExtraError("series", "reading tables") from None
+    if found is not None:
+        return assemble(_file_table(*found, settings, reading), settings)
+    return assemble(_memory_table(source, settings), settings)
 
 
-def _assembled(table: Table, settings: SeriesSettings) -> SeriesSet:
-    return assemble(table, find_roles(table, settings), settings)
-
-
-def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Table:
+def _memory_table(source: Any, settings: SeriesSettings) -> Table:
     if is_frame(source):
         return frame_table(source, "the data frame", settings)
     if isinstance(source, np.ndarray):
@@ -108,17 +83,11 @@ def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Ta
     name = str(source)
     if is_there(Path(name)) and Path(name).is_dir():
         raise DataError("a folder", where=name, hint="name one table in it")
-    if (named := named_file(name)) is not None:
-        return _file_table(*named, settings, reading)
     if name in SERIES:
-        return array_table(embedded_arrays(name), name, settings)
+        return text_table([embedded_text(name)], name, settings, tabs=False)
     raise DataError(
         "no such file", where=name or "''", hint=f"series known by name: {', '.join(SERIES)}"
     )
-
-
-def _suffix(blob: Blob) -> str:
-    return Path(bare_name(blob.relative).lower()).suffix
 
 
 def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
@@ -140,6 +109,10 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
         return _blob_table(found[0], settings, reading)
 
 
+def _suffix(blob: Blob) -> str:
+    return Path(bare_name(blob.relative).lower()).suffix
+
+
 def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:
     suffix = _suffix(blob)
     if suffix in _REFUSED:
@@ -148,34 +121,13 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
             where=blob.name,
             hint="save the table as CSV or Parquet, or pass a data frame in Python",
         )
-    if suffix not in {".parquet", ".pq", ".npy", ".npz"}:
-        return _text_table(blob, suffix, settings, reading)
-    with in_any_order(blob if suffix == ".npz" else unpacked(blob)) as file:
-        if suffix in {".npy", ".npz"}:
-            return array_table(npy_arrays(file, blob.name), blob.name, settings)
-        return parquet_table(file, blob.name, settings)
-
-
-def _text_table(
-    blob: Blob,
-    suffix: str,
-    settings: SeriesSettings,
-    reading: SourceSettings,
-    most: int | None = None,
-) -> Table:
-    """A table of text, or its rows within the first `most` characters."""
-    plain, found = unpacked(blob), Found()
-
-    def chunks() -> Iterator[str]:
-        text = text_chunks(plain.open, blob.name, reading, found, zeros=True)
-        if most is None:
-            yield from text
-            return
-        head = ""
-        while len(head) <= most and (chunk := next(text, "")):
-            head += chunk
-        yield head[: head.rfind("\n", 0, most) + 1]
-
-    table = csv_table(chunks, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
+    if suffix in {".parquet", ".pq", ".npy", ".npz"}:
+        with in_any_order(blob if suffix == ".npz" else unpacked(blob)) as file:
+            if suffix in {".npy", ".npz"}:
+                return array_table(npy_arrays(file, blob.name), blob.name, settings)
+            return parquet_table(file, blob.name, settings)
+    found = Found()
+    chunks = text_chunks(unpacked(blob).open, blob.name, reading, found, zeros=True)
+    table = text_table(chunks, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
     own = [f"{blob.name}: read as {codec}" for codec in found.encodings.values()]
     return replace(table, notes=(*own, *found.notes, *table.notes))

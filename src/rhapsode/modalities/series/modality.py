@@ -15,7 +15,7 @@ from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.data.tables import SERIES as NAMED_SERIES
-from rhapsode.data.tables import NoNumbersError, read_head, read_series
+from rhapsode.data.tables import NoNumbersError, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
@@ -111,8 +111,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         if path.is_dir() or name.suffix.lower() not in TABLES:
             return Claim(Degree.NONE, "no table by its suffix")
         try:
-            head = read_head(path)
-            found = read_series(source, SeriesSettings()) if head is None else head
+            found = read_series(source)
         except NoNumbersError as problem:
             return Claim(Degree.NONE, problem.what)
         except DataError:
@@ -125,7 +124,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
                 hint="for its text, use --field NAME; "
                 "for its numbers, --set series.value_columns='[\"NAME\"]'",
             )
-        return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
+        return Claim(Degree.LIKELY, "a table of numbers", found)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         super().check(settings)
