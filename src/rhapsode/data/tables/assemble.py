@@ -44,8 +44,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     roles = find_roles(table, settings)
     table = roles.table
     notes = [*table.notes, *roles.notes]
-    for column in roles.values if roles.across == 0 else ():
-        notes.extend(column.notes)
+    notes.extend(note for column in (*roles.values, *roles.known) for note in column.notes)
     values_NK = np.column_stack([table.numbers(column) for column in roles.values])
     if values_NK.size > _MOST:
         raise DataError(
@@ -86,6 +85,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
         ids, offsets, times_N, values_NK, names, kind, (), known_NC, known_names, *statics,
         zone=zone, known_of=known_of, left_out=tuple(column.name for column in roles.left_out),
         texts=tuple(column.name for column in roles.left_out if column.is_text),
+        columns=tuple(column.name for column in roles.values),
     )  # fmt: skip
     hints = _codes_for_missing(roles.values, values_NK)
     gridder = Gridder(given, rows_N, table.place, table.line, notes)
@@ -152,8 +152,13 @@ def _known(
     """Covariates, their names, and the column of words whose level each marks."""
     numbers, names, of = [np.zeros((table.rows, 0))], [], []
     for column in columns:
-        words = column.bad.total if column.bad else 0
-        if column.kind != "label" or len(column.levels) > _MOST_WORDS:
+        if column.kind == "label" and len(column.levels) > _MOST_WORDS:
+            raise DataError(
+                f"{len(column.levels):,} different words in a covariate",
+                where=f"{table.where}, column {column.name!r}",
+                hint=f"give numbers, or at most {_MOST_WORDS} words",
+            )
+        if column.kind != "label":
             numbers.append(table.numbers(column)[:, None])
             names.append(column.name)
             of.append("")
@@ -163,7 +168,8 @@ def _known(
         numbers.append(np.column_stack([mark.to_numpy() for mark in marks]))
         names += [f"{column.name}={level}" for level in column.levels]
         of += [column.name] * len(column.levels)
-        notes.append(f"column {column.name!r}: {len(column.levels)} words, a covariate for each")
+        count = len(column.levels)
+        notes.append(f"column {column.name!r}: {count} words, a covariate of 0 and 1 for each")
     return np.concatenate(numbers, axis=1), tuple(names), tuple(of)
 
 

@@ -77,6 +77,7 @@ class SeriesSet:
         notes: remarks of the reader, a line each, the summary first.
         left_out: names of columns of the table that hold no numbers and play no part.
         texts: those of them that hold free text.
+        columns: names of the columns of values.
         known_of: for each covariate, the column of words of which it marks one, or "".
         zone: offsets from UTC of the times; None if they have none.
     """
@@ -98,6 +99,7 @@ class SeriesSet:
     notes: tuple[str, ...] = field(default=())
     left_out: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     known_of: tuple[str, ...] = ()
     zone: Zone | None = None
 

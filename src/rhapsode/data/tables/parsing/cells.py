@@ -36,8 +36,9 @@ def column_of(name: str, cells: pl.Series, decimal: str, settings: SeriesSetting
     signed, odd = parse_numbers(cells, decimal, missing, decorated=True)
     words = not WORDS.keys().isdisjoint(head.str.strip_chars().str.to_lowercase())
     if not odd.any() and (named or not words):
-        told = f"column {name!r}: numbers read without their signs of currency, percent or magnitude"
-        return Column(name, "number", signed, cells, notes=() if words else (told,))
+        signs = "numbers read without their signs of currency, percent or magnitude"
+        told = f"column {name!r}: {'true and false read as 1 and 0' if words else signs}"
+        return Column(name, "number", signed, cells, notes=(told,))
     total = int(wrong.sum())
     if few and 2 * total < total + values.count():
         row = int(wrong.arg_max() or 0)
