@@ -92,7 +92,9 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match="damaged Parquet"):
         read_series(tmp_path / "torn.parquet")
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(MissingExtraError, match=r"install it with: pip install 'rhapsode\[series\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"install it with: pip install 'rhapsode\[series\]'"
+    ):
         read_series(tmp_path / "t.parquet")
 
 

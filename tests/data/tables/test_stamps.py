@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import polars
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +15,8 @@ from rhapsode.errors import DataError
 from tests.data.tables.helpers import series_of, told
 
 
-def table_of(*cells: str) -> polars.DataFrame:
-    return polars.DataFrame({"t": cells, "v": range(len(cells))})
+def table_of(*cells: str) -> pl.DataFrame:
+    return pl.DataFrame({"t": cells, "v": range(len(cells))})
 
 
 def parsed(*cells: str, dates: str = "auto") -> SeriesSet:
@@ -147,7 +147,8 @@ def test_where_nothing_settles_it_the_evener_series_is_likelier():
 
 
 @pytest.mark.parametrize(
-    ("cell", "time"), [("18.00.00", "18:00"), ("18:30", "18:30"), ("6:05:07 PM", "18:05:07"), ("0:00", "00:00")]
+    ("cell", "time"),
+    [("18.00.00", "18:00"), ("18:30", "18:30"), ("6:05:07 PM", "18:05:07"), ("0:00", "00:00")],
 )
 def test_times_of_day(tmp_path: Path, cell: str, time: str):
     found = series_of(tmp_path, f"d,c,v\n2020-01-05,{cell},1\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import parse_frequency
+from rhapsode.data.tables.frequency import TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridder
 from rhapsode.data.tables.parsing.columns import Column, Table, listed
 from rhapsode.data.tables.parsing.numerals import MISSING
@@ -54,41 +53,36 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
         )
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
-    statics = _statics(table, roles.static, series_N)
-    rows_N = np.arange(table.rows)
-    times_N, zone, kind = places(series_N), None, "order"
+    kind: TimeKind = "order"
+    times_N, rows_N, zone = places(series_N), np.arange(table.rows), None
     if roles.times is not None:
+        kind = roles.times.kind
         notes.extend(roles.times.notes)
         times, zone = _zoned(roles.times, notes)
-        kind = roles.times.kind
-        if times.null_count():
-            lost = times.is_null().to_numpy()
-            filled = lost & ~np.isnan(values_NK).all(axis=1)
-            if filled.any():
-                where = table.place(int(filled.argmax()))
-                raise DataError("a row of values without a time", where=where)
-            if lost.all():
-                raise DataError("no row has a time", where=table.where)
-            count = int(lost.sum())
-            notes.append(f"{count:,} row{'s' * (count > 1)} without time and values left out")
-            rows_N = np.flatnonzero(~lost)
         times_N = times.fill_null(0).to_numpy()
+        if times.null_count():
+            rows_N = np.flatnonzero(times.is_not_null())
+            empty = np.asarray(np.isnan(values_NK).all(axis=1))
+            empty[rows_N] = True
+            if not empty.all():
+                where = table.place(int(empty.argmin()))
+                raise DataError("a row of values without a time", where=where)
+            if not len(rows_N):
+                raise DataError("no row has a time", where=table.where)
+            count = times.null_count()
+            notes.append(f"{count:,} row{'s' * (count > 1)} without time and values left out")
     if len(ids) > 1:
         rows_N = rows_N[np.argsort(series_N[rows_N], kind="stable")]
-    if len(rows_N) < table.rows or len(ids) > 1:
-        series_N, times_N, values_NK, known_NC = (
-            part[rows_N] for part in (series_N, times_N, values_NK, known_NC)
-        )
-    offsets = np.searchsorted(series_N, np.arange(len(ids) + 1)).astype(np.int64)
-    names = ("value",) if roles.across else tuple(column.name for column in roles.values)
+    names = tuple(column.name for column in roles.values)
     given = SeriesSet(
-        ids, offsets, times_N, values_NK, names, kind, (), known_NC, known_names, *statics,
-        zone=zone, known_of=known_of, left_out=tuple(column.name for column in roles.left_out),
-        texts=tuple(column.name for column in roles.left_out if column.is_text),
-        columns=tuple(column.name for column in roles.values),
+        ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
+        **_statics(table, roles.static, series_N), left_out=tuple(c.name for c in roles.left_out),
+        texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
+        known_of=known_of, zone=zone,
     )  # fmt: skip
-    hints = _codes_for_missing(roles.values, values_NK)
-    gridder = Gridder(given, rows_N, table.place, table.line, notes)
+    gridder = Gridder(given, table.place, table.line, notes)
+    gridder.take(rows_N, series_N[rows_N])
+    hints = _codes_for_missing(given)
     series = gridder.onto_grid(frequency, settings.duplicates)
     if not roles.across and len(names) > 1 and not settings.joint:
         series = _apart(series, tuple(f"{i}/{n}" if roles.ids else n for i in ids for n in names))
@@ -186,12 +180,13 @@ def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
     return replace(single, ids=ids, names=("value",), values_NK=np.concatenate(parts)[:, None])
 
 
-def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> tuple[Any, ...]:
-    """Attributes as fields of `SeriesSet`: numbers with names, then kinds with names and levels."""
+def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[str, Any]:
+    """Attributes of series as fields of `SeriesSet`."""
     import polars as pl
 
     firsts = np.unique(series_N, return_index=True)[1]
-    numbers, kinds, levels = [np.zeros((len(firsts), 0))], [np.zeros((len(firsts), 0), np.int64)], []
+    labels = [column for column in columns if column.kind == "label"]
+    numbers = [column for column in columns if column.kind != "label"]
     for column in columns:
         changed = column.values.ne_missing(column.values.gather(firsts[series_N]))
         if changed.any():
@@ -200,17 +195,23 @@ def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> tuple[A
                 where=table.place(int(changed.arg_max() or 0), column.name),
                 hint="name it with --known if it is known in advance",
             )
-        if column.kind == "label":
-            levels.append(tuple(each for each in column.levels if each.lower() not in MISSING))
-            codes = {level: code for code, level in enumerate(levels[-1])}
-            entries = column.labels.gather(firsts)
-            coded = entries.replace_strict(codes, default=-1, return_dtype=pl.Int64).fill_null(-1)
-            kinds.append(coded.to_numpy()[:, None])
-        else:
-            numbers.append(table.numbers(column)[firsts][:, None])
-    named, other = ([c.name for c in columns if (c.kind == "label") == is_label] for is_label in (False, True))
-    statics = np.concatenate(numbers, axis=1), tuple(named)
-    return *statics, np.concatenate(kinds, axis=1), tuple(other), tuple(levels)
+    levels = [tuple(each for each in c.levels if each.lower() not in MISSING) for c in labels]
+    codes = [
+        column.labels.gather(firsts)
+        .replace_strict(
+            {each: code for code, each in enumerate(own)}, default=-1, return_dtype=pl.Int64
+        )
+        .fill_null(-1)
+        for column, own in zip(labels, levels, strict=True)
+    ]
+    none = np.zeros((len(firsts), 0))
+    return {
+        "static_SA": np.column_stack([none, *(table.numbers(c)[firsts] for c in numbers)]),
+        "static_names": tuple(column.name for column in numbers),
+        "categories_SA": np.column_stack([none.astype(np.int64), *codes]),
+        "category_names": tuple(column.name for column in labels),
+        "category_levels": tuple(levels),
+    }
 
 
 def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
@@ -281,13 +282,13 @@ def _constants(series: SeriesSet) -> list[str]:
     return [f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{more}"]
 
 
-def _codes_for_missing(columns: Sequence[Column], values_NK: Floats) -> list[str]:
+def _codes_for_missing(given: SeriesSet) -> list[str]:
     """Hints at numbers that may stand for missing values.
 
     Such a number is negative, far from all others, and frequent in its column.
     """
     found: dict[float, list[tuple[float, str]]] = defaultdict(list)
-    for column, values in zip(columns, values_NK.T, strict=True):
+    for name, values in zip(given.names, given.values_NK.T, strict=True):
         low = float(np.fmin.reduce(values, initial=0))
         there = values[~np.isnan(values)] if low <= -1 else values[:0]
         rest = there[there != low]
@@ -296,7 +297,7 @@ def _codes_for_missing(columns: Sequence[Column], values_NK: Floats) -> list[str
         if len(there) < 20 or not len(rest) or count < max(5, 0.01 * len(there)):
             continue
         if rest.min() >= 0 or rest.min() - low > rest.max() - rest.min():
-            found[low].append((count / len(there), column.name))
+            found[low].append((count / len(there), name))
     hints = []
     for low, hits in found.items():
         share, worst = max(hits, key=itemgetter(0))

@@ -27,33 +27,14 @@ _MOST_PLACES = 100
 
 
 class Gridder:
-    """Series on their way to a grid.
+    """Series on their way to a grid."""
 
-    Arguments:
-        given: the series, their rows in the order of the table.
-        rows_N: the row of the table of each.
-        place: the place of a row of the table, for messages.
-        line: the same, shorter.
-        notes: receives remarks, a line each.
-    """
-
-    def __init__(
-        self, given: SeriesSet, rows_N: Ints, place: Words, line: Words, notes: list[str]
-    ) -> None:
-        self.given, self.rows_N = given, rows_N
+    def __init__(self, given: SeriesSet, place: Words, line: Words, notes: list[str]) -> None:
+        self.given, self.rows_N = given, np.arange(len(given.times_N))
         self.place, self.line, self.notes = place, line, notes
 
     def onto_grid(self, frequency: Frequency | None, duplicates: str) -> SeriesSet:
-        """The series on their grids.
-
-        Arguments:
-            frequency: the frequency; None infers it.
-            duplicates: "error", "mean" or "last".
-
-        Raises:
-            DataError: a time occurs twice in a series, does not fit the given frequency, or leads
-                to a grid that is nearly empty.
-        """
+        """The series on their grids."""
         self.sort()
         if frequency is not None and frequency.unit == "order":
             steps = np.concatenate([np.arange(length) for length in self.given.lengths])
@@ -232,7 +213,11 @@ class Gridder:
             times[rows] = frequency.advance(starts[rows], steps[rows])
         values = np.full((total, given.values_NK.shape[1]), np.nan)
         known = np.full((total, given.known_NC.shape[1]), np.nan)
-        times[target], values[target], known[target] = given.times_N, given.values_NK, given.known_NC
+        times[target], values[target], known[target] = (
+            given.times_N,
+            given.values_NK,
+            given.known_NC,
+        )
         empty = np.setdiff1d(np.arange(total), target)
         series = np.searchsorted(ends, empty, side="right") - 1
         of = f" in {len({*series}):,} of {len(given):,} series" if len(given) > 1 else ""

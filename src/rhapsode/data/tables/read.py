@@ -13,7 +13,7 @@ from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.embedded import SERIES, embedded_series, embedded_text
+from rhapsode.data.tables.embedded import SERIES, embedded_series
 from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.frames import (
     array_table,
@@ -56,18 +56,18 @@ def read_series(
     """
     name = str(source) if isinstance(source, (str, Path)) else None
     found = None if name is None else named_file(name)
-    if found is None and name in SERIES and settings == _DEFAULT:
+    if found is None and name is not None and name in SERIES and settings == _DEFAULT:
         return embedded_series(name)
     try:
         import polars  # noqa: F401, ICN001
     except ImportError:
         raise MissingExtraError("series", "reading tables") from None
-    if found is not None:
-        return assemble(_file_table(*found, settings, reading), settings)
-    return assemble(_memory_table(source, settings), settings)
+    if found is None:
+        return assemble(_memory_table(source, name, settings), settings)
+    return assemble(_file_table(*found, settings, reading), settings)
 
 
-def _memory_table(source: Any, settings: SeriesSettings) -> Table:
+def _memory_table(source: Any, name: str | None, settings: SeriesSettings) -> Table:
     if is_frame(source):
         return frame_table(source, "the data frame", settings)
     if isinstance(source, np.ndarray):
@@ -75,16 +75,15 @@ def _memory_table(source: Any, settings: SeriesSettings) -> Table:
     if isinstance(source, dict):
         arrays = {str(name): np.asarray(array) for name, array in source.items()}
         return array_table(arrays, "the arrays", settings)
-    if not isinstance(source, (str, Path)):
+    if name is None:
         raise DataError(
             f"a {type(source).__name__} cannot be read as series",
             hint="give a path, a name, a data frame or an array",
         )
-    name = str(source)
     if is_there(Path(name)) and Path(name).is_dir():
         raise DataError("a folder", where=name, hint="name one table in it")
     if name in SERIES:
-        return text_table([embedded_text(name)], name, settings, tabs=False)
+        return array_table(SERIES[name](), name, settings)
     raise DataError(
         "no such file", where=name or "''", hint=f"series known by name: {', '.join(SERIES)}"
     )
@@ -93,9 +92,9 @@ def _memory_table(source: Any, settings: SeriesSettings) -> Table:
 def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
     # A .npz is a zip file of arrays.
     kind = None if _suffix(blob) == ".npz" else archive_kind(blob)
+    if kind is None and inner:
+        raise DataError("not an archive, so it contains no files", where=blob.name)
     if kind is None:
-        if inner:
-            raise DataError("not an archive, so it contains no files", where=blob.name)
         return _blob_table(blob, settings, reading)
     with members(blob, kind, inner) as entries:
         found = list(entries)

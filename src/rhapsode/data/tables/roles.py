@@ -19,7 +19,6 @@ from rhapsode.data.tables.frequency import TimeKind
 from rhapsode.data.tables.parsing.columns import (
     ID_NAMES,
     TIME_NAMES,
-    Bad,
     Column,
     Table,
     listed,
@@ -92,11 +91,7 @@ class NoNumbersError(DataError):
 
 
 def find_roles(table: Table, settings: SeriesSettings) -> Roles:
-    """Find the role of every column.
-
-    Raises:
-        DataError: a column that is named is not there, a date is none, or no column holds numbers.
-    """
+    """Find the role of every column."""
     return _Finder(table, settings).roles()
 
 
@@ -207,11 +202,15 @@ class _Finder:
             across = [c for c in free if re.fullmatch(pattern, c.name.strip().lower())]
             rest = _others(table.columns, across)
             years = (c for c in rest if c.kind == "time" or plain_name(c.name) in _PARTS["year"][0])
-            when = next(iter(self.named(settings.time_column)), next(years, rest[0] if rest else None))
+            when = next(
+                iter(self.named(settings.time_column)), next(years, rest[0] if rest else None)
+            )
             if len(across) < 4 or when is None:
                 continue
             names = pl.Series([between + column.name.strip() for column in across])
-            cells = when.labels.gather(_repeated(table.rows, len(across))) + pl.concat([names] * table.rows)
+            cells = when.labels.gather(_repeated(table.rows, len(across))) + pl.concat(
+                [names] * table.rows
+            )
             time = time_column(when.name, cells, settings, least=1)
             if time is None or time.bad is not None:
                 continue
@@ -420,14 +419,18 @@ class _Finder:
         frame = pl.DataFrame({part: column.values.cast(pl.Int64) for part, column in parts.items()})
         month = "month" if "month" in parts else pl.col("quarter") * 3 - 2
         day = "day" if "day" in parts else 1
-        hour, minute, second = (pl.col(p) if p in parts else 0 for p in ("hour", "minute", "second"))
+        hour, minute, second = (
+            pl.col(p) if p in parts else 0 for p in ("hour", "minute", "second")
+        )
         days = pl.format("{}-{}-{}", "year", month, day).str.to_date("%Y-%m-%d", strict=False)
         seconds = (hour * 60 + minute) * 60 + second
         times = frame.select(days.cast(pl.Int64) * DAY + seconds * 10**9).to_series()
         lost = times.is_null() & ~frame.select(pl.any_horizontal(pl.all().is_null())).to_series()
         if lost.any():
             row = int(lost.arg_max() or 0)
-            what = ", ".join(f"{part} {number}" for part, number in frame.row(row, named=True).items())
+            what = ", ".join(
+                f"{part} {number}" for part, number in frame.row(row, named=True).items()
+            )
             raise DataError(f"not a time: {what}", where=self.table.place(row))
         *names, last = [repr(column.name) for column in columns]
         words = f"columns {', '.join(names)} and {last}"
@@ -474,18 +477,22 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
     return found
 
 
-def _times_of_names(names: Sequence[str], settings: SeriesSettings) -> tuple[pl.Series, TimeKind] | None:
+def _times_of_names(
+    names: Sequence[str], settings: SeriesSettings
+) -> tuple[pl.Series, TimeKind] | None:
     """Times given by the names of columns; None if a name is no time, or they do not rise."""
     import polars as pl
 
     cells = pl.Series([name.removeprefix("X") for name in names])
+    found: tuple[pl.Series, TimeKind] | None = None
     if all(name.isdigit() for name in names):
-        found = _numeric(cells.cast(pl.Float64), sure=True)
-        times, kind = found[:2] if found else (None, "time")
+        numeric = _numeric(cells.cast(pl.Float64), sure=True)
+        found = numeric and numeric[:2]
     else:
-        column, kind = time_column("", cells, settings, least=1), "time"
-        times = None if column is None or column.bad or column.kind != "time" else column.values
-    return (times, kind) if times is not None and (times.diff()[1:] > 0).all() else None
+        column = time_column("", cells, settings, least=1)
+        if column is not None and column.bad is None and column.kind == "time":
+            found = column.values, "time"
+    return found if found is not None and (found[0].diff()[1:] > 0).all() else None
 
 
 def _numeric(
@@ -494,12 +501,6 @@ def _numeric(
     """Times that numbers stand for, with their kind and form.
 
     None for other numbers.
-
-    Arguments:
-        values: the numbers.
-        sure: True if they are known to be times.
-        named: True if the name of their column is one of a time.
-        header: True if the columns have names.
     """
     import polars as pl
 

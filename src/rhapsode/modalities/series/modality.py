@@ -17,7 +17,6 @@ from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.data.tables import SERIES as NAMED_SERIES
 from rhapsode.data.tables import NoNumbersError, read_series
-from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
 from rhapsode.files import is_there, source_name

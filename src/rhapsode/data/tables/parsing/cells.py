@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 
 def column_of(name: str, cells: pl.Series, decimal: str, settings: SeriesSettings) -> Column:
-    """A column of texts as numbers, times or labels.
-
-    Arguments:
-        name: of the column.
-        cells: as they are written.
-        decimal: the decimal mark.
-        settings: columns that are named, and cells that stand for a missing value.
-    """
+    """A column of texts as numbers, times or labels."""
     missing = settings.missing_values
     if name in settings.id_column:
         return label_column(name, cells)

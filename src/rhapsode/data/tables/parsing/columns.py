@@ -105,8 +105,8 @@ class Column:
         there = self.values.drop_nulls()
         if self.kind != "label" or 2 * len(there) < len(self.values) or len(there) < 2:
             return False
-        words = there.str.count_matches(r"\p{Han}{2}|[\p{L}\p{N}]+").median()
-        return words >= 4 and 2 * there.n_unique() > len(there)  # type: ignore[operator]
+        words = there.str.count_matches(r"\p{Han}{2}|[\p{L}\p{N}]+").to_numpy()
+        return bool(np.median(words) >= 4) and 2 * there.n_unique() > len(there)
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,11 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
         if array.dtype.kind not in "fiubMUS":
             what = f"an array of {array.dtype} holds neither numbers, times nor text"
             raise DataError(what, where=named)
-        array = array.astype("M8[us]") if array.dtype.kind == "M" else array
-        array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+        known = array.astype("M8[us]") if array.dtype.kind == "M" else array
+        known = np.char.decode(known, "utf-8", "replace") if array.dtype.kind == "S" else known
         prefix = "column" if len(arrays) == 1 else name
-        columns = enumerate(array.T, 1) if array.ndim == 2 else ()
-        flat |= {f"{prefix} {n}": part for n, part in columns} or {name or "value": array}
+        columns = enumerate(known.T, 1) if array.ndim == 2 else ()
+        flat |= {f"{prefix} {n}": part for n, part in columns} or {name or "value": known}
     lengths = sorted({len(array) for array in flat.values()})
     if len(lengths) > 1:
         if any(array.dtype.kind not in "fiub" for array in flat.values()):
@@ -134,7 +134,9 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
     if kind.is_numeric() or kind in {pl.Boolean, pl.Null}:
         values = cells.cast(pl.Float64).fill_nan(None)
         missing = amounts_of(settings.missing_values)
-        return Column(name, "number", values.set(values.is_in(missing), None) if missing else values)
+        return Column(
+            name, "number", values.set(values.is_in(missing), None) if missing else values
+        )
     if kind == pl.Time:
         return Column(name, "clock", cells.to_physical())
     if not isinstance(kind, (pl.Date, pl.Datetime)):

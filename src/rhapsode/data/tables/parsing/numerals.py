@@ -44,13 +44,7 @@ WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
 
 
 class NumberFormat(NamedTuple):
-    """The decimal mark of a table's numbers, and what tells it.
-
-    Arguments:
-        decimal: the decimal mark.
-        doubtful: True if nothing in the table settles the meaning of 1,234.
-        grouped: True if thousands are separated.
-    """
+    """The decimal mark of a table's numbers, and what tells it."""
 
     decimal: str = "."
     doubtful: bool = False
@@ -63,12 +57,7 @@ def is_missing(text: pl.Series, missing: Iterable[str]) -> pl.Series:
 
 
 def find_format(cells: pl.Series, delimiter: str) -> NumberFormat:
-    """The format of the numbers among some cells.
-
-    Arguments:
-        cells: cells of all columns.
-        delimiter: of the table; if it is a comma, one in a cell likely separates thousands.
-    """
+    """The format of the numbers among some cells."""
     text = _undecorated(cells.str.strip_chars().drop_nulls())
     count = dict.fromkeys((".", ",", "either", "neither"), 0)
     grouped = False
@@ -113,18 +102,7 @@ def _cast(text: pl.Series, decimal: str) -> pl.Series:
 def parse_numbers(
     cells: pl.Series, decimal: str, missing: tuple[str, ...], *, decorated: bool = False
 ) -> tuple[pl.Series, pl.Series]:
-    """The numbers of a column.
-
-    Arguments:
-        cells: its cells.
-        decimal: its decimal mark.
-        missing: further cells that stand for a missing value.
-        decorated: True to read currencies and magnitudes, and true and false. A column of
-            percentages has them in every cell.
-
-    Returns:
-        The numbers, null if missing or no number; a mask of the cells that are no numbers.
-    """
+    """The numbers of a column."""
     import polars as pl
 
     values = cells.cast(pl.Float64, strict=False)

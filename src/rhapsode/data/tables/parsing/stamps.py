@@ -122,17 +122,7 @@ def are_stamps(cells: pl.Series) -> pl.Series:
 def time_column(
     name: str, cells: pl.Series, settings: SeriesSettings, *, least: float = 0.9
 ) -> Column | None:
-    """A column of times, or of times of day.
-
-    Arguments:
-        name: of the column.
-        cells: its cells.
-        settings: `dates` and `missing_values` are used.
-        least: the share of the cells that must be stamps, all dates or all times of day.
-
-    Returns:
-        None if fewer are.
-    """
+    """A column of times, or of times of day."""
     if (usual := _usual(name, cells, settings.missing_values)) is not None:
         return usual
     there = ~is_missing(cells.str.strip_chars(), settings.missing_values)
@@ -164,11 +154,13 @@ def _usual(name: str, cells: pl.Series, missing: Sequence[str]) -> Column | None
     return None
 
 
-def _assembled(name: str, cells: pl.Series, found: pl.DataFrame, there: pl.Series, dates: Order) -> Column:
+def _assembled(
+    name: str, cells: pl.Series, found: pl.DataFrame, there: pl.Series, dates: Order
+) -> Column:
     import polars as pl
 
     notes, col, of = [], pl.col, f"of column {name!r}"
-    short, dated = col("yy").is_not_null(), pl.coalesce("y", "yy").is_not_null()
+    dated = pl.coalesce("y", "yy").is_not_null()
     first, second, doubtful = "a", "b", False
     if (unordered := found.filter(col("a").is_not_null())).height:
         order, doubtful = _settle_order(unordered, dates)
@@ -184,15 +176,24 @@ def _assembled(name: str, cells: pl.Series, found: pl.DataFrame, there: pl.Serie
     century = pl.when(col("yy") < 70).then(2000).otherwise(1900)
     month = col("name").replace_strict(_NAMES, default=None, return_dtype=pl.Int64)
     year = pl.coalesce("y", col("yy") + century, 1970)
-    hour, minute, clocked = pl.coalesce("hour", "clock", 0), pl.coalesce("minute", 0), pl.coalesce("second", 0)
+    hour, minute, clocked = (
+        pl.coalesce("hour", "clock", 0),
+        pl.coalesce("minute", 0),
+        pl.coalesce("second", 0),
+    )
     afternoon = pl.when(col("half") == "p").then(12).otherwise(0)
     # Midnight may be written as the end of a day, and a leap second as the 61st.
     fits = (hour < 24) | ((hour == 24) & (minute + clocked == 0))
     fits &= (minute < 60) & (clocked < 61) & (col("half").is_null() | hour.is_between(1, 12))
     fits &= year.is_between(*YEARS)
-    weekly = pl.format("{}-W{}-{}", year, "w", pl.coalesce("k", 1)).str.to_date("%G-W%V-%u", strict=False)
+    weekly = pl.format("{}-W{}-{}", year, "w", pl.coalesce("k", 1)).str.to_date(
+        "%G-W%V-%u", strict=False
+    )
     daily = pl.format(
-        "{}-{}-{}", year, pl.coalesce(month, col("q") * 3 - 2, "m", second, 1), pl.coalesce("d", first, 1)
+        "{}-{}-{}",
+        year,
+        pl.coalesce(month, col("q") * 3 - 2, "m", second, 1),
+        pl.coalesce("d", first, 1),
     ).str.to_date("%Y-%m-%d", strict=False)
     day = pl.when(col("w").is_null()).then(daily).otherwise(weekly)
     hours = pl.when(col("half").is_null()).then(hour).otherwise(hour % 12 + afternoon)
@@ -225,8 +226,9 @@ def _assembled(name: str, cells: pl.Series, found: pl.DataFrame, there: pl.Serie
         bad = Bad(lost[0], cells[lost[0]].strip(), len(lost), what, hint)
     offset = times.clear(len(times)).scatter(rows, read["zone"]) if zoned else None
     sub_daily = not clock and found["hour"].count() + found["clock"].count() > 0
-    kind = "clock" if clock else "time"
-    return Column(name, kind, times, cells, bad, tuple(notes), offset, sub_daily)
+    return Column(
+        name, "clock" if clock else "time", times, cells, bad, tuple(notes), offset, sub_daily
+    )
 
 
 def _offset(zone: str) -> int:
@@ -257,12 +259,7 @@ def _settle_order(found: pl.DataFrame, dates: Order) -> tuple[str, bool]:
 
 
 def from_digits(whole: pl.Series, digits: int) -> tuple[pl.Series, str] | None:
-    """Times of whole numbers such as 20200131; None if they are no calendar dates.
-
-    Arguments:
-        whole: the numbers.
-        digits: the number of digits of each.
-    """
+    """Times of whole numbers such as 20200131; None if they are no calendar dates."""
     import polars as pl
 
     if digits not in _DIGITS:

@@ -28,24 +28,12 @@ _PIECE = 1 << 18
 _FOOTER = 5
 _PREAMBLE = 30
 _TYPED = {"number", "time"}
-_NUMBER = (
-    r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
-)
+_NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
 _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 
 
 def text_table(chunks: Iterable[str], where: str, settings: SeriesSettings, *, tabs: bool) -> Table:
-    """Read a table from text.
-
-    Arguments:
-        chunks: the text.
-        where: its name, for messages.
-        settings: `header`, `decimal`, `dates`, `missing_values` and the names of columns are used.
-        tabs: True if tabs separate the cells.
-
-    Raises:
-        DataError: there is no row in it, a quotation mark is left open, or a row is too long.
-    """
+    """Read a table from text."""
     shape = _Shape("".join(chunks), where, settings.header, "\t" if tabs else None)
     frame = shape.frame()
     decimal, notes = _decimal(frame, shape.delimiter, settings)
@@ -79,14 +67,7 @@ def _decimal(
 
 
 class _Shape:
-    """Where a table begins and ends in a text, and how its columns are named.
-
-    Arguments:
-        text: the text.
-        where: its name, for messages.
-        header: "yes", "no" or "auto".
-        delimiter: the character between cells; detected if None.
-    """
+    """Where a table begins and ends in a text, and how its columns are named."""
 
     def __init__(self, text: str, where: str, header: str, delimiter: str | None) -> None:
         self.text, self.where = text, where
@@ -116,7 +97,9 @@ class _Shape:
         comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
         named = self.sample[best] if best >= 0 else next(iter(parsed(comment, self.delimiter)), [])
         self.header = best >= 0 or (header == "auto" and 1 < len(named) == self.width)
-        self.names = _names(named if self.header else map("column {}".format, range(1, self.width + 1)))
+        self.names = _names(
+            named if self.header else map("column {}".format, range(1, self.width + 1))
+        )
         if not self.header:
             self.notes.append("no header: columns are numbered")
 
