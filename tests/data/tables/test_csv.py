@@ -239,8 +239,7 @@ def test_what_stands_before_the_table_is_passed_over_aloud(tmp_path: Path):
 
 
 def test_line_ends_may_be_cut_in_two():
-    parts = ["t,v\r", "\n1,2\r", "\n2,3\r", "3,4\r"]
-    table = text_table(parts, "t.csv", SeriesSettings(), tabs=False)
+    table = text_table("t,v\r\n1,2\r\n2,3\r3,4\r", "t.csv", SeriesSettings(), tabs=False)
     assert table.rows == 3
     assert table.line(2) == "line 4"
 

@@ -44,7 +44,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     table = roles.table
     notes = [*table.notes, *roles.notes]
     notes.extend(note for column in (*roles.values, *roles.known) for note in column.notes)
-    values_NK = np.column_stack([table.numbers(column) for column in roles.values])
+    values_NK = np.stack([table.numbers(column) for column in roles.values]).T
     if values_NK.size > _MOST:
         raise DataError(
             f"{values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
@@ -54,8 +54,10 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
     kind: TimeKind = "order"
-    times_N, rows_N, zone = places(series_N), np.arange(table.rows), None
-    if roles.times is not None:
+    rows_N, zone = np.arange(table.rows), None
+    if roles.times is None:
+        times_N = places(series_N)
+    else:
         kind = roles.times.kind
         notes.extend(roles.times.notes)
         times, zone = _zoned(roles.times, notes)
@@ -126,10 +128,9 @@ def _zoned(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:
     utc = not (same or days)
     zone_times = pairs["time"] - pairs["offset"] if utc else pairs["time"]
     pairs = pairs.with_columns(time=zone_times).unique().sort("time")
-    instants = times.values - times.offset
     if pairs["time"].is_duplicated().any():
         notes.append(f"{of} have several offsets from UTC: turned into UTC")
-        return instants, Zone((0,), (0,))
+        return times.instants, Zone((0,), (0,))
     changes = pairs.filter(pairs["offset"].ne_missing(pairs["offset"].shift(1)))
     zone = Zone(tuple(changes["time"]), tuple(changes["offset"]), utc=utc)
     if same and zone.offsets[0]:
@@ -137,7 +138,7 @@ def _zoned(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:
     elif not same:
         kept = "kept as local days" if days else "spaced by UTC, and written with their offset"
         notes.append(f"{of} change their offset from UTC: {kept}")
-    return instants if utc else times.values, zone
+    return times.instants if utc else times.values, zone
 
 
 def _known(
@@ -172,19 +173,29 @@ def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
 
     The columns of one series follow one another.
     """
-    count = len(joint.names)
-    parts = [joint.values_NK[joint.rows(series)].T.ravel() for series in range(len(joint))]
-    # Values are set afterwards: repeated with all columns, they might not fit into memory.
-    bare = replace(joint, values_NK=joint.values_NK[:, :0])
-    single = bare.select(np.repeat(np.arange(len(joint)), count))
-    return replace(single, ids=ids, names=("value",), values_NK=np.concatenate(parts)[:, None])
+    count, all_rows = len(joint.names), [joint.rows(series) for series in range(len(joint))]
+    chosen = np.repeat(np.arange(len(joint)), count)
+    bare = replace(
+        joint, values_NK=np.zeros((0, 0)), times_N=np.zeros(0, np.int64), known_NC=np.zeros((0, 0)),
+        offsets=np.zeros(len(joint) + 1, np.int64),
+    ).select(chosen)  # fmt: skip
+    return replace(
+        bare,
+        ids=ids,
+        names=("value",),
+        offsets=np.append(0, np.cumsum(joint.lengths[chosen])),
+        times_N=np.concatenate([np.tile(joint.times_N[rows], count) for rows in all_rows]),
+        values_NK=np.concatenate([joint.values_NK[rows].T.ravel() for rows in all_rows])[:, None],
+        known_NC=np.concatenate([np.tile(joint.known_NC[rows], (count, 1)) for rows in all_rows]),
+    )
 
 
 def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[str, Any]:
     """Attributes of series as fields of `SeriesSet`."""
     import polars as pl
 
-    firsts = np.unique(series_N, return_index=True)[1]
+    count = int(series_N.max()) + 1
+    firsts = np.unique(series_N, return_index=True)[1] if columns else np.zeros(count, np.int64)
     labels = [column for column in columns if column.kind == "label"]
     numbers = [column for column in columns if column.kind != "label"]
     for column in columns:
@@ -223,6 +234,9 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
         DataError: no series has a value.
     """
     there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
+    ends = whole.offsets[:-1], whole.offsets[1:] - 1
+    if whole.lengths.all() and there_N[np.concatenate(ends)].all():
+        return whole
     ahead_N = there_N
     if whole.known_names:
         ahead_N = there_N | ~np.isnan(whole.known_NC).any(axis=1)
@@ -289,12 +303,14 @@ def _codes_for_missing(given: SeriesSet) -> list[str]:
     """
     found: dict[float, list[tuple[float, str]]] = defaultdict(list)
     for name, values in zip(given.names, given.values_NK.T, strict=True):
-        low = float(np.fmin.reduce(values, initial=0))
-        there = values[~np.isnan(values)] if low <= -1 else values[:0]
-        rest = there[there != low]
-        count = len(there) - len(rest)
         # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
-        if len(there) < 20 or not len(rest) or count < max(5, 0.01 * len(there)):
+        low = float(np.fmin.reduce(values, initial=0))
+        count = 0 if low > -1 else int(np.count_nonzero(values == low))
+        if count < max(5, 0.01 * np.count_nonzero(~np.isnan(values))):
+            continue
+        there = values[~np.isnan(values)]
+        rest = there[there != low]
+        if len(there) < 20 or not len(rest):
             continue
         if rest.min() >= 0 or rest.min() - low > rest.max() - rest.min():
             found[low].append((count / len(there), name))

@@ -206,7 +206,9 @@ def _month_day(times_N: Ints) -> int:
 
 
 def _fixed(times_N: Ints) -> Frequency:
-    values, counts = np.unique(np.diff(times_N), return_counts=True)
+    gaps = np.diff(times_N)
+    gaps = gaps[:1] if (gaps == gaps[0]).all() else gaps
+    values, counts = np.unique(gaps, return_counts=True)
     # Days without any week-end, over two week-ends at least.
     days = values[0] == _DAY and times_N[-1] - times_N[0] > 9 * _DAY and not np.any(values % _DAY)
     if days and np.all(_weekdays(times_N)):

@@ -67,7 +67,14 @@ class Gridder:
         return f" {self.given.ids[series]!r}" if len(self.given) > 1 else ""
 
     def take(self, keep: Ints, series_N: Ints) -> None:
-        """Some rows in a new order."""
+        """Some rows in a new order; sets where series begin."""
+        if (
+            len(keep) == len(self.rows_N)
+            and len(self.given) == 1
+            and not np.any(keep != self.rows_N)
+        ):
+            self.given = replace(self.given, offsets=np.array([0, len(keep)]))
+            return
         given, self.rows_N = self.given, self.rows_N[keep]
         self.given = replace(
             given,
@@ -90,9 +97,10 @@ class Gridder:
 
     def merge(self, duplicates: str) -> None:
         """Merge rows of the same time."""
-        again = np.append(False, self.along(np.diff(self.given.times_N) == 0))
+        again = self.along(np.diff(self.given.times_N) == 0)
         if not again.any():
             return
+        again = np.append(False, again)
         first, count, series_N = int(again.argmax()), int(again.sum()), self.series_N
         of = f" in series{name}" if (name := self.named(series_N[first])) else ""
         if duplicates == "error":

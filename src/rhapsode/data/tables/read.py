@@ -1,5 +1,6 @@
 """Read series from files, named corpora, data frames or arrays."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,14 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
         return _blob_table(found[0], settings, reading)
 
 
+def _ascii(blob: Blob) -> str | None:
+    """The text of a file of ASCII characters; None for others."""
+    with closing(blob.open()) as raw:
+        blocks = list(iter(lambda: raw.read(1 << 22), b""))
+    plain = all(block.isascii() and b"\0" not in block for block in blocks)
+    return b"".join(blocks).decode("ascii") if plain and blocks else None
+
+
 def _suffix(blob: Blob) -> str:
     return Path(bare_name(blob.relative).lower()).suffix
 
@@ -125,8 +134,10 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
             if suffix in {".npy", ".npz"}:
                 return array_table(npy_arrays(file, blob.name), blob.name, settings)
             return parquet_table(file, blob.name, settings)
-    found = Found()
-    chunks = text_chunks(unpacked(blob).open, blob.name, reading, found, zeros=True)
-    table = text_table(chunks, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
+    found, plain = Found(), unpacked(blob)
+    text = _ascii(plain) if reading.text_encoding == "auto" else None
+    if text is None:
+        text = "".join(text_chunks(plain.open, blob.name, reading, found, zeros=True))
+    table = text_table(text, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
     own = [f"{blob.name}: read as {codec}" for codec in found.encodings.values()]
     return replace(table, notes=(*own, *found.notes, *table.notes))

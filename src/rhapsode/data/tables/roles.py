@@ -68,6 +68,11 @@ class Times(NamedTuple):
     notes: tuple[str, ...] = ()
     offset: pl.Series | None = None
 
+    @property
+    def instants(self) -> pl.Series:
+        """The times in UTC, if their offset is known."""
+        return self.values if self.offset is None else self.values - self.offset
+
 
 class Roles(NamedTuple):
     """The roles of the columns of a table, which has a row for each time.
@@ -302,11 +307,13 @@ class _Finder:
 
         If none do, the one that distinguishes most of them.
         """
-        there = times.values.is_not_null()
+        when, there = times.instants, times.values.is_not_null()
         count = int(there.sum())
+        if (when.diff()[1:] > 0).all() and self.settings.layout == "auto":
+            return ()
 
         def distinct(*columns: Column) -> int:
-            return _distinct([times.values, *(c.values for c in columns)], there)
+            return _distinct([when, *(c.values for c in columns)], there)
 
         doubles = count - distinct()
         if not doubles and self.settings.layout == "auto":
@@ -360,7 +367,7 @@ class _Finder:
             likely = (column for column in dates if plain_name(column.name) in TIME_NAMES)
             date = next(likely, dates[0])
             clock = next((column for column in free if column.kind == "clock"), None)
-            if clock is not None and not date.sub_daily:
+            if clock is not None and not (date.values % DAY != 0).any():
                 return self.together(date, clock)
             return self.single(date)
         table = self.table

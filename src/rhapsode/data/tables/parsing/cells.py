@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rhapsode.data.tables.parsing.columns import Bad, Column
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, Bad, Column, plain_name
 from rhapsode.data.tables.parsing.numerals import WORDS, parse_numbers
 from rhapsode.data.tables.parsing.stamps import time_column
 from rhapsode.data.tables.settings import SeriesSettings
@@ -13,14 +13,23 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def column_of(name: str, cells: pl.Series, decimal: str, settings: SeriesSettings) -> Column:
+def column_of(
+    name: str,
+    cells: pl.Series,
+    decimal: str,
+    settings: SeriesSettings,
+    plain: pl.Series | None = None,
+) -> Column:
     """A column of texts as numbers, times or labels."""
     missing = settings.missing_values
     if name in settings.id_column:
         return label_column(name, cells)
     head = cells.drop_nulls().head(200)
-    few = 2 * int(parse_numbers(head, decimal, missing)[1].sum()) <= len(head)
-    values, wrong = parse_numbers(cells if few else head, decimal, missing)
+    # 01.2020 is a month in a column of times.
+    months = plain_name(name) in TIME_NAMES and head.str.contains(r"^\d?\d\.\d{4}$").all()
+    few = not months and 2 * int(parse_numbers(head, decimal, missing)[1].sum()) <= len(head)
+    part = (cells, plain) if few else (head, None)
+    values, wrong = parse_numbers(part[0], decimal, missing, plain=part[1])
     if few and not wrong.any():
         return Column(name, "number", values, cells)
     named = name in {*settings.value_columns, *settings.known}

@@ -61,7 +61,6 @@ class Column:
         bad: the first cell that is none of its kind.
         notes: remarks for a column that is used.
         offset: the offset from UTC of each time, in nanoseconds, which are local.
-        sub_daily: True if a cell has a date and a time of day.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Column:
     bad: Bad | None = None
     notes: tuple[str, ...] = ()
     offset: pl.Series | None = None
-    sub_daily: bool = False
 
     @property
     def is_whole(self) -> bool:

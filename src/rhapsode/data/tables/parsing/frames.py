@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rhapsode.data.tables.parsing.cells import column_of, label_column
 from rhapsode.data.tables.parsing.columns import Column, Table
 from rhapsode.data.tables.parsing.numerals import amounts_of
-from rhapsode.data.tables.parsing.stamps import DAY, YEARS
+from rhapsode.data.tables.parsing.stamps import YEARS
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
@@ -158,7 +158,7 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
         offset = (local - utc).dt.total_nanoseconds()
         cells = local
     times = cells.cast(pl.Datetime("ns")).to_physical()
-    return Column(name, "time", times, offset=offset, sub_daily=bool((times % DAY != 0).any()))
+    return Column(name, "time", times, offset=offset)
 
 
 def _with_index(frame: Any) -> Any:

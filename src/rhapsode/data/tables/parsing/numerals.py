@@ -100,12 +100,17 @@ def _cast(text: pl.Series, decimal: str) -> pl.Series:
 
 
 def parse_numbers(
-    cells: pl.Series, decimal: str, missing: tuple[str, ...], *, decorated: bool = False
+    cells: pl.Series,
+    decimal: str,
+    missing: tuple[str, ...],
+    *,
+    decorated: bool = False,
+    plain: pl.Series | None = None,
 ) -> tuple[pl.Series, pl.Series]:
     """The numbers of a column."""
     import polars as pl
 
-    values = cells.cast(pl.Float64, strict=False)
+    values = cells.cast(pl.Float64, strict=False) if plain is None else plain
     rest = (values.is_null() | (decimal == ",")) & cells.is_not_null()
     wrong = pl.zeros(len(cells), pl.Boolean, eager=True)
     if rest.any():

@@ -150,7 +150,7 @@ def _usual(name: str, cells: pl.Series, missing: Sequence[str]) -> Column | None
             if not fits or not is_missing(failed, missing).all():
                 return None
             values = times.cast(pl.Datetime("ns")).to_physical()
-            return Column(name, "time", values, cells, sub_daily="H" in form)
+            return Column(name, "time", values, cells)
     return None
 
 
@@ -225,10 +225,7 @@ def _assembled(
         )
         bad = Bad(lost[0], cells[lost[0]].strip(), len(lost), what, hint)
     offset = times.clear(len(times)).scatter(rows, read["zone"]) if zoned else None
-    sub_daily = not clock and found["hour"].count() + found["clock"].count() > 0
-    return Column(
-        name, "clock" if clock else "time", times, cells, bad, tuple(notes), offset, sub_daily
-    )
+    return Column(name, "clock" if clock else "time", times, cells, bad, tuple(notes), offset)
 
 
 def _offset(zone: str) -> int:

@@ -32,14 +32,19 @@ _NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]
 _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 
 
-def text_table(chunks: Iterable[str], where: str, settings: SeriesSettings, *, tabs: bool) -> Table:
+def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -> Table:
     """Read a table from text."""
-    shape = _Shape("".join(chunks), where, settings.header, "\t" if tabs else None)
+    import polars as pl
+
+    shape = _Shape(text, where, settings.header, "\t" if tabs else None)
     frame = shape.frame()
     decimal, notes = _decimal(frame, shape.delimiter, settings)
+    plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
+    likely = [name for name, is_plain in zip(frame.columns, plain, strict=True) if is_plain]
+    numbers = frame.select(pl.col(likely).cast(pl.Float64, strict=False)).to_dict()
     columns = []
     for name, cells in zip(shape.names, frame.get_columns(), strict=True):
-        column = column_of(name, cells, decimal, settings)
+        column = column_of(name, cells, decimal, settings, numbers.get(cells.name))
         if (name and shape.header) or column.bad or column.values.count():
             columns.append(column)
     if dropped := len(shape.names) - len(columns):
@@ -96,6 +101,12 @@ class _Shape:
         self.rows = itertools.chain(ahead, self.rows)
         comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
         named = self.sample[best] if best >= 0 else next(iter(parsed(comment, self.delimiter)), [])
+        levels = [row for row in self.sample[best:first] if best >= 0 and len(row) == self.width]
+        joined = [
+            "/".join(dict.fromkeys(filter(None, cells))) for cells in zip(*levels, strict=True)
+        ]
+        if len(set(named)) < len(named) == len(set(joined)):  # headings in several rows
+            named = joined
         self.header = best >= 0 or (header == "auto" and 1 < len(named) == self.width)
         self.names = _names(
             named if self.header else map("column {}".format, range(1, self.width + 1))
@@ -178,7 +189,11 @@ class _Shape:
         """All rows by polars; None if some are shorter or longer than others."""
         import polars as pl
 
-        if self.delimiter == " " or "\r" in self.text or self.width != len(self.names):
+        if (
+            self.delimiter == " "
+            or "\r" in self.text.replace("\r\n", "\n")
+            or self.width != len(self.names)
+        ):
             return None
         begin = 0
         for _ in range(self.begin):
@@ -192,8 +207,8 @@ class _Shape:
         except pl.exceptions.PolarsError:
             return None
         first, last = frame.to_series(0), frame.to_series(-1)
-        parted = body.count(self.delimiter.encode()) == frame.height * (self.width - 1)
-        if last.null_count() and not parted:
+        parts = frame.height * (self.width - 1)
+        if last.null_count() and body.count(self.delimiter.encode()) != parts:
             return None
         if (first.is_null() | (first.str.strip_chars() == "")).any():
             frame = frame.filter(pl.any_horizontal(pl.all().str.strip_chars() != ""))
