@@ -1,6 +1,7 @@
 """Data frames, Parquet and arrays."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,7 +32,38 @@ def test_arrays():
     np.testing.assert_array_equal(found.values_NK[:, 0], [1, np.nan, 3])
 
 
-def test_arrays_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+WITHOUT_POLARS = """
+import sys
+
+sys.modules["polars"] = None
+import numpy as np
+from rhapsode.data.tables import read_series
+
+months = np.arange("2020-01", "2021-01", dtype="datetime64[M]")
+values = np.sin(np.arange(12.0))
+names = {"s1": values, "s2": 2 * values, "s3": values[:7]}
+for source in (values, np.stack([values] * 4, axis=1), names, {"month": months, "v": values}, sys.argv[1]):
+    series = read_series(source)
+    np.testing.assert_array_equal(series.values_NK[series.rows(0), 0], values)
+    print(len(series), series.frequency.name)
+"""
+
+
+def test_arrays_of_numbers_and_times_need_no_polars(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.sin(np.arange(12.0)))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_POLARS, str(tmp_path / "a.npy")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "1 no regular time", "4 no regular time", "3 no regular time", "1 monthly", "1 no regular time",
+    ]  # fmt: skip
+
+
+def test_texts_among_arrays_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rhapsode\[series\]'"):
         read_series({"id": np.array(["a", "b"]), "v": np.arange(2.0)})

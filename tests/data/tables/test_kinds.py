@@ -39,7 +39,7 @@ def days(count: int, row: str = "2024-01-{n:02},{n}\n") -> str:
         ("date," + ",".join(f"{h}:00" for h in range(24)) + "\n" + days(3, "2024-01-{n:02}" + ",{n}" * 24 + "\n"), ("value",), "hourly", 72, "names of columns"),
     ],
 )  # fmt: skip
-def test_the_shape_is_found(
+def test_the_shape_is_found(  # noqa: PLR0917
     tmp_path: Path, body: str, ids: tuple[str, ...], frequency: str, rows: int, word: str
 ):
     found = series_of(tmp_path, body)
@@ -109,7 +109,7 @@ def test_decorated_numbers(tmp_path: Path, cells: list[str], values: list[float]
 
 @pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("Y", "N")])
 def test_words_of_truth_known_ahead_are_1_and_0(tmp_path: Path, yes: str, no: str):
-    rows = days(9, "2024-01-{n:02},{n},%s\n" % yes).replace(f",5,{yes}", f",5,{no}")
+    rows = days(9, "2024-01-{n:02},{n}," + f"{yes}\n").replace(f",5,{yes}", f",5,{no}")
     found = series_of(tmp_path, f"date,v,promo\n{rows}", known=("promo",))
     assert found.known_NC[:, 0].tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1]
     assert "true and false read as 1 and 0" in told(found)

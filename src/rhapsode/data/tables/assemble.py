@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridder
-from rhapsode.data.tables.parsing.columns import Column, Table, listed
-from rhapsode.data.tables.parsing.numerals import MISSING
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
+from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
 from rhapsode.data.tables.parsing.stamps import DAY
 from rhapsode.data.tables.roles import Roles, Times, find_roles
 from rhapsode.data.tables.series_set import SeriesSet, Zone, format_time, places
@@ -39,18 +39,11 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
             twice, or there is no value at all.
         SettingsError: there is no such frequency.
     """
-    frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
     roles = find_roles(table, settings)
     table = roles.table
     notes = [*table.notes, *roles.notes]
     notes.extend(note for column in (*roles.values, *roles.known) for note in column.notes)
     values_NK = np.stack([table.numbers(column) for column in roles.values]).T
-    if values_NK.size > _MOST:
-        raise DataError(
-            f"{values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
-            where=table.where,
-            hint="name fewer --value-columns, or cut the table",
-        )
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
     kind: TimeKind = "order"
@@ -80,8 +73,56 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
         ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
         **_statics(table, roles.static, series_N), left_out=tuple(c.name for c in roles.left_out),
         texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
-        known_of=known_of, zone=zone,
+        known_of=known_of, zone=zone, notes=tuple(notes),
     )  # fmt: skip
+    return _gridded(given, rows_N, series_N, roles, settings)
+
+
+def assemble_arrays(
+    arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings
+) -> SeriesSet:
+    """The series of arrays of numbers, beside one of times at most. Needs no polars.
+
+    Raises:
+        DataError: a number is infinite, a time occurs twice, or there is no value at all.
+    """
+    nothing: Any = None  # only the names of columns count here
+    values, times, place = dict(arrays), None, "{}, row {}".format
+    series_N = np.zeros(max(map(len, arrays.values())), np.int64)
+    times_N = places(series_N)
+    for name, array in arrays.items():
+        whole = array.dtype.kind == "i" and plain_name(name) in TIME_NAMES
+        if len(values) > 1 and (whole or array.dtype.kind == "M") and times is None:
+            words = f"column {name!r}{' of whole numbers' * whole}"
+            times = Times(nothing, "integer" if whole else "time", (), words)
+            times_N = values.pop(name).astype("i8" if whole else "M8[ns]").astype(np.int64)
+    values_NK = np.stack([array.astype(np.float64) for array in values.values()]).T
+    values_NK[np.isin(values_NK, amounts_of(settings.missing_values))] = np.nan
+    if (infinite := np.argwhere(np.isinf(values_NK))).size:
+        row, column = infinite[0]
+        where = f"{place(where, row + 1)}, column {[*values][column]!r}"
+        raise DataError(f"an infinite number: {values_NK[row, column]:g}", where=where)
+    columns = tuple(Column(name, "number", nothing) for name in values)
+    roles = Roles(Table(where, ()), times, (), columns, (), (), ())
+    given = SeriesSet(
+        ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), times.kind if times else "order", (),
+        np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N),
+    )  # fmt: skip
+    return _gridded(given, np.arange(len(values_NK)), series_N, roles, settings)
+
+
+def _gridded(
+    given: SeriesSet, rows_N: Ints, series_N: Ints, roles: Roles, settings: SeriesSettings
+) -> SeriesSet:
+    """Series on their grids, from rows of a table in an order of series, and what is told."""
+    frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
+    table, names, ids, notes = roles.table, given.names, given.ids, [*given.notes]
+    if given.values_NK.size > _MOST:
+        raise DataError(
+            f"{given.values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
+            where=table.where,
+            hint="name fewer --value-columns, or cut the table",
+        )
     gridder = Gridder(given, table.place, table.line, notes)
     gridder.take(rows_N, series_N[rows_N])
     hints = _codes_for_missing(given)
@@ -192,8 +233,6 @@ def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
 
 def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[str, Any]:
     """Attributes of series as fields of `SeriesSet`."""
-    import polars as pl
-
     count = int(series_N.max()) + 1
     firsts = np.unique(series_N, return_index=True)[1] if columns else np.zeros(count, np.int64)
     labels = [column for column in columns if column.kind == "label"]
@@ -209,9 +248,7 @@ def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[st
     levels = [tuple(each for each in c.levels if each.lower() not in MISSING) for c in labels]
     codes = [
         column.labels.gather(firsts)
-        .replace_strict(
-            {each: code for code, each in enumerate(own)}, default=-1, return_dtype=pl.Int64
-        )
+        .replace_strict({each: code for code, each in enumerate(own)}, default=-1)
         .fill_null(-1)
         for column, own in zip(labels, levels, strict=True)
     ]

@@ -8,29 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import Frequency, TimeKind, infer_frequency
-from rhapsode.data.tables.series_set import SeriesSet, format_time
-
 Floats = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
-
-
-def embedded_series(name: str) -> SeriesSet:
-    """A corpus in `SERIES` as `read_series` gives it, without a reader of tables."""
-    (time, times), (value, values) = SERIES[name]().items()
-    whole, count = times.dtype.kind == "i", len(times)
-    kind: TimeKind = "integer" if whole else "time"
-    times_N = times.astype(times.dtype if whole else "M8[ns]").astype(np.int64)
-    frequency = infer_frequency(times_N, kind) or Frequency("order")
-    begin, end = (format_time(int(times_N[at]), kind, frequency) for at in (0, -1))
-    note = (
-        f"time: column {time!r}{' of whole numbers' * whole} ({frequency.name}, {begin} to {end}); "
-        f"value: {value!r}; 1 series of {count:,}"
-    )
-    return SeriesSet(
-        (value,), np.array([0, count]), times_N, values[:, None], (value,), kind, (frequency,),
-        np.zeros((count, 0)), (), np.zeros((1, 0)), (), np.zeros((1, 0), np.int64), (), (), (note,),
-    )  # fmt: skip
 
 
 def _airline() -> Arrays:

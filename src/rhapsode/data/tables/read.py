@@ -1,11 +1,13 @@
 """Read series from files, named corpora, data frames or arrays."""
 
+import importlib.util
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.config.source import SourceSettings
 from rhapsode.data.sources.blob import Blob, Found, in_any_order
@@ -13,11 +15,11 @@ from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
-from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.embedded import SERIES, embedded_series
+from rhapsode.data.tables.assemble import assemble, assemble_arrays
+from rhapsode.data.tables.embedded import SERIES
 from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.frames import (
-    array_table,
+    flat_arrays,
     frame_table,
     npy_arrays,
     parquet_table,
@@ -53,46 +55,61 @@ def read_series(
     Raises:
         DataError: a source that cannot be read, with the file, row and column if there is one.
         SettingsError: an unknown encoding or frequency.
-        MissingExtraError: polars is not installed, and the series are not embedded ones.
+        MissingExtraError: polars is not installed, and the source holds more than arrays of
+            numbers and times.
     """
     name = str(source) if isinstance(source, (str, Path)) else None
     found = None if name is None else named_file(name)
-    if found is None and name is not None and name in SERIES and settings == _DEFAULT:
-        return embedded_series(name)
-    try:
-        import polars  # noqa: F401, ICN001
-    except ImportError:
-        raise MissingExtraError("series", "reading tables") from None
-    if found is None:
-        return assemble(_memory_table(source, name, settings), settings)
-    return assemble(_file_table(*found, settings, reading), settings)
+    has_polars = importlib.util.find_spec("polars") is not None
+    if (arrays := _arrays(source, name, found)) is not None:
+        flat, where = flat_arrays(*arrays), arrays[1]
+        plain = all(array.dtype.kind in "fiubM" for array in flat.values())
+        if (plain and not has_polars) or (
+            found is None and name in SERIES and settings == _DEFAULT
+        ):
+            return assemble_arrays(flat, where, settings)
+    if not has_polars:
+        raise MissingExtraError("series", "reading tables")
+    if arrays is not None:
+        import polars as pl
 
-
-def _memory_table(source: Any, name: str | None, settings: SeriesSettings) -> Table:
-    if is_frame(source):
-        return frame_table(source, "the data frame", settings)
-    if isinstance(source, np.ndarray):
-        return array_table({"": source}, "the array", settings)
-    if isinstance(source, dict):
-        arrays = {str(name): np.asarray(array) for name, array in source.items()}
-        return array_table(arrays, "the arrays", settings)
-    if name is None:
+        table = frame_table(pl.DataFrame(flat), where, settings, header=len(arrays[0]) > 1)
+    elif found is not None:
+        table = _file_table(*found, settings, reading)
+    elif is_frame(source):
+        table = frame_table(source, "the data frame", settings)
+    elif name is None:
         raise DataError(
             f"a {type(source).__name__} cannot be read as series",
             hint="give a path, a name, a data frame or an array",
         )
-    if is_there(Path(name)) and Path(name).is_dir():
+    elif is_there(Path(name)) and Path(name).is_dir():
         raise DataError("a folder", where=name, hint="name one table in it")
-    if name in SERIES:
-        return array_table(SERIES[name](), name, settings)
-    raise DataError(
-        "no such file", where=name or "''", hint=f"series known by name: {', '.join(SERIES)}"
-    )
+    else:
+        known = f"series known by name: {', '.join(SERIES)}"
+        raise DataError("no such file", where=name or "''", hint=known)
+    return assemble(table, settings)
+
+
+def _arrays(
+    source: Any, name: str | None, found: tuple[Blob, str] | None
+) -> tuple[dict[str, NDArray[Any]], str] | None:
+    """Arrays by name, and the name of the source; None for other sources."""
+    if found is not None:
+        blob = found[0]
+        if found[1] or _suffix(blob) not in {".npy", ".npz"}:
+            return None
+        with in_any_order(blob if _suffix(blob) == ".npz" else unpacked(blob)) as file:
+            return npy_arrays(file, blob.name), blob.name
+    if isinstance(source, np.ndarray):
+        return {"": source}, "the array"
+    if isinstance(source, dict):
+        return {str(key): np.asarray(array) for key, array in source.items()}, "the arrays"
+    return (SERIES[name](), name) if name is not None and name in SERIES else None
 
 
 def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
-    # A .npz is a zip file of arrays.
-    kind = None if _suffix(blob) == ".npz" else archive_kind(blob)
+    kind = archive_kind(blob)
     if kind is None and inner:
         raise DataError("not an archive, so it contains no files", where=blob.name)
     if kind is None:
@@ -129,10 +146,8 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
             where=blob.name,
             hint="save the table as CSV or Parquet, or pass a data frame in Python",
         )
-    if suffix in {".parquet", ".pq", ".npy", ".npz"}:
-        with in_any_order(blob if suffix == ".npz" else unpacked(blob)) as file:
-            if suffix in {".npy", ".npz"}:
-                return array_table(npy_arrays(file, blob.name), blob.name, settings)
+    if suffix in {".parquet", ".pq"}:
+        with in_any_order(unpacked(blob)) as file:
             return parquet_table(file, blob.name, settings)
     found, plain = Found(), unpacked(blob)
     text = _ascii(plain) if reading.text_encoding == "auto" else None

@@ -49,17 +49,13 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings) -> Table:
-    """Table of arrays of one or two axes.
-
-    Shorter arrays end with missing numbers.
+def flat_arrays(arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
+    """Arrays of one or two axes as columns, the shorter ones ended with missing numbers.
 
     Raises:
         DataError: there is no array, one has more than two axes or another type, or arrays of times
             or texts differ in length.
     """
-    import polars as pl
-
     flat: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         named = f"{where}, {name!r}" if name else where
@@ -79,7 +75,9 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
             raise DataError(f"arrays of different lengths: {lengths}", where=where)
         for name, array in flat.items():
             flat[name] = np.append(array, np.full(lengths[-1] - len(array), np.nan))
-    return frame_table(pl.DataFrame(flat), where, settings, header=len(arrays) > 1)
+    if not lengths or not lengths[-1]:
+        raise DataError("the table is empty", where=where)
+    return flat
 
 
 def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table:
