@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.data.tables import calendar_features, format_time, future_times, parse_frequency
+import rhapsode as rh
+from rhapsode.data.tables import calendar_features, format_time, future_times, parse_frequency, read
 from rhapsode.errors import DataError
 from tests.data.tables.helpers import series_of, told
 
@@ -185,3 +186,13 @@ def test_free_text_is_told_apart_from_labels(tmp_path: Path, body: str):
 ])  # fmt: skip
 def test_names_of_libraries(name: str, same: str):
     assert parse_frequency(name) == parse_frequency(same)
+
+
+def test_a_table_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    parsed = []
+    whole = read.assemble
+    monkeypatch.setattr(read, "assemble", lambda *given: parsed.append(1) or whole(*given))
+    path = tmp_path / "t.csv"
+    path.write_text("date,v\n" + days(28, "2024-01-{n:02},{n}\n"))
+    rh.plan(str(path))
+    assert len(parsed) == 1
