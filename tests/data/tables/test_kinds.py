@@ -37,6 +37,11 @@ def days(count: int, row: str = "2024-01-{n:02},{n}\n") -> str:
         ("year;1;2;3;4;5;6;7;8;9;10;11;12;Total\n" + "".join(f"{y};1;2;3;4;5;6;7;8;9;10;11;12;78\n" for y in (1990, 1991)), ("value",), "monthly", 24, "left out"),
         ("Year,Q1,Q2,Q3,Q4\n2000,1,2,3,4\n2001,5,6,7,\n", ("value",), "quarterly", 7, "names of columns"),
         ("country,year,Jan,Feb,Mar,Apr\n" + "".join(f"{c},2000,1,2,3,4\n" for c in "AB"), ("A", "B"), "monthly", 4, "names of columns"),
+        ("Year,Month,v\n" + "".join(f"2020,{m},1\n" for m in ("Jan", "Feb", "Mar")), ("v",), "monthly", 3, "'Year' and 'Month'"),
+        ("year;quarter;v\n" + "".join(f"2020;Q{q};1\n" for q in (1, 2, 3)), ("v",), "quarterly", 3, "'year' and 'quarter'"),
+        ("Date,Hour Ending,MW\n" + "".join(f"2024-01-01,{h},1\n" for h in range(1, 25)), ("MW",), "hourly", 24, "'Date' and 'Hour Ending'"),
+        ("Place,Lat,1/1/20,1/2/20,1/3/20\nA,5.5,1,2,3\nB,7.5,4,5,6\n", ("A", "B"), "daily", 3, "attributes of series: 'Lat'"),
+        ("# year month v\n1990,1,5\n1990,2,6\n1990,3,7\n", ("v",), "monthly", 3, "'year' and 'month'"),
         ("date," + ",".join(f"{h}:00" for h in range(24)) + "\n" + days(3, "2024-01-{n:02}" + ",{n}" * 24 + "\n"), ("value",), "hourly", 72, "names of columns"),
     ],
 )  # fmt: skip

@@ -24,7 +24,13 @@ from rhapsode.data.tables.parsing.columns import (
     listed,
     plain_name,
 )
-from rhapsode.data.tables.parsing.stamps import DAY, MONTH_NAME, from_digits, time_column
+from rhapsode.data.tables.parsing.stamps import (
+    DAY,
+    MONTH_NAME,
+    are_stamps,
+    from_digits,
+    time_column,
+)
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
@@ -41,10 +47,11 @@ _PARTS: Mapping[str, tuple[frozenset[str], int, int]] = MappingProxyType({
     "quarter": (frozenset({"quarter", "qtr", "季度"}), 1, 4),
     "month": (frozenset({"month", "mon", "mo", "monat", "月", "月份"}), 1, 12),
     "day": (frozenset({"day", "dd", "dayofmonth", "tag", "日"}), 1, 31),
-    "hour": (frozenset({"hour", "hr", "hh", "stunde", "时", "小时"}), 0, 24),
+    "hour": (frozenset({"hour", "hr", "hh", "he", "hourending", "stunde", "时", "小时"}), 0, 24),
     "minute": (frozenset({"minute", "min", "分", "分钟"}), 0, 59),
     "second": (frozenset({"second", "sec", "秒"}), 0, 60),
 })  # fmt: skip
+_GLUE = {"quarter": "Q", "month": "-", "day": "-", "hour": " ", "minute": ":", "second": ":"}
 _EPOCHS = (
     ("seconds", 10**8, 10**10, 10**9),
     ("milliseconds", 10**11, 10**13, 10**6),
@@ -250,7 +257,14 @@ class _Finder:
         if not forced and (settings.layout != "auto" or parts or not table.header):
             return None
         labels = [column for column in free if column.kind == "label"]
+        asked = bool(values)
         values = values or tuple(column for column in free if column.kind == "number")
+        if (
+            not asked
+            and len(dated := [c for c in values if _is_time_name(c.name)]) > len(values) / 2
+        ):
+            static = static or tuple(_others(values, dated))
+            values = tuple(dated)
         names = [column.name for column in values]
         if not forced and (len(values) < 3 or any(column.kind == "time" for column in free)):
             return None
@@ -261,8 +275,8 @@ class _Finder:
             return None
         if not values:
             raise NoNumbersError("no column holds numbers to learn", where=table.place(0))
-        if not static:
-            static = tuple(_others(labels, ids))
+        if not settings.static:
+            static = (*_others(labels, ids), *static)
             self.tell(static, "attributes of series", plural=False)
         ids = ids or (Column("", "label", pl.Series([f"row {n + 1}" for n in range(table.rows)])),)
         named = pl.DataFrame([c.labels.alias(str(n)) for n, c in enumerate(ids)]).to_struct()
@@ -346,15 +360,13 @@ class _Finder:
         """The times of columns that the settings name."""
         if len(columns) == 1:
             return self.single(columns[0])
-        names = [column.name for column in columns]
         in_order = [part for part in _PARTS if part != "quarter"]
-        for known in (names, in_order):  # by their order, if the names say nothing
+        for known in ([column.name for column in columns], in_order):  # by name, or by order
             parts = _parts_of(zip(columns, known, strict=False)) or {}
             if len(parts) == len(columns):
                 return self.from_parts(parts)
-        date, clock = (next((c for c in columns if c.kind == k), None) for k in ("time", "clock"))
-        if len(columns) == 2 and date is not None and clock is not None:
-            return self.together(date, clock)
+        if sorted(column.kind for column in columns) == ["clock", "time"]:
+            return self.joined(sorted(columns, key=lambda column: column.kind, reverse=True), " ")
         raise DataError(
             f"the columns {listed(columns)} cannot be combined into a time",
             where=self.table.where,
@@ -366,82 +378,72 @@ class _Finder:
         if dates := [column for column in free if column.kind == "time"]:
             likely = (column for column in dates if plain_name(column.name) in TIME_NAMES)
             date = next(likely, dates[0])
-            clock = next((column for column in free if column.kind == "clock"), None)
+            clock = next(
+                (c for c in free if c.kind == "clock" or _part_of(c, c.name) == "hour"), None
+            )
             if clock is not None and not (date.values % DAY != 0).any():
-                return self.together(date, clock)
+                return self.joined([date, clock], " ")
             return self.single(date)
-        table = self.table
-        numbers = [column for column in free if column.kind == "number"]
-        if parts := _parts_of((column, column.name) for column in numbers):
+        if parts := _parts_of((column, column.name) for column in free):
             return self.from_parts(parts)
-        if not table.header and len(numbers) > 2:
+        numbers = [column for column in free if column.kind == "number"]
+        if not self.table.header and len(numbers) > 2:
             parts = _parts_of(zip(numbers, ("year", "month"), strict=False))
             times = self.from_parts(parts) if parts else None
             if times is not None and (times.values.diff()[1:] > 0).all():
                 return times
         for column in numbers if len(numbers) > 1 else ():
             named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
-            if column.bad is None and (named or column is table.columns[0]):
-                found = _numeric(column.values, named=named, header=table.header)
+            if column.bad is None and (named or column is self.table.columns[0]):
+                found = _numeric(column.values, named=named, header=self.table.header)
                 if found is not None:
                     return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
         return None
 
     def single(self, column: Column) -> Times:
-        words, place = f"column {column.name!r}", self.table.place
-        if column.kind == "clock":
+        """The times of one column."""
+        if column.kind != "number" or column.bad is not None:
+            return self.joined([column])
+        if (found := _numeric(column.values, sure=True)) is not None:
+            return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
+        row = int((column.values != column.values.floor()).fill_null(value=True).arg_max() or 0)
+        raise DataError(
+            f"not a time: {column.labels[row]}",
+            where=self.table.place(row, column.name),
+            hint="numeric times must be whole numbers",
+        )
+
+    def joined(self, columns: Sequence[Column], glue: str = "") -> Times:
+        """The times that columns make together, with a character between each and the next."""
+        cells, first = columns[0].labels, columns[0]
+        for between, column in zip(glue, columns[1:], strict=True):
+            cells = cells + between + column.labels.str.zfill(2 if between == ":" else 0)
+        time = first
+        if first.kind != "time" or len(columns) > 1:
+            time = time_column(first.name, cells, self.settings, least=0) or first
+        if time.kind == "clock":
             raise DataError(
                 "a time of day without a date",
-                where=f"{self.table.where}, {words}",
+                where=f"{self.table.where}, column {first.name!r}",
                 hint="leave out --time-column, and "
                 "use --frequency none to use only the order of values",
             )
-        if column.kind == "number" and column.bad is None:
-            found = _numeric(column.values, sure=True)
-            if found is not None:
-                return Times(*found[:2], (column,), f"{words} of {found[2]}")
-            row = int((column.values != column.values.floor()).fill_null(value=True).arg_max() or 0)
-            raise DataError(
-                f"not a time: {column.values[row] or float('nan'):g}",
-                where=place(row, column.name),
-                hint="numeric times must be whole numbers",
-            )
-        if column.kind != "time" and column.cells is not None:
-            column = time_column(column.name, column.cells, self.settings, least=0) or column
-        if column.bad is not None:
-            self.table.refuse(column, column.bad)
-        return Times(column.values, "time", (column,), words, column.notes, column.offset)
-
-    def together(self, date: Column, clock: Column) -> Times:
-        days = self.single(date)
-        if clock.bad is not None:
-            self.table.refuse(clock, clock.bad)
-        words = f"columns {date.name!r} and {clock.name!r}"
-        return Times(days.values + clock.values, "time", (date, clock), words, days.notes)
+        if time.bad is not None:
+            self.table.refuse(first, time.bad)
+        *names, last = [repr(c.name) for c in self.table.columns if c in columns]
+        words = f"columns {', '.join(names)} and {last}" if names else f"column {last}"
+        return Times(time.values, "time", tuple(columns), words, time.notes, time.offset)
 
     def from_parts(self, parts: Mapping[str, Column]) -> Times:
-        import polars as pl
-
-        columns = [column for column in self.table.columns if column in parts.values()]
-        frame = pl.DataFrame({part: column.values.cast(pl.Int64) for part, column in parts.items()})
-        month = "month" if "month" in parts else pl.col("quarter") * 3 - 2
-        day = "day" if "day" in parts else 1
-        hour, minute, second = (
-            pl.col(p) if p in parts else 0 for p in ("hour", "minute", "second")
-        )
-        days = pl.format("{}-{}-{}", "year", month, day).str.to_date("%Y-%m-%d", strict=False)
-        seconds = (hour * 60 + minute) * 60 + second
-        times = frame.select(days.cast(pl.Int64) * DAY + seconds * 10**9).to_series()
-        lost = times.is_null() & ~frame.select(pl.any_horizontal(pl.all().is_null())).to_series()
-        if lost.any():
-            row = int(lost.arg_max() or 0)
-            what = ", ".join(
-                f"{part} {number}" for part, number in frame.row(row, named=True).items()
-            )
-            raise DataError(f"not a time: {what}", where=self.table.place(row))
-        *names, last = [repr(column.name) for column in columns]
-        words = f"columns {', '.join(names)} and {last}"
-        return Times(times, "time", tuple(columns), words)
+        """The times that years, months and other parts make together."""
+        used = [
+            part
+            for part in _PARTS
+            if part in parts and not (part == "quarter" and "month" in parts)
+        ]
+        glue = "".join(_GLUE[part] if parts[part].kind == "number" else "-" for part in used[1:])
+        times = self.joined([parts[part] for part in used], glue)
+        return times._replace(columns=tuple(parts.values()))
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
@@ -455,10 +457,33 @@ def _distinct(columns: Sequence[pl.Series], there: pl.Series | None = None) -> i
     return (frame if there is None else frame.filter(there)).n_unique()
 
 
+def _is_time_name(name: str) -> bool:
+    import polars as pl
+
+    plain = name.removeprefix("X")
+    return (
+        re.fullmatch(r"(1[6-9]|2[01])\d\d", plain) is not None or are_stamps(pl.Series([plain]))[0]
+    )
+
+
 def _repeated(rows: int, times: int) -> pl.Series:
     import polars as pl
 
     return pl.Series(np.repeat(np.arange(rows), times))
+
+
+def _part_of(column: Column, name: str) -> str | None:
+    """The part of a time that a column holds by its name and cells."""
+    plain = plain_name(name)
+    part = next((part for part, (known, *_) in _PARTS.items() if plain in known), None)
+    if part in {"month", "quarter"} and column.kind == "label":
+        names = all(re.fullmatch(_GOES_ON[0][1], level.lower()) for level in column.levels)
+        return part if names and column.levels else None
+    if part is None or column.kind != "number" or column.bad is not None:
+        return None
+    values, (_, low, high) = column.values.drop_nulls(), _PARTS[part]
+    fits = len(values) and ((values == values.floor()) & values.is_between(low, high)).all()
+    return part if fits else None
 
 
 def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
@@ -468,13 +493,8 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
     """
     found: dict[str, Column] = {}
     for column, name in named:
-        plain = plain_name(name)
-        part = next((part for part, (known, *_) in _PARTS.items() if plain in known), None)
-        if part is None or part in found or column.kind != "number" or column.bad is not None:
-            continue
-        values, (_, low, high) = column.values.drop_nulls(), _PARTS[part]
-        if len(values) and ((values == values.floor()) & values.is_between(low, high)).all():
-            found[part] = column
+        if (part := _part_of(column, name)) is not None:
+            found.setdefault(part, column)
     if "year" not in found or not {"month", "quarter"} & set(found):
         return None
     # A day without a month, or a minute without an hour, is something else.

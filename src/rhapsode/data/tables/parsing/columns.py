@@ -90,6 +90,9 @@ class Column:
             return self.values
         if self.cells is not None:
             return self.cells.str.strip_chars().set(self.values.is_null(), None)
+        if self.kind in {"time", "clock"}:
+            form = "%Y-%m-%d" if self.kind == "time" else "%H:%M:%S"
+            return self.values.cast(pl.Datetime("ns")).dt.to_string(form)
         return self.values.cast(pl.Int64 if self.is_whole else self.values.dtype).cast(pl.String)
 
     @cached_property

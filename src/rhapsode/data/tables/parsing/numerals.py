@@ -14,7 +14,26 @@ if TYPE_CHECKING:
     import polars as pl
 
 MISSING = frozenset(
-    {"", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", ".."}
+    {
+        "",
+        "na",
+        "n/a",
+        "n.a.",
+        "#n/a",
+        "nan",
+        "nat",
+        "null",
+        "none",
+        "nil",
+        "-",
+        "--",
+        "?",
+        ".",
+        "..",
+        "...",
+        ":",
+        "***",
+    }
 )
 """Cells that hold nothing, in lower case."""
 

@@ -209,7 +209,7 @@ def _assembled(
             day.cast(pl.Int64) * DAY + ((hours * 60 + minute) * 60 + clocked) * 10**9 + fraction
         ),
     )
-    clock = not found.select(dated.any()).item()
+    clock = found.height > 0 and not found.select(dated.any()).item()
     wrong = read["time"].is_null() | (read["zone"].is_null() if zoned else False)
     wrong |= False if clock else ~found.select(dated).to_series()
     rows, times = read["row"], pl.repeat(None, len(cells), dtype=pl.Int64, eager=True)

@@ -100,7 +100,10 @@ class _Shape:
         ahead = list(itertools.islice(self.rows, 1))  # and the comments before it
         self.rows = itertools.chain(ahead, self.rows)
         comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
-        named = self.sample[best] if best >= 0 else next(iter(parsed(comment, self.delimiter)), [])
+        above = next(iter(parsed(comment, self.delimiter)), [])
+        if len(above) != self.width and comment:
+            above = comment[0].split()
+        named = self.sample[best] if best >= 0 else above
         levels = [row for row in self.sample[best:first] if best >= 0 and len(row) == self.width]
         joined = [
             "/".join(dict.fromkeys(filter(None, cells))) for cells in zip(*levels, strict=True)
