@@ -270,10 +270,10 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     Raises:
         DataError: no series has a value.
     """
-    there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
-    ends = whole.offsets[:-1], whole.offsets[1:] - 1
-    if whole.lengths.all() and there_N[np.concatenate(ends)].all():
+    ends = np.concatenate([whole.offsets[:-1], whole.offsets[1:] - 1])
+    if whole.lengths.all() and not np.isnan(whole.values_NK[ends]).all(axis=1).any():
         return whole
+    there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
     ahead_N = there_N
     if whole.known_names:
         ahead_N = there_N | ~np.isnan(whole.known_NC).any(axis=1)

@@ -191,6 +191,10 @@ class Gridder:
     def filled(self) -> SeriesSet:
         """Rows at their places of the grid, the rows between them missing."""
         given, lengths = self.given, self.given.lengths
+        if len({*given.frequencies}) == 1 and given.kind != "order":
+            (only,) = {*given.frequencies}
+            if not self.along(np.diff(only.ordinal(given.times_N)) != only.stride).any():
+                return given
         firsts_N = np.repeat(given.offsets[:-1], lengths)
         place_N = np.arange(len(given.times_N)) - firsts_N
         regular = {
@@ -201,7 +205,7 @@ class Gridder:
         for frequency, chosen_S in regular.items():
             ordinal, rows = frequency.ordinal(given.times_N), np.repeat(chosen_S, lengths)
             place_N[rows] = ((ordinal - ordinal[firsts_N]) // frequency.stride)[rows]
-        sizes = np.where(lengths > 0, np.append(place_N, 0)[given.offsets[1:] - 1] + 1, 0)
+        sizes = np.where(lengths > 0, place_N[np.maximum(given.offsets[1:] - 1, 0)] + 1, 0)
         ends = np.append(0, np.cumsum(sizes)).astype(np.int64)
         total, count = int(ends[-1]), len(given.times_N)
         if total == count:

@@ -217,7 +217,7 @@ class _Finder:
             when = next(
                 iter(self.named(settings.time_column)), next(years, rest[0] if rest else None)
             )
-            if len(across) < 4 or when is None:
+            if len(across) < (12 if between == "-" else 4) or when is None:
                 continue
             names = pl.Series([between + column.name.strip() for column in across])
             cells = when.labels.gather(_repeated(table.rows, len(across))) + pl.concat(

@@ -130,7 +130,8 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
     if kind.is_integer() and name in settings.id_column:
         return label_column(name, cells.cast(pl.String))
     if kind.is_numeric() or kind in {pl.Boolean, pl.Null}:
-        values = cells.cast(pl.Float64).fill_nan(None)
+        values = cells.cast(pl.Float64)
+        values = values.fill_nan(None) if values.is_nan().any() else values
         missing = amounts_of(settings.missing_values)
         return Column(
             name, "number", values.set(values.is_in(missing), None) if missing else values
