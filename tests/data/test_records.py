@@ -218,7 +218,35 @@ def test_an_odd_table_is_read(tmp_path: Path):
     with pytest.raises(DataError, match="2 columns are named 'b'"):
         texts(path, field="b")
     path = put(tmp_path / "b.tsv", 'a\tb\n"left open\tx\n' + "y\n" * 9)
-    assert texts(path, field="a") == ["left open\tx\n" + "y\n" * 9]
+    assert texts(path, field="a") == ['"left open', *"yyyyyyyyy"]
+
+
+def test_a_first_row_of_sentences_is_a_record(tmp_path: Path):
+    jokes = [f"Why did {n} ducks cross? Because, well, {n}." for n in range(9)]
+    path = put(tmp_path / "a.csv", "".join(f'"{joke}"\n' for joke in jokes))
+    reading = read_sources([str(path)], SourceSettings(field="column 1"))
+    assert [document.text for document in reading.documents] == jokes
+    assert reading.found.notes == [f"{path}: no header: fields are named 'column 1' and so on"]
+    assert texts(path, field=jokes[0]) == jokes[1:]  # asked for by that name, it is one
+    plain = put(tmp_path / "b.csv", "one,two\nthree,four\n")
+    assert texts(plain, field="column 2", header="no") == ["two", "four"]
+    assert texts(plain, field="two") == ["four"]
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ('"What?" she said.\tx', ['"What?" she said.', "x"]),
+        ('He said "no"\t"why" not', ['He said "no"', '"why" not']),
+        ('"quoted"\t"two ""marks"""', ["quoted", 'two "marks"']),
+        ('a\t"two\nlines"', ["a", "two\nlines"]),
+        ('a\t"left open', ["a", '"left open']),
+    ],
+)
+def test_stray_quotation_marks_between_tabs_are_text(tmp_path: Path, line: str, cells: list[str]):
+    path = put(tmp_path / "a.tsv", f"p\tq\n{line}\nlast\trow\n")
+    for name, cell in zip("pq", cells, strict=True):
+        assert texts(path, field=name) == [cell, "last" if name == "p" else "row"]
 
 
 def test_a_table_without_end_of_a_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -26,6 +26,9 @@ class SourceSettings:
     """For records: the field with the prompt; only the completion is learnt and scored."""
     completion_field: Annotated[str | None, option("NAME", "none")] = None
     """For records: the field with the completion of --prompt-field."""
+    header: Annotated[Literal["auto", "yes", "no"], option("auto|yes|no")] = "auto"
+    """For CSV and TSV: yes: the first row names the fields; no: they are named "column 1",
+    "column 2" and so on; auto takes a first row of sentences for a record."""
     limit: Annotated[Count | None, option("N", "all")] = None
     """Read only the first N records or files, or the first N lines of a single text."""
     pattern: Annotated[str | None, option("GLOB", "every text file")] = None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.tables import read_series
-from rhapsode.data.tables.parsing import csv_table
+from rhapsode.data.tables.parsing.text_table import text_table
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from tests.data.tables.helpers import series_of, told
@@ -167,8 +167,7 @@ def test_an_error_says_where(tmp_path: Path, body: str, message: str):
     assert "\n" not in str(caught.value)
 
 
-def test_an_error_far_down_names_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_table, "_BLOCK", 50)
+def test_an_error_far_down_names_its_line(tmp_path: Path):
     lines = ["t,v", *(f"{number},{number}" for number in range(1_200))]
     lines[1_101] = "1100,oops"
     lines[1_181] = "1180,again"
@@ -181,10 +180,7 @@ def test_an_error_far_down_names_its_line(tmp_path: Path, monkeypatch: pytest.Mo
         series_of(tmp_path, "\n".join(lines))
 
 
-def test_labels_that_begin_as_numbers_far_down_are_ids(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(csv_table, "_BLOCK", 100)
+def test_labels_that_begin_as_numbers_far_down_are_ids(tmp_path: Path):
     rows = [f"{s},{t},{t}" for s in ("007", "010") for t in range(300)]
     found = series_of(
         tmp_path, "\n".join(["id,step,v", *rows, "A1,0,5", "A1,1,6"]), id_column=("id",)
@@ -243,11 +239,9 @@ def test_what_stands_before_the_table_is_passed_over_aloud(tmp_path: Path):
 
 
 def test_line_ends_may_be_cut_in_two():
-    parts = ["t,v\r", "\n1,2\r", "\n2,3\r", "3,4\r"]
-    table = csv_table.csv_table(lambda: iter(parts), "t.csv", SeriesSettings())
+    table = text_table("t,v\r\n1,2\r\n2,3\r3,4\r", "t.csv", SeriesSettings(), tabs=False)
     assert table.rows == 3
-    assert table.lines_N is not None
-    assert table.lines_N.tolist() == [2, 3, 4]
+    assert table.line(2) == "line 4"
 
 
 def test_short_rows_count_as_missing(tmp_path: Path):

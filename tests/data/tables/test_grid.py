@@ -7,23 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.data.tables import Frequency
-from rhapsode.data.tables.grid import Observations, onto_grid
+from rhapsode.data.tables import Frequency, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from tests.data.tables.helpers import series_of, told
 
 DAY = 86_400 * 10**9
-
-
-def gridded(series, times, values, *, kind="integer", duplicates="error", frequency=None):
-    seen = Observations(
-        np.array(series), np.array(times), kind, np.array(values, float)[:, None], np.zeros((len(times), 0)),
-        np.arange(len(times)), max(series) + 1,
-    )  # fmt: skip
-    return onto_grid(
-        seen, lambda s: f"s{s}", lambda r: f"line {r}", lambda r: f"line {r}", [],
-        duplicates=duplicates, frequency=frequency,
-    )  # fmt: skip
 
 
 @settings(max_examples=80, deadline=None)
@@ -40,11 +29,13 @@ def test_rows_in_any_order_land_on_their_places(series, random):
         for place in places
     ]
     random.shuffle(rows)
-    found = gridded(*zip(*rows, strict=True))
+    names, times, values = (np.array(part) for part in zip(*rows, strict=True))
+    roles = SeriesSettings(id_column=("id",), time_column=("t",))
+    found = read_series({"id": names, "t": times, "v": values}, roles)
     for number, frequency in enumerate(found.frequencies):
-        part = slice(found.offsets[number], found.offsets[number + 1])
+        part = found.rows(number)
         times, values = found.times_N[part], found.values_NK[part, 0]
-        mine = sorted((time, value) for s, time, value in rows if s == number)
+        mine = sorted((time, value) for s, time, value in rows if str(s) == found.ids[number])
         there = ~np.isnan(values)
         assert list(zip(times[there].tolist(), values[there].tolist(), strict=True)) == mine
         assert there[0]
@@ -81,7 +72,7 @@ def test_times_that_stand_twice(tmp_path: Path):
     assert "1 row with a repeated time" in told(found)
     found = series_of(tmp_path, body, duplicates="last")
     assert found.values_NK[:, 0].tolist() == [1, 4, 5, 1, 8, 5]
-    many = gridded([0] * 5, [1, 1, 1, 2, 2], [1, 2, 6, 4, np.nan], duplicates="mean")
+    many = series_of(tmp_path, "t,v\n1,1\n1,2\n1,6\n2,4\n2,\n", duplicates="mean")
     assert many.values_NK[:, 0].tolist() == [3, 4]
 
 
@@ -147,7 +138,7 @@ def test_clock_changes(tmp_path: Path):
     )
     assert found.lengths.tolist() == [4]
     assert found.frequency == Frequency("hour")
-    assert "turned into UTC" in told(found)
+    assert "spaced by UTC, and written with their offset" in told(found)
     # Days keep their midnight.
     days = ["2020-03-28T00:00+01:00", "2020-03-29T00:00+01:00", "2020-03-30T00:00+02:00"]
     found = series_of(tmp_path, "t,v\n" + "".join(f"{d},{n}\n" for n, d in enumerate(days)))

@@ -1,25 +1,44 @@
 """Times in every form that is read, and what is none."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.data.tables.parsing.stamps import are_all_stamps, is_stamp, parse_stamps, texts
+from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import DataError
+from tests.data.tables.helpers import series_of, told
 
 
-def parsed(*cells: str, dates: str = "auto"):
-    array = texts(list(cells))
-    return parse_stamps(array, np.zeros(len(array), bool), dates)
+def table_of(*cells: str) -> pl.DataFrame:
+    return pl.DataFrame({"t": cells, "v": range(len(cells))})
+
+
+def parsed(*cells: str, dates: str = "auto") -> SeriesSet:
+    asked = SeriesSettings(time_column=("t",), dates=dates, frequency="none", duplicates="last")
+    found = read_series(table_of(*cells), dataclasses.replace(asked, frequency="auto"))
+    assert found.kind == "time"
+    return found
 
 
 def said(*cells: str, dates: str = "auto") -> list[str]:
+    """The times of the cells, sorted."""
     found = parsed(*cells, dates=dates)
-    assert found.bad is None
+    there = ~np.isnan(found.values_NK[:, 0])
     return [
         str(t).replace(".000000000", "").removesuffix("T00:00:00")
-        for t in found.times_N.astype("datetime64[ns]")
+        for t in found.times_N[there].astype("datetime64[ns]")
     ]
+
+
+def is_found(*cells: str) -> bool:
+    """True if the cells are taken for times without a word."""
+    return read_series(table_of(*cells), SeriesSettings(duplicates="last")).kind == "time"
 
 
 @pytest.mark.parametrize(
@@ -68,21 +87,20 @@ def said(*cells: str, dates: str = "auto") -> list[str]:
     ],
 )
 def test_a_form_is_understood(cell: str, expected: str):
-    assert are_all_stamps(texts([cell]))
-    assert is_stamp(cell)
-    assert not parsed(cell).clock
+    assert is_found(cell)
     assert said(cell) == [expected]
-    assert said(cell, cell) == [expected] * 2
+    assert said(cell, cell) == [expected]
 
 
 @pytest.mark.parametrize(
     "cell",
-    ["hello", "A1", "1-2", "12", "1949", "20-20-20-20", "2020-01-01x", "Janx 1 2000", "", "1.5", "2020-01-01 +",
+    ["hello", "A1", "1-2", "12", "20-20-20-20", "2020-01-01x", "Janx 1 2000", "", "1.5", "2020-01-01 +",
      "5 apples", "2020-01-01T25", "12:30:45:10", "x" * 60, "H1"],
 )  # fmt: skip
 def test_other_text_is_no_time(cell: str):
-    assert not are_all_stamps(texts([cell]))
-    assert not is_stamp(cell)
+    assert not is_found(cell, cell)
+    with pytest.raises(DataError, match="not a time"):
+        parsed("2020-01-01", cell or "?!")
 
 
 @pytest.mark.parametrize(
@@ -92,70 +110,69 @@ def test_other_text_is_no_time(cell: str):
 )  # fmt: skip
 def test_times_that_cannot_be_are_found(cell: str):
     good = cell.replace("99/99", "01/01").replace("13:00 PM", "1:00 PM")
-    found = parsed("2020-01-01" if good == cell else good, cell)
-    assert found.bad == 1
+    with pytest.raises(DataError, match="row 2, column 't': not a time"):
+        parsed("2020-01-01" if good == cell else good, cell)
 
 
 def test_years_out_of_reach_are_found():
-    assert parsed("2000-01-01", "1500-01-01").overflow == 1
-    assert parsed("9999-01-01").overflow == 0
+    with pytest.raises(DataError, match="row 2, column 't': a year out of reach: '1500-01-01'"):
+        parsed("2000-01-01", "1500-01-01")
+    with pytest.raises(DataError, match="row 1, column 't': a year out of reach"):
+        parsed("9999-01-01")
+
+
+def order_of(*cells: str, dates: str = "auto") -> tuple[str, bool]:
+    notes = told(parsed(*cells, dates=dates))
+    order = "day-first" if "the day first" in notes else "month-first"
+    assert f"the {order.partition('-')[0]} first" in notes
+    return order, "ambiguous" in notes
 
 
 def test_day_and_month_are_settled_by_the_whole_column():
-    found = parsed("01/02/2020", "02/02/2020", "13/02/2020")
-    assert (found.order, found.doubtful) == ("day-first", False)
-    found = parsed("01/02/2020", "02/02/2020", "02/13/2020")
-    assert (found.order, found.doubtful) == ("month-first", False)
-    # Both: one of them is wrong.
-    assert parsed("13/02/2020", "02/13/2020").bad == 1
+    assert order_of("01/02/2020", "02/02/2020", "13/02/2020") == ("day-first", False)
+    assert order_of("01/02/2020", "02/02/2020", "02/13/2020") == ("month-first", False)
+    with pytest.raises(DataError, match="row 2"):  # both: one of them is wrong
+        parsed("13/02/2020", "02/13/2020")
 
 
 def test_where_nothing_settles_it_the_evener_series_is_likelier():
     months = [(month, year) for year in (2020, 2021) for month in range(1, 13)]
-    found = parsed(*(f"01/{month:02}/{year}" for month, year in months))
-    assert (found.order, found.doubtful) == ("day-first", True)
-    found = parsed(*(f"{month:02}/01/{year}" for month, year in months))
-    assert (found.order, found.doubtful) == ("month-first", True)
-    found = parsed(*(f"{month:02}/{month:02}/{year}" for month, year in months))
-    assert (found.order, found.doubtful) == ("month-first", True)
-    assert parsed("01.02.2020").order == "day-first"
-    assert parsed("01/02/2020").order == "month-first"
-    assert parsed("01/02/2020", dates="day-first").doubtful is False
+    assert order_of(*(f"01/{m:02}/{y}" for m, y in months)) == ("day-first", True)
+    assert order_of(*(f"{m:02}/01/{y}" for m, y in months)) == ("month-first", True)
+    assert order_of(*(f"{m:02}/{m:02}/{y}" for m, y in months)) == ("month-first", True)
+    assert order_of("01.02.2020")[0] == "day-first"
+    assert order_of("01/02/2020")[0] == "month-first"
+    assert order_of("01/02/2020", dates="day-first") == ("day-first", False)
     assert said("01/02/2020", dates="day-first") == ["2020-02-01"]
 
 
-def test_times_of_day():
-    for cell, seconds in [
-        ("18.00.00", 64800),
-        ("18:30", 66600),
-        ("6:05:07 PM", 65107),
-        ("0:00", 0),
-    ]:
-        assert are_all_stamps(texts([cell]))
-        found = parsed(cell)
-        assert found.clock
-        assert found.times_N.tolist() == [seconds * 10**9]
+@pytest.mark.parametrize(
+    ("cell", "time"),
+    [("18.00.00", "18:00"), ("18:30", "18:30"), ("6:05:07 PM", "18:05:07"), ("0:00", "00:00")],
+)
+def test_times_of_day(tmp_path: Path, cell: str, time: str):
+    found = series_of(tmp_path, f"d,c,v\n2020-01-05,{cell},1\n")
+    assert found.times_N[0] == np.datetime64(f"2020-01-05T{time}", "ns").astype(np.int64)
 
 
-def test_zones_become_utc_where_they_differ():
-    found = parsed("2020-03-29T01:00:00+01:00", "2020-03-29T03:00:00+0200", "2020-03-29T00:00-0330")
-    utc = found.times_N.astype("datetime64[ns]").astype("datetime64[m]").astype(str).tolist()
-    assert utc == ["2020-03-29T00:00", "2020-03-29T01:00", "2020-03-29T03:30"]
-    assert found.local_N is not None
+def test_offsets_that_change_make_utc():
+    zoned = "2020-03-29T01:00:00+01:00", "2020-03-29T03:00:00+0200", "2020-03-29T00:00-0330"
+    assert said(*zoned) == ["2020-03-29", "2020-03-29T01:00:00", "2020-03-29T03:30:00"]
+    assert "+01:00 to 2020-03-29 00:00-03:30" in parsed(*zoned).notes[0]
     found = parsed("2020-03-29T01:00:00+01:00", "2020-03-29T02:00:00+01:00")
-    assert (found.local_N, found.offset) == (None, 3600)
-    assert parsed("2020-03-29T01:00:00+01:00", "2020-03-29T02:00:00").bad == 0
+    assert "all have the offset +01:00: kept as local times" in told(found)
+    with pytest.raises(DataError, match="row 2"):
+        parsed("2020-03-29T01:00:00+01:00", "2020-03-29T02:00:00")
 
 
-def test_missing_cells_are_not_looked_at():
-    cells = texts(["2020-01-01", "", "NA"])
-    found = parse_stamps(cells, np.array([False, True, True]), "auto")
-    assert found.bad is None
-    assert np.isnat(found.times_N.astype("datetime64[ns]")).tolist() == [False, True, True]
+def test_missing_times_are_rows_without_a_place(tmp_path: Path):
+    found = series_of(tmp_path, "d,v,w\n2020-01-01,1,1\n,NA,\nNA,,-\n2020-01-02,5,2\n")
+    assert found.values_NK[:, 0].tolist() == [1, 5, 1, 2]
+    assert "2 rows without time and values left out" in told(found)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(-(9 * 10**9), 9 * 10**9), min_size=1, max_size=20), st.data())
+@given(st.lists(st.integers(-(4 * 10**9), 4 * 10**9), min_size=1, max_size=20), st.data())
 def test_times_come_back_from_every_form(seconds: list[int], data: st.DataObject):
     times = np.array(seconds, "datetime64[s]").tolist()
     form = data.draw(
@@ -164,8 +181,7 @@ def test_times_come_back_from_every_form(seconds: list[int], data: st.DataObject
         )
     )  # fmt: skip
     cells = [time.strftime(form) for time in times]
-    found = parsed(*cells)
-    assert found.bad is None
-    assert found.times_N.tolist() == [second * 10**9 for second in seconds]
-    mixed = parsed(*cells, times[0].strftime("%d.%m.%Y %H:%M:%S"), dates="day-first")
-    assert mixed.times_N.tolist() == [second * 10**9 for second in [*seconds, seconds[0]]]
+    expected = sorted({second * 10**9 for second in seconds})
+    for written in (cells, [*cells, times[0].strftime("%d.%m.%Y %H:%M:%S")]):
+        found = parsed(*written, dates="day-first")
+        assert found.times_N[~np.isnan(found.values_NK[:, 0])].tolist() == expected

@@ -1,9 +1,9 @@
 """Time series from CSV, Parquet, arrays and data frames.
 
 Series become flat arrays of values and times, independent of encoders and models. From the bottom
-up: `frequency`, `parsing/` (cells to columns, by polars; columns of time), `layout` (roles of
-columns), `series_set`, `grid` and `assemble` (columns to series), `embedded` and `read`. No torch;
-polars only where a table is read.
+up: `frequency`, `series_set`, `parsing/` (cells to columns, by polars), `roles` (of columns),
+`grid` and `assemble` (columns to series), `embedded` and `read`. No torch; polars only where a
+table is read.
 """
 
 from rhapsode.data.tables.embedded import SERIES
@@ -13,8 +13,8 @@ from rhapsode.data.tables.frequency import (
     infer_frequency,
     parse_frequency,
 )
-from rhapsode.data.tables.layout import NoNumbersError
-from rhapsode.data.tables.read import read_head, read_series
+from rhapsode.data.tables.read import read_series
+from rhapsode.data.tables.roles import NoNumbersError
 from rhapsode.data.tables.series_set import (
     CALENDAR_VALUES,
     SeriesSet,
@@ -37,6 +37,5 @@ __all__ = [
     "future_times",
     "infer_frequency",
     "parse_frequency",
-    "read_head",
     "read_series",
 ]

@@ -1,30 +1,37 @@
 """Assemble a table and the roles of its columns into series."""
 
-import itertools
+from __future__ import annotations
+
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import TimeKind, parse_frequency
-from rhapsode.data.tables.grid import Observations, onto_grid
-from rhapsode.data.tables.layout import Roles
-from rhapsode.data.tables.parsing.columns import Table, listed
-from rhapsode.data.tables.parsing.numerals import MISSING
-from rhapsode.data.tables.parsing.stamps import NO_TIME
-from rhapsode.data.tables.series_set import SeriesSet, format_time
+from rhapsode.data.tables.grid import Gridder
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
+from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
+from rhapsode.data.tables.parsing.stamps import DAY
+from rhapsode.data.tables.roles import Roles, Times, find_roles
+from rhapsode.data.tables.series_set import SeriesSet, Zone, format_time, places
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _MOST = 100_000_000
+_MOST_WORDS = 100
 
 
-def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
+def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     """The series that a table holds.
 
     Raises:
@@ -32,110 +39,174 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
             twice, or there is no value at all.
         SettingsError: there is no such frequency.
     """
-    frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
+    roles = find_roles(table, settings)
+    table = roles.table
     notes = [*table.notes, *roles.notes]
-    values_NK = np.column_stack([table.numbers(column) for column in roles.values])
-    if values_NK.size > _MOST:
+    notes.extend(note for column in (*roles.values, *roles.known) for note in column.notes)
+    values_NK = np.stack([table.numbers(column) for column in roles.values]).T
+    ids, series_N = _ids(table, roles.ids)
+    known_NC, known_names, known_of = _known(table, roles.known, notes)
+    kind: TimeKind = "order"
+    rows_N, zone = np.arange(table.rows), None
+    if roles.times is None:
+        times_N = places(series_N)
+    else:
+        kind = roles.times.kind
+        notes.extend(roles.times.notes)
+        times, zone = _zoned(roles.times, notes)
+        times_N = times.fill_null(0).to_numpy()
+        if times.null_count():
+            rows_N = np.flatnonzero(times.is_not_null())
+            empty = np.asarray(np.isnan(values_NK).all(axis=1))
+            empty[rows_N] = True
+            if not empty.all():
+                where = table.place(int(empty.argmin()))
+                raise DataError("a row of values without a time", where=where)
+            if not len(rows_N):
+                raise DataError("no row has a time", where=table.where)
+            count = times.null_count()
+            notes.append(f"{count:,} row{'s' * (count > 1)} without time and values left out")
+    if len(ids) > 1:
+        rows_N = rows_N[np.argsort(series_N[rows_N], kind="stable")]
+    names = tuple(column.name for column in roles.values)
+    given = SeriesSet(
+        ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
+        **_statics(table, roles.static, series_N), left_out=tuple(c.name for c in roles.left_out),
+        texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
+        known_of=known_of, zone=zone, notes=tuple(notes),
+    )  # fmt: skip
+    return _gridded(given, rows_N, series_N, roles, settings)
+
+
+def assemble_arrays(
+    arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings
+) -> SeriesSet:
+    """The series of arrays of numbers, beside one of times at most. Needs no polars.
+
+    Raises:
+        DataError: a number is infinite, a time occurs twice, or there is no value at all.
+    """
+    nothing: Any = None  # only the names of columns count here
+    values, times, place = dict(arrays), None, "{}, row {}".format
+    series_N = np.zeros(max(map(len, arrays.values())), np.int64)
+    times_N = places(series_N)
+    for name, array in arrays.items():
+        whole = array.dtype.kind == "i" and plain_name(name) in TIME_NAMES
+        if len(values) > 1 and (whole or array.dtype.kind == "M") and times is None:
+            words = f"column {name!r}{' of whole numbers' * whole}"
+            times = Times(nothing, "integer" if whole else "time", (), words)
+            times_N = values.pop(name).astype("i8" if whole else "M8[ns]").astype(np.int64)
+    values_NK = np.stack([array.astype(np.float64) for array in values.values()]).T
+    values_NK[np.isin(values_NK, amounts_of(settings.missing_values))] = np.nan
+    if (infinite := np.argwhere(np.isinf(values_NK))).size:
+        row, column = infinite[0]
+        where = f"{place(where, row + 1)}, column {[*values][column]!r}"
+        raise DataError(f"an infinite number: {values_NK[row, column]:g}", where=where)
+    columns = tuple(Column(name, "number", nothing) for name in values)
+    roles = Roles(Table(where, ()), times, (), columns, (), (), ())
+    given = SeriesSet(
+        ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), times.kind if times else "order", (),
+        np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N),
+    )  # fmt: skip
+    return _gridded(given, np.arange(len(values_NK)), series_N, roles, settings)
+
+
+def _gridded(
+    given: SeriesSet, rows_N: Ints, series_N: Ints, roles: Roles, settings: SeriesSettings
+) -> SeriesSet:
+    """Series on their grids, from rows of a table in an order of series, and what is told."""
+    frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
+    table, names, ids, notes = roles.table, given.names, given.ids, [*given.notes]
+    if given.values_NK.size > _MOST:
         raise DataError(
-            f"{values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
+            f"{given.values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
             where=table.where,
             hint="name fewer --value-columns, or cut the table",
         )
-    ids, series_N = _ids(table, roles)
-    seen = _observations(table, roles, values_NK, series_N, len(ids), notes)
-    if seen.kind != "order" and frequency is not None and frequency.unit == "order":
-        seen = seen.at(np.lexsort((seen.times_N, seen.series_N)))
-        seen = replace(seen, times_N=_places(seen.series_N), kind="order")
-    gridded = onto_grid(
-        seen, ids.__getitem__, table.place, table.line, notes,
-        duplicates=settings.duplicates, frequency=frequency,
-    )  # fmt: skip
-    irregular = sum(f.unit == "order" for f in gridded.frequencies)
-    if seen.kind != "order" and irregular > int((np.diff(gridded.offsets) < 2).sum()):
-        what = "times are" if seen.count == 1 else f"times of {irregular:,} series are"
-        notes.append(
-            f"{what} not evenly spaced: only the order of values is used; "
-            "set the step with --frequency"
-        )
-    names = ("value",) if roles.rows else tuple(column.name for column in roles.values)
-    series = SeriesSet(
-        ids, gridded.offsets, gridded.times_N, gridded.values_NK, names, seen.kind,
-        gridded.frequencies, gridded.known_NC, tuple(column.name for column in roles.known),
-        *_statics(table, roles, series_N),
-    )  # fmt: skip
-    if not roles.rows and len(names) > 1 and not settings.joint:
+    gridder = Gridder(given, table.place, table.line, notes)
+    gridder.take(rows_N, series_N[rows_N])
+    hints = _codes_for_missing(given)
+    series = gridder.onto_grid(frequency, settings.duplicates)
+    if not roles.across and len(names) > 1 and not settings.joint:
         series = _apart(series, tuple(f"{i}/{n}" if roles.ids else n for i in ids for n in names))
-    elif not roles.rows and not roles.ids:
+    elif not roles.ids:
         series = replace(series, ids=("+".join(names) if len(names) < 4 else table.where,))
     series = _trimmed(table, series, notes)
-    notes.extend(_constants(series))
-    notes.extend(_codes_for_missing(roles, values_NK))
-    return replace(series, notes=(_summary(roles, series), *notes), left_out=roles.left_out)
+    notes += [*_constants(series), *hints]
+    return replace(series, notes=(_summary(roles, series), *notes))
 
 
-def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
-    if not roles.ids:
-        if roles.rows:
-            return tuple(f"row {row + 1}" for row in range(table.rows)), np.arange(table.rows)
+def _ids(table: Table, columns: Sequence[Column]) -> tuple[tuple[str, ...], Ints]:
+    """The names of the series by first appearance, and the series of each row."""
+    import polars as pl
+
+    if not columns:
         return ("",), np.zeros(table.rows, np.int64)
-    columns = [column.as_labels() for column in roles.ids]
     for column in columns:
-        if (empty := column.entries_N < 0).any():
-            where = table.place(int(empty.argmax()), column.name)
-            raise DataError("a row without an id", where=where)
-    numbers: dict[tuple[int, ...], int] = {}
-    keys = zip(*(column.entries_N.tolist() for column in columns), strict=True)
-    series_N = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
-    ids = tuple(
-        "/".join(column.levels[code] for column, code in zip(columns, key, strict=True))
-        for key in numbers
-    )
-    if roles.rows and len(ids) < table.rows:
-        firsts = np.unique(series_N, return_index=True)[1]
-        again = int(np.setdiff1d(np.arange(table.rows), firsts)[0])
-        what = f"the series {ids[series_N[again]]!r} occurs twice"
-        raise DataError(what, where=table.place(again))
-    return ids, series_N
+        if column.labels.null_count():
+            row = int(column.labels.is_null().arg_max() or 0)
+            raise DataError("a row without an id", where=table.place(row, column.name))
+    labels = pl.DataFrame([column.labels.alias(str(n)) for n, column in enumerate(columns)])
+    distinct = labels.unique(maintain_order=True)
+    codes = labels.join(distinct.with_row_index(), on=labels.columns, maintain_order="left")
+    names = distinct.select(pl.concat_str(pl.all(), separator="/")).to_series()
+    return tuple(names), codes["index"].cast(pl.Int64).to_numpy()
 
 
-def _observations(  # noqa: PLR0917
-    table: Table, roles: Roles, values_NK: Floats, series_N: Ints, count: int, notes: list[str]
-) -> Observations:
-    """All values with their series and times.
+def _zoned(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:
+    """Times on which a grid is laid, and their offsets from UTC.
 
-    Rows without time and values are left out.
+    Times of day go by UTC where the offset changes; days are those of the clock on the wall.
     """
-    kind: TimeKind = "order" if roles.times is None else roles.times.kind
-    notes.extend(roles.times.notes if roles.times else ())
-    if roles.rows:
-        width = len(roles.values)
-        times_N = np.arange(width) if roles.times is None else roles.times.times_N
-        rows_N = np.repeat(np.arange(count), width)
-        known_NC = np.zeros((count * width, 0))
-        values = values_NK.reshape(-1, 1)
-        return Observations(rows_N, np.tile(times_N, count), kind, values, known_NC, rows_N, count)
-    known = [table.numbers(column) for column in roles.known]
-    known_NC = np.column_stack([np.zeros((table.rows, 0)), *known])
-    times_N = _places(series_N) if roles.times is None else roles.times.times_N
-    rows_N = np.arange(table.rows)
-    seen = Observations(series_N, times_N, kind, values_NK, known_NC, rows_N, count)
-    lost = times_N == NO_TIME
-    filled = lost & ~np.isnan(values_NK).all(axis=1)
-    if filled.any():
-        raise DataError("a row of values without a time", where=table.place(int(filled.argmax())))
-    if lost.all():
-        raise DataError("no row has a time", where=table.where)
-    if lost.any():
-        notes.append(f"{int(lost.sum()):,} rows without time and values left out")
-    return seen.at(~lost)
+    import polars as pl
+
+    if times.offset is None:
+        return times.values, None
+    of = f"times of {times.words}"
+    pairs = pl.DataFrame({"time": times.values, "offset": times.offset}).drop_nulls()
+    same = pairs["offset"].n_unique() == 1
+    days = (pairs["time"] % DAY).n_unique() == 1
+    utc = not (same or days)
+    zone_times = pairs["time"] - pairs["offset"] if utc else pairs["time"]
+    pairs = pairs.with_columns(time=zone_times).unique().sort("time")
+    if pairs["time"].is_duplicated().any():
+        notes.append(f"{of} have several offsets from UTC: turned into UTC")
+        return times.instants, Zone((0,), (0,))
+    changes = pairs.filter(pairs["offset"].ne_missing(pairs["offset"].shift(1)))
+    zone = Zone(tuple(changes["time"]), tuple(changes["offset"]), utc=utc)
+    if same and zone.offsets[0]:
+        notes.append(f"{of} all have the offset {zone.suffix(0)}: kept as local times")
+    elif not same:
+        kept = "kept as local days" if days else "spaced by UTC, and written with their offset"
+        notes.append(f"{of} change their offset from UTC: {kept}")
+    return times.instants if utc else times.values, zone
 
 
-def _places(series_N: Ints) -> Ints:
-    order = np.argsort(series_N, kind="stable")
-    ordered = series_N[order]
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return places
+def _known(
+    table: Table, columns: Sequence[Column], notes: list[str]
+) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+    """Covariates, their names, and the column of words whose level each marks."""
+    numbers, names, of = [np.zeros((table.rows, 0))], [], []
+    for column in columns:
+        if column.kind == "label" and len(column.levels) > _MOST_WORDS:
+            raise DataError(
+                f"{len(column.levels):,} different words in a covariate",
+                where=f"{table.where}, column {column.name!r}",
+                hint=f"give numbers, or at most {_MOST_WORDS} words",
+            )
+        if column.kind != "label":
+            numbers.append(table.numbers(column)[:, None])
+            names.append(column.name)
+            of.append("")
+            continue
+        labels = column.labels
+        marks = [(labels == level).cast(float).fill_null(np.nan) for level in column.levels]
+        numbers.append(np.column_stack([mark.to_numpy() for mark in marks]))
+        names += [f"{column.name}={level}" for level in column.levels]
+        of += [column.name] * len(column.levels)
+        count = len(column.levels)
+        notes.append(f"column {column.name!r}: {count} words, a covariate of 0 and 1 for each")
+    return np.concatenate(numbers, axis=1), tuple(names), tuple(of)
 
 
 def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
@@ -143,46 +214,52 @@ def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
 
     The columns of one series follow one another.
     """
-    count = len(joint.names)
-    parts = [joint.values_NK[joint.rows(series)].T.ravel() for series in range(len(joint))]
-    # Values are set afterwards: repeated with all columns, they might not fit into memory.
-    bare = replace(joint, values_NK=joint.values_NK[:, :0])
-    single = bare.select(np.repeat(np.arange(len(joint)), count))
-    return replace(single, ids=ids, names=("value",), values_NK=np.concatenate(parts)[:, None])
+    count, all_rows = len(joint.names), [joint.rows(series) for series in range(len(joint))]
+    chosen = np.repeat(np.arange(len(joint)), count)
+    bare = replace(
+        joint, values_NK=np.zeros((0, 0)), times_N=np.zeros(0, np.int64), known_NC=np.zeros((0, 0)),
+        offsets=np.zeros(len(joint) + 1, np.int64),
+    ).select(chosen)  # fmt: skip
+    return replace(
+        bare,
+        ids=ids,
+        names=("value",),
+        offsets=np.append(0, np.cumsum(joint.lengths[chosen])),
+        times_N=np.concatenate([np.tile(joint.times_N[rows], count) for rows in all_rows]),
+        values_NK=np.concatenate([joint.values_NK[rows].T.ravel() for rows in all_rows])[:, None],
+        known_NC=np.concatenate([np.tile(joint.known_NC[rows], (count, 1)) for rows in all_rows]),
+    )
 
 
-Statics = tuple[Floats, tuple[str, ...], Ints, tuple[str, ...], tuple[tuple[str, ...], ...]]
-
-
-def _statics(table: Table, roles: Roles, series_N: Ints) -> Statics:
-    firsts = np.unique(series_N, return_index=True)[1]
-    numbers, kinds, levels = [], [], []
-    for column in roles.static:
-        if column.kind == "label":
-            kept = [level.lower() not in MISSING for level in column.levels]
-            codes = np.where(kept, np.cumsum(kept) - 1, -1)
-            entries_N = np.append(codes, -1)[column.entries_N]
-            kinds.append((column.name, entries_N[firsts]))
-            levels.append(tuple(itertools.compress(column.levels, kept)))
-        else:
-            entries_N = table.numbers(column)
-            numbers.append((column.name, entries_N[firsts]))
-        first_N = entries_N[firsts[series_N]]
-        changed = (entries_N != first_N) & ~(np.isnan(entries_N) & np.isnan(first_N))
+def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[str, Any]:
+    """Attributes of series as fields of `SeriesSet`."""
+    count = int(series_N.max()) + 1
+    firsts = np.unique(series_N, return_index=True)[1] if columns else np.zeros(count, np.int64)
+    labels = [column for column in columns if column.kind == "label"]
+    numbers = [column for column in columns if column.kind != "label"]
+    for column in columns:
+        changed = column.values.ne_missing(column.values.gather(firsts[series_N]))
         if changed.any():
             raise DataError(
                 "an attribute of a series changes within the series",
-                where=table.place(int(changed.argmax()), column.name),
+                where=table.place(int(changed.arg_max() or 0), column.name),
                 hint="name it with --known if it is known in advance",
             )
+    levels = [tuple(each for each in c.levels if each.lower() not in MISSING) for c in labels]
+    codes = [
+        column.labels.gather(firsts)
+        .replace_strict({each: code for code, each in enumerate(own)}, default=-1)
+        .fill_null(-1)
+        for column, own in zip(labels, levels, strict=True)
+    ]
     none = np.zeros((len(firsts), 0))
-    return (
-        np.column_stack([none, *(entries for _, entries in numbers)]),
-        tuple(name for name, _ in numbers),
-        np.column_stack([none.astype(np.int64), *(entries for _, entries in kinds)]),
-        tuple(name for name, _ in kinds),
-        tuple(levels),
-    )
+    return {
+        "static_SA": np.column_stack([none, *(table.numbers(c)[firsts] for c in numbers)]),
+        "static_names": tuple(column.name for column in numbers),
+        "categories_SA": np.column_stack([none.astype(np.int64), *codes]),
+        "category_names": tuple(column.name for column in labels),
+        "category_levels": tuple(levels),
+    }
 
 
 def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
@@ -193,6 +270,9 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     Raises:
         DataError: no series has a value.
     """
+    ends = np.concatenate([whole.offsets[:-1], whole.offsets[1:] - 1])
+    if whole.lengths.all() and not np.isnan(whole.values_NK[ends]).all(axis=1).any():
+        return whole
     there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
     ahead_N = there_N
     if whole.known_names:
@@ -210,25 +290,39 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     stops = ahead[np.searchsorted(ahead, whole.offsets[1:]) - 1] + 1
     stops = np.where(empty, starts, stops)
     late = int(((starts > whole.offsets[:-1]) & ~empty).sum())
-    early = int(((stops < whole.offsets[1:]) & ~empty).sum())
-    for number, what in ((late, "before the first value"), (early, "after the last value")):
-        if number:
-            which = "" if len(whole) == 1 else f" of {number:,} series"
-            notes.append(f"missing values {what}{which} cut off")
+    left = np.where(empty, 0, whole.offsets[1:] - stops)
+    early = int((left > 0).sum())
+    if late:
+        of = "" if len(whole) == 1 else f" of {late:,} series"
+        notes.append(f"missing values before the first value{of} cut off")
+    if early:
+        which = int(left.argmax())
+        last, end = (
+            format_time(int(whole.times_N[row]), whole.kind, whole.frequencies[which], whole.zone)
+            for row in (stops[which] - 1, whole.offsets[which + 1] - 1)
+        )
+        of = "" if len(whole) == 1 else f" of {early:,} series"
+        name = "" if len(whole) == 1 else f" of {whole.ids[which]!r}"
+        notes.append(
+            f"missing values after the last value{of} cut off: a forecast{name} begins after "
+            f"{last}, and reaches the end of the table, {end}, with --horizon {left[which]}"
+        )
     if empty.any():
-        left = [whole.ids[number] for number in np.flatnonzero(empty)]
-        notes.append(f"series without any value left out: {listed(left)}")
+        names = [whole.ids[number] for number in np.flatnonzero(empty)]
+        notes.append(f"series without any value left out: {listed(names)}")
+    if not (late or early or empty.any()):
+        return whole
     cut = whole.cut(starts, stops)
     if whole.kind == "order" and late:  # places count from the first value
-        places = np.arange(len(cut.times_N)) - np.repeat(cut.offsets[:-1], cut.lengths)
-        cut = replace(cut, times_N=places)
+        series_N = np.repeat(np.arange(len(cut)), cut.lengths)
+        cut = replace(cut, times_N=places(series_N))
     return cut.select(np.flatnonzero(~empty)) if empty.any() else cut
 
 
 def _constants(series: SeriesSet) -> list[str]:
     values, starts = series.values_NK, series.offsets[:-1]
-    low = np.minimum.reduceat(np.where(np.isnan(values), np.inf, values), starts, axis=0)
-    high = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), starts, axis=0)
+    low = np.fmin.reduceat(values, starts, axis=0)
+    high = np.fmax.reduceat(values, starts, axis=0)
     still = np.flatnonzero((low == high).all(axis=1) & (series.lengths > 1))
     if not len(still):
         return []
@@ -239,22 +333,24 @@ def _constants(series: SeriesSet) -> list[str]:
     return [f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{more}"]
 
 
-def _codes_for_missing(roles: Roles, values_NK: Floats) -> list[str]:
+def _codes_for_missing(given: SeriesSet) -> list[str]:
     """Hints at numbers that may stand for missing values.
 
     Such a number is negative, far from all others, and frequent in its column.
     """
     found: dict[float, list[tuple[float, str]]] = defaultdict(list)
-    for column, values in zip(roles.values, values_NK.T, strict=True):
-        there = values[~np.isnan(values)]
-        low = float(there.min(initial=0))
-        rest = there[there != low]
-        count = len(there) - len(rest)
+    for name, values in zip(given.names, given.values_NK.T, strict=True):
         # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
-        if low > -1 or len(there) < 20 or not len(rest) or count < max(5, 0.01 * len(there)):
+        low = float(np.fmin.reduce(values, initial=0))
+        count = 0 if low > -1 else int(np.count_nonzero(values == low))
+        if count < max(5, 0.01 * np.count_nonzero(~np.isnan(values))):
+            continue
+        there = values[~np.isnan(values)]
+        rest = there[there != low]
+        if len(there) < 20 or not len(rest):
             continue
         if rest.min() >= 0 or rest.min() - low > rest.max() - rest.min():
-            found[low].append((count / len(there), column.name))
+            found[low].append((count / len(there), name))
     hints = []
     for low, hits in found.items():
         share, worst = max(hits, key=itemgetter(0))
@@ -273,13 +369,17 @@ def _summary(roles: Roles, series: SeriesSet) -> str:
             series.times_N[series.offsets[:-1]].min(),
             series.times_N[series.offsets[1:] - 1].max(),
         )
-        begin, end = (format_time(int(time), series.kind, series.frequency) for time in ends)
+        begin, end = (
+            format_time(int(time), series.kind, series.frequency, series.zone) for time in ends
+        )
         parts = [f"time: {roles.times.words} ({series.frequency.name}, {begin} to {end})"]
-    if roles.ids:
-        parts.append(f"id: {listed(roles.ids)}")
-    if roles.rows:
-        parts.append(f"values: {len(roles.values):,} columns, a series in each row")
+    if roles.across:
+        if roles.ids[0].name:
+            parts.append(f"id: {listed(roles.ids)}")
+        parts.append(f"values: {roles.across:,} columns, a series in each row")
     else:
+        if roles.ids:
+            parts.append(f"id: {listed(roles.ids)}")
         joint = ", together" if len(series.names) > 1 else ""
         plural = "s" if len(roles.values) > 1 else ""
         parts.append(f"value{plural}: {listed(roles.values)}{joint}")

@@ -9,28 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Arrays = dict[str, NDArray[Any]]
 
 
-def embedded_text(name: str) -> str:
-    """CSV text, with a header, of a corpus in `SERIES`."""
-    return SERIES[name]()
-
-
-def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
-    """Columns of a corpus in `SERIES`: times and values, by name."""
-    header, *rows = embedded_text(name).splitlines()
-    time, value = header.split(",")
-    cells, numbers = zip(*(row.split(",") for row in rows), strict=True)
-    kind = np.int64 if cells[0].isdigit() else "datetime64[ns]"
-    return {time: np.array(cells, kind), value: np.array(numbers, np.float64)}
-
-
-def _airline() -> str:
+def _airline() -> Arrays:
     """Monthly airline passengers in thousands, 1949 to 1960.
 
     Source: Box and Jenkins 1976, series G.
     """
-    return (resources.files("rhapsode.data.tables") / "airline.csv").read_text(encoding="utf-8")
+    file = resources.files("rhapsode.data.tables") / "airline.csv"
+    (month, number), *rows = (row.split(",") for row in file.read_text("utf-8").split())
+    months, numbers = zip(*rows, strict=True)
+    return {month: np.array(months, "M8[D]"), number: np.array(numbers, np.float64)}
 
 
 def _uniforms(count: int, seed: int) -> Floats:
@@ -51,37 +41,32 @@ def _normals(count: int, seed: int) -> Floats:
     return np.asarray(radius * np.cos(2.0 * np.pi * uniform[count:]))
 
 
-def _table(header: str, times: list[str], values: Floats) -> str:
-    rows = (f"{time},{value:.4f}" for time, value in zip(times, values, strict=True))
-    return "\n".join([header, *rows, ""])
+def _rounded(values: Floats) -> Floats:
+    return np.char.mod("%.4f", values).astype(np.float64)
 
 
-def _sine_trend() -> str:
+def _sine_trend() -> Arrays:
     """A noisy sine on a trend, for 2,400 hours.
 
     y(t) = 10 + 0.01 t + 3 sin(2 pi t / 24) + e(t), e normal (0, 0.5).
     """
     hours = np.arange(2400)
     values = 10 + 0.01 * hours + 3 * np.sin(2 * np.pi * hours / 24) + 0.5 * _normals(2400, 1)
-    stamps = np.datetime64("2001-01-01T00", "h") + hours
-    times = [str(stamp).replace("T", " ") + ":00" for stamp in stamps]
-    return _table("time,value", times, values)
+    return {"time": np.datetime64("2001-01-01T00", "h") + hours, "value": _rounded(values)}
 
 
-def _regimes() -> str:
+def _regimes() -> Arrays:
     """Two regimes that alternate at random, for 3,000 days.
 
     They are normal (0, 1) and normal (5, 0.5), and are left with probability 0.02 a day.
     """
-    left = _uniforms(3000, 2) < 0.02
-    regime = np.cumsum(left) % 2
+    regime = np.cumsum(_uniforms(3000, 2) < 0.02) % 2
     noise = _normals(3000, 3)
     values = np.where(regime == 0, noise, 5 + 0.5 * noise)
-    stamps = np.datetime64("2001-01-01", "D") + np.arange(3000)
-    return _table("date,value", [str(stamp) for stamp in stamps], values)
+    return {"date": np.datetime64("2001-01-01", "D") + np.arange(3000), "value": _rounded(values)}
 
 
-def _ar2() -> str:
+def _ar2() -> Arrays:
     """Second-order autoregression, 3,000 steps after the first 200.
 
     y(t) = 1.2 y(t-1) - 0.5 y(t-2) + e(t), e standard normal.
@@ -90,10 +75,10 @@ def _ar2() -> str:
     values = np.zeros(3200)
     for step in range(2, 3200):
         values[step] = 1.2 * values[step - 1] - 0.5 * values[step - 2] + noise[step]
-    return _table("step,value", [str(step) for step in range(3000)], values[200:])
+    return {"step": np.arange(3000), "value": _rounded(values[200:])}
 
 
-SERIES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
+SERIES: MappingProxyType[str, Callable[[], Arrays]] = MappingProxyType(
     {"airline": _airline, "sine-trend": _sine_trend, "regimes": _regimes, "ar2": _ar2}
 )
-"""The text of each corpus, by name."""
+"""Times and values of each corpus, by name."""

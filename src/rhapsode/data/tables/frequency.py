@@ -27,15 +27,32 @@ _NANOSECONDS: Mapping[Unit, int] = {
     "minute": 60_000_000_000, "second": 1_000_000_000, "millisecond": 1_000_000,
     "microsecond": 1_000, "nanosecond": 1,
 }  # fmt: skip
+_SEASONS: Mapping[Unit, int] = {
+    "month": 12, "business day": 5, "week": 52, "day": 7, "hour": 24, "minute": 1440,
+    "second": 3600,
+}  # fmt: skip
 _DAY = _NANOSECONDS["day"]
 _LEAST_FILL = 0.2
-_NAMES: Mapping[tuple[str, int], str] = {
-    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly",
-    ("month", 12): "yearly",
-    ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily",
-    ("hour", 1): "hourly",
-    ("order", 1): "no regular time", ("step", 1): "whole numbers",
-}  # fmt: skip
+_NAMED: tuple[tuple[str, Unit, int, str], ...] = (
+    ("yearly", "month", 12, "annual year y a ye ys as bye bys"),
+    ("half-yearly", "month", 6, ""),
+    ("quarterly", "month", 3, "quarter q qe qs bqe bqs"),
+    ("monthly", "month", 1, "month m mo me bme bms"),
+    ("weekly", "week", 1, "week w"),
+    ("business daily", "business day", 1, "business-daily business business-day b c"),
+    ("daily", "day", 1, "day d"),
+    ("hourly", "hour", 1, "hour h"),
+    ("every minute", "minute", 1, "minute min t"),
+    ("every second", "second", 1, "second sec s"),
+    ("every millisecond", "millisecond", 1, "millisecond ms l"),
+    ("every microsecond", "microsecond", 1, "microsecond us u"),
+    ("every nanosecond", "nanosecond", 1, "nanosecond ns n"),
+    ("whole numbers", "step", 1, "step"),
+    ("no regular time", "order", 1, "none"),
+)
+"""Name, unit and step of a frequency, and other names, among them those of pandas and polars."""
+_NAMES = {(unit, step): name for name, unit, step, _ in _NAMED}
+_UNITS = {name: (unit, step) for own, unit, step, more in _NAMED for name in (own, *more.split())}
 
 
 @dataclass(frozen=True)
@@ -69,19 +86,12 @@ class Frequency:
             return f"whole numbers, every {self.step}"
         if self.unit == "month" and self.step % 12 == 0:
             return f"every {self.step // 12} years"
-        return f"every {self.unit}" if self.step == 1 else f"every {self.step} {self.unit}s"
+        return f"every {self.step} {self.unit}s"
 
     @property
     def period(self) -> int:
-        """Values in the likeliest season, 1 if there is none.
-
-        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day
-        of minutes, an hour of seconds.
-        """
-        season = {
-            "month": 12, "business day": 5, "week": 52, "day": 7, "hour": 24, "minute": 1440,
-            "second": 3600,
-        }.get(self.unit, 1)  # fmt: skip
+        """Values in the likeliest season, as 12 of months; 1 if there is none."""
+        season = _SEASONS.get(self.unit, 1)
         return season // self.step if season % self.step == 0 else 1
 
     def ordinal(self, times_N: Ints) -> Ints:
@@ -99,16 +109,11 @@ class Frequency:
         return _NANOSECONDS.get(self.unit, 1) * self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
-        """Times that are a number of grid steps later.
-
-        Arguments:
-            times_N: times on the grid.
-            steps_N: number of steps from each.
-        """
+        """Times that are a number of grid steps later than times on the grid."""
         if self.unit == "month":
             months = months_of(times_N) + steps_N * self.step
-            first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-            days = np.minimum(self.day or days_of_month(times_N), _lengths(months))
+            first, length = _days(months)
+            days = np.minimum(self.day or days_of_month(times_N), length)
             return (first + days - 1) * _DAY + times_N % _DAY
         if self.unit == "business day":
             days = times_N.astype("datetime64[ns]").astype("datetime64[D]")
@@ -117,12 +122,7 @@ class Frequency:
         return times_N + steps_N * self.stride
 
     def joined(self, before_N: Ints, after_N: Ints) -> NDArray[np.bool_]:
-        """Mask of the times that the grid connects to later ones.
-
-        Arguments:
-            before_N: times.
-            after_N: a later time for each.
-        """
+        """Mask of the times that the grid connects to later ones."""
         if self.unit == "order":
             return np.ones(len(before_N), bool)
         gap = self.ordinal(after_N) - self.ordinal(before_N)
@@ -136,6 +136,24 @@ class Frequency:
 def months_of(times_N: Ints) -> Ints:
     """Months since January 1970."""
     return times_N.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+
+
+def days_of_month(times_N: Ints) -> Ints:
+    """The day of the month, from 1."""
+    return times_N // _DAY - _days(months_of(times_N))[0] + 1
+
+
+def _days(months_N: Ints) -> tuple[Ints, Ints]:
+    """The first day of months, since 1970, and their lengths."""
+    first, after = (
+        (months_N + more).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        for more in (0, 1)
+    )
+    return first, after - first
+
+
+def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
+    return np.asarray((times_N // _DAY + 3) % 7 < 5)
 
 
 def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
@@ -154,16 +172,15 @@ def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
     if kind == "integer":
         found = Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
     else:
-        found = _months(times_N) or _business(times_N) or _fixed(times_N)
-    ordinal = found.ordinal(times_N[[0, -1]])
-    places = (ordinal[1] - ordinal[0]) // found.stride + 1
+        found = _months(times_N) or _fixed(times_N)
+    first, last = found.ordinal(times_N[[0, -1]]).tolist()
+    places = (last - first) // found.stride + 1
     return found if len(times_N) >= _LEAST_FILL * places - 2 else Frequency("order")
 
 
 def _months(times_N: Ints) -> Frequency | None:
     gaps = np.diff(times_N)
-    steps = np.diff(months_of(times_N))
-    if gaps.min() < 28 * _DAY or steps.min() < 1:
+    if gaps.min() < 28 * _DAY or (steps := np.diff(months_of(times_N))).min() < 1:
         return None
     step, clock = int(np.gcd.reduce(steps)), times_N % _DAY
     if np.all(clock == clock[0]) and (day := _month_day(times_N)):
@@ -181,65 +198,26 @@ def _month_day(times_N: Ints) -> int:
 
     31 stands for the last day, 0 for days that differ.
     """
-    days, lengths = days_of_month(times_N), _lengths(months_of(times_N))
+    days, lengths = days_of_month(times_N), _days(months_of(times_N))[1]
     if np.all(days == lengths):
         return 31
     last = int(days.max())
     return last if np.all(days == np.minimum(last, lengths)) else 0
 
 
-def _business(times_N: Ints) -> Frequency | None:
-    """Days without any week-end, over two week-ends at least."""
-    gaps = np.diff(times_N)
-    if gaps.min() != _DAY or np.any(gaps % _DAY) or not np.all(_weekdays(times_N)):
-        return None
-    return Frequency("business day") if times_N[-1] - times_N[0] > 9 * _DAY else None
-
-
 def _fixed(times_N: Ints) -> Frequency:
-    values, counts = np.unique(np.diff(times_N), return_counts=True)
+    gaps = np.diff(times_N)
+    gaps = gaps[:1] if (gaps == gaps[0]).all() else gaps
+    values, counts = np.unique(gaps, return_counts=True)
+    # Days without any week-end, over two week-ends at least.
+    days = values[0] == _DAY and times_N[-1] - times_N[0] > 9 * _DAY and not np.any(values % _DAY)
+    if days and np.all(_weekdays(times_N)):
+        return Frequency("business day")
     length = int(values[counts.argmax()])
     if np.any(values % length):
         length = int(np.gcd.reduce(values))
     unit = next(unit for unit, size in _NANOSECONDS.items() if length % size == 0)
     return Frequency(unit, length // _NANOSECONDS[unit])
-
-
-def days_of_month(times_N: Ints) -> Ints:
-    """The day of the month, from 1."""
-    first = months_of(times_N).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return times_N // _DAY - first + 1
-
-
-def _lengths(months_N: Ints) -> Ints:
-    """The days of each month."""
-    first, after = ((months_N + more).astype("datetime64[M]") for more in (0, 1))
-    days = after.astype("datetime64[D]") - first.astype("datetime64[D]")
-    return np.asarray(days.astype(np.int64))
-
-
-def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
-    return np.asarray((times_N // _DAY + 3) % 7 < 5)
-
-
-_SPELLINGS: Mapping[tuple[Unit, int], str] = {
-    ("month", 12): "yearly annual year y a ye ys as bye bys",
-    ("month", 6): "half-yearly",
-    ("month", 3): "quarterly quarter q qe qs bqe bqs",
-    ("month", 1): "monthly month m mo me bme bms",
-    ("week", 1): "weekly week w",
-    ("day", 1): "daily day d",
-    ("business day", 1): "business-daily business business-day b c",
-    ("hour", 1): "hourly hour h",
-    ("minute", 1): "minute min t",
-    ("second", 1): "second sec s",
-    ("millisecond", 1): "millisecond ms l",
-    ("microsecond", 1): "microsecond us u",
-    ("nanosecond", 1): "nanosecond ns n",
-    ("step", 1): "step",
-    ("order", 1): "none",
-}
-_UNITS = {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
 
 
 def parse_frequency(text: str) -> Frequency:
@@ -253,9 +231,7 @@ def parse_frequency(text: str) -> Frequency:
         SettingsError: there is no such frequency.
     """
     plain = " ".join(text.lower().split()).replace("business d", "business-d")
-    match = re.fullmatch(
-        r"(?:every )?(\d{0,9}) ?([a-z-]+?)(?:-(?:mon|tue|wed|thu|fri|sat|sun|jan|dec))?", plain
-    )
+    match = re.fullmatch(r"(?:every )?(\d{0,9}) ?([a-z-]+?)(?:-[a-z]{3})?", plain)
     if match is not None and int(match[1] or 1):
         unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
         if unit == "ms" and text.rstrip().endswith("MS"):

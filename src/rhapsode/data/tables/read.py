@@ -1,36 +1,34 @@
 """Read series from files, named corpora, data frames or arrays."""
 
-from collections.abc import Iterator
+import importlib.util
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.config.source import SourceSettings
-from rhapsode.data.sources.blob import Blob, Found, file_blob, in_any_order
+from rhapsode.data.sources.blob import Blob, Found, in_any_order
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
-from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.embedded import SERIES, embedded_arrays
-from rhapsode.data.tables.layout import NoNumbersError, find_roles
+from rhapsode.data.tables.assemble import assemble, assemble_arrays
+from rhapsode.data.tables.embedded import SERIES
 from rhapsode.data.tables.parsing.columns import Table
-from rhapsode.data.tables.parsing.csv_table import csv_table
 from rhapsode.data.tables.parsing.frames import (
-    array_table,
+    flat_arrays,
     frame_table,
     npy_arrays,
     parquet_table,
 )
+from rhapsode.data.tables.parsing.text_table import text_table
 from rhapsode.data.tables.series_set import SeriesSet
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, MissingExtraError, RhapsodeError
+from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.files import is_there
-
-HEAD = 1 << 18
-"""Characters by which a large table is judged."""
 
 _DEFAULT = SeriesSettings()
 _READING = SourceSettings()
@@ -57,76 +55,64 @@ def read_series(
     Raises:
         DataError: a source that cannot be read, with the file, row and column if there is one.
         SettingsError: an unknown encoding or frequency.
-        MissingExtraError: an optional package is needed for the file.
+        MissingExtraError: polars is not installed, and the source holds more than arrays of
+            numbers and times.
     """
-    return _assembled(_table(source, settings, reading), settings)
+    name = str(source) if isinstance(source, (str, Path)) else None
+    found = None if name is None else named_file(name)
+    has_polars = importlib.util.find_spec("polars") is not None
+    if (arrays := _arrays(source, name, found)) is not None:
+        flat, where = flat_arrays(*arrays), arrays[1]
+        plain = all(array.dtype.kind in "fiubM" for array in flat.values())
+        if (plain and not has_polars) or (
+            found is None and name in SERIES and settings == _DEFAULT
+        ):
+            return assemble_arrays(flat, where, settings)
+    if not has_polars:
+        raise MissingExtraError("series", "reading tables")
+    if arrays is not None:
+        import polars as pl
 
-
-def read_head(path: Path, most: int = HEAD) -> SeriesSet | None:
-    """The series of the first rows of a large table of text.
-
-    Arguments:
-        path: a file.
-        most: characters that are read.
-
-    Returns:
-        None if the file is no larger, or is no table of text: it is then read whole.
-
-    Raises:
-        NoNumbersError: no column holds numbers.
-        MissingExtraError: an optional package is needed for the file.
-    """
-    blob = file_blob(path)
-    suffix = _suffix(blob)
-    if path.stat().st_size <= most or suffix not in {".csv", ".tsv", ".tab"}:
-        return None
-    try:
-        return _assembled(_text_table(blob, suffix, _DEFAULT, _READING, most), _DEFAULT)
-    except (NoNumbersError, MissingExtraError):
-        raise
-    except RhapsodeError:  # perhaps only of the part: a quoted cell that was cut, an odd last row
-        return None
-
-
-def _assembled(table: Table, settings: SeriesSettings) -> SeriesSet:
-    return assemble(table, find_roles(table, settings), settings)
-
-
-def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Table:
-    if is_frame(source):
-        return frame_table(source, "the data frame", settings)
-    if isinstance(source, np.ndarray):
-        return array_table({"": source}, "the array", settings)
-    if isinstance(source, dict):
-        arrays = {str(name): np.asarray(array) for name, array in source.items()}
-        return array_table(arrays, "the arrays", settings)
-    if not isinstance(source, (str, Path)):
+        table = frame_table(pl.DataFrame(flat), where, settings, header=len(arrays[0]) > 1)
+    elif found is not None:
+        table = _file_table(*found, settings, reading)
+    elif is_frame(source):
+        table = frame_table(source, "the data frame", settings)
+    elif name is None:
         raise DataError(
             f"a {type(source).__name__} cannot be read as series",
             hint="give a path, a name, a data frame or an array",
         )
-    name = str(source)
-    if is_there(Path(name)) and Path(name).is_dir():
+    elif is_there(Path(name)) and Path(name).is_dir():
         raise DataError("a folder", where=name, hint="name one table in it")
-    if (named := named_file(name)) is not None:
-        return _file_table(*named, settings, reading)
-    if name in SERIES:
-        return array_table(embedded_arrays(name), name, settings)
-    raise DataError(
-        "no such file", where=name or "''", hint=f"series known by name: {', '.join(SERIES)}"
-    )
+    else:
+        known = f"series known by name: {', '.join(SERIES)}"
+        raise DataError("no such file", where=name or "''", hint=known)
+    return assemble(table, settings)
 
 
-def _suffix(blob: Blob) -> str:
-    return Path(bare_name(blob.relative).lower()).suffix
+def _arrays(
+    source: Any, name: str | None, found: tuple[Blob, str] | None
+) -> tuple[dict[str, NDArray[Any]], str] | None:
+    """Arrays by name, and the name of the source; None for other sources."""
+    if found is not None:
+        blob = found[0]
+        if found[1] or _suffix(blob) not in {".npy", ".npz"}:
+            return None
+        with in_any_order(blob if _suffix(blob) == ".npz" else unpacked(blob)) as file:
+            return npy_arrays(file, blob.name), blob.name
+    if isinstance(source, np.ndarray):
+        return {"": source}, "the array"
+    if isinstance(source, dict):
+        return {str(key): np.asarray(array) for key, array in source.items()}, "the arrays"
+    return (SERIES[name](), name) if name is not None and name in SERIES else None
 
 
 def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
-    # A .npz is a zip file of arrays.
-    kind = None if _suffix(blob) == ".npz" else archive_kind(blob)
+    kind = archive_kind(blob)
+    if kind is None and inner:
+        raise DataError("not an archive, so it contains no files", where=blob.name)
     if kind is None:
-        if inner:
-            raise DataError("not an archive, so it contains no files", where=blob.name)
         return _blob_table(blob, settings, reading)
     with members(blob, kind, inner) as entries:
         found = list(entries)
@@ -140,6 +126,18 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
         return _blob_table(found[0], settings, reading)
 
 
+def _ascii(blob: Blob) -> str | None:
+    """The text of a file of ASCII characters; None for others."""
+    with closing(blob.open()) as raw:
+        blocks = list(iter(lambda: raw.read(1 << 22), b""))
+    plain = all(block.isascii() and b"\0" not in block for block in blocks)
+    return b"".join(blocks).decode("ascii") if plain and blocks else None
+
+
+def _suffix(blob: Blob) -> str:
+    return Path(bare_name(blob.relative).lower()).suffix
+
+
 def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:
     suffix = _suffix(blob)
     if suffix in _REFUSED:
@@ -148,34 +146,13 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
             where=blob.name,
             hint="save the table as CSV or Parquet, or pass a data frame in Python",
         )
-    if suffix not in {".parquet", ".pq", ".npy", ".npz"}:
-        return _text_table(blob, suffix, settings, reading)
-    with in_any_order(blob if suffix == ".npz" else unpacked(blob)) as file:
-        if suffix in {".npy", ".npz"}:
-            return array_table(npy_arrays(file, blob.name), blob.name, settings)
-        return parquet_table(file, blob.name, settings)
-
-
-def _text_table(
-    blob: Blob,
-    suffix: str,
-    settings: SeriesSettings,
-    reading: SourceSettings,
-    most: int | None = None,
-) -> Table:
-    """A table of text, or its rows within the first `most` characters."""
-    plain, found = unpacked(blob), Found()
-
-    def chunks() -> Iterator[str]:
-        text = text_chunks(plain.open, blob.name, reading, found, zeros=True)
-        if most is None:
-            yield from text
-            return
-        head = ""
-        while len(head) <= most and (chunk := next(text, "")):
-            head += chunk
-        yield head[: head.rfind("\n", 0, most) + 1]
-
-    table = csv_table(chunks, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
+    if suffix in {".parquet", ".pq"}:
+        with in_any_order(unpacked(blob)) as file:
+            return parquet_table(file, blob.name, settings)
+    found, plain = Found(), unpacked(blob)
+    text = _ascii(plain) if reading.text_encoding == "auto" else None
+    if text is None:
+        text = "".join(text_chunks(plain.open, blob.name, reading, found, zeros=True))
+    table = text_table(text, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
     own = [f"{blob.name}: read as {codec}" for codec in found.encodings.values()]
     return replace(table, notes=(*own, *found.notes, *table.notes))

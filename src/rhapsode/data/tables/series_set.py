@@ -23,6 +23,36 @@ _DAY = 86_400_000_000_000
 
 
 @dataclass(frozen=True)
+class Zone:
+    """Offsets from UTC of the times of a set, in nanoseconds.
+
+    Arguments:
+        times: the times from which on an offset holds.
+        offsets: the offsets, from the first time on; the first holds before it too.
+        utc: True if the times are in UTC, False if they are local.
+    """
+
+    times: tuple[int, ...]
+    offsets: tuple[int, ...]
+    utc: bool = True
+
+    def offset(self, times_N: Ints) -> Ints:
+        """The offset of each time."""
+        places_N = np.searchsorted(self.times, times_N, side="right") - 1
+        return np.asarray(np.array(self.offsets)[np.maximum(places_N, 0)])
+
+    def local(self, times_N: Ints) -> Ints:
+        """The times by the clock on the wall."""
+        return times_N + self.offset(times_N) if self.utc else times_N
+
+    def suffix(self, time: int) -> str:
+        """The offset of a time as ISO 8601 writes it."""
+        minutes = int(self.offset(np.array([time]))[0]) // 60_000_000_000
+        sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
+        return f"{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "Z"
+
+
+@dataclass(frozen=True)
 class SeriesSet:
     """Series in flat arrays, one after another.
 
@@ -46,6 +76,10 @@ class SeriesSet:
         category_levels: the levels of each category.
         notes: remarks of the reader, a line each, the summary first.
         left_out: names of columns of the table that hold no numbers and play no part.
+        texts: those of them that hold free text.
+        columns: names of the columns of values.
+        known_of: for each covariate, the column of words of which it marks one, or "".
+        zone: offsets from UTC of the times; None if they have none.
     """
 
     ids: tuple[str, ...]
@@ -64,6 +98,10 @@ class SeriesSet:
     category_levels: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = field(default=())
     left_out: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    known_of: tuple[str, ...] = ()
+    zone: Zone | None = None
 
     def __len__(self) -> int:
         """The number of series."""
@@ -161,13 +199,25 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
     return frequency.advance(last, steps)
 
 
-def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
-    """Format a time as precisely as its frequency.
+def places(series_N: Ints) -> Ints:
+    """The place of each row within its series, from 0."""
+    order = np.argsort(series_N, kind="stable")
+    ordered = series_N[order]
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    return found
 
-    Examples are 1949, 1998Q1, 1949-01 and 2020-03-01.
+
+def format_time(time: int, kind: TimeKind, frequency: Frequency, zone: Zone | None = None) -> str:
+    """Format a time as precisely as its frequency, or fully with its offset from UTC.
+
+    Examples are 1949, 1998Q1, 1949-01, 2020-03-01 and 2020-03-01 00:00+01:00.
     """
     if kind != "time":
         return str(time)
+    if zone is not None:
+        local = int(zone.local(np.array([time]))[0])
+        return format_time(local, kind, Frequency("hour")) + zone.suffix(time)
     stamp = np.datetime64(int(time), "ns")
     if frequency.unit == "month" and frequency.day in {0, 1, 31}:
         text = str(stamp.astype("datetime64[M]"))

@@ -90,7 +90,8 @@ class Covariates:
             ("static", self.categories, given.category_names),
         ):
             for name in wanted:
-                if name not in there:
+                words = {each for each in given.known_of if each and kind == "known"}
+                if name not in there and not any(name.startswith(f"{each}=") for each in words):
                     raise DataError(
                         f"this table has no column {name!r}, a {kind} column that the model needs",
                         hint="add it, or train a model without it",
@@ -113,18 +114,19 @@ class Covariates:
         if self.calendar:
             names = calendar_names(frequency, given.kind)
             chosen = [names.index(name) for name in self.calendar]
-            chosen_TF = calendar_features(times_T, frequency, given.kind)[:, chosen]
+            local_T = times_T if given.zone is None else given.zone.local(times_T)
+            chosen_TF = calendar_features(local_T, frequency, given.kind)[:, chosen]
             # Places on a circle: the last hour of a day stands beside the first.
             # A feature over n values lies in -0.5 to 0.5: it is taken to an angle.
             counts = np.array([CALENDAR_VALUES[name] for name in self.calendar])
             turns = 2 * math.pi * (counts - 1) / counts
             parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
         for place, name in enumerate(self.known):
-            parts += _scaled(
-                known_TC[:, given.known_names.index(name)],
-                self.known_shift[place],
-                self.known_scale[place],
-            )
+            # A word that a table of words does not hold.
+            column_T = np.zeros(length)
+            if name in given.known_names:
+                column_T = known_TC[:, given.known_names.index(name)]
+            parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
         if not self.conditioned:
             numbers, kinds = self._static(given, np.full(length, series))
             parts += [*numbers, *kinds]

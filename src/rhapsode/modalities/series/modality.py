@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
@@ -15,8 +16,7 @@ from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.data.tables import SERIES as NAMED_SERIES
-from rhapsode.data.tables import NoNumbersError, read_head, read_series
-from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.data.tables import NoNumbersError, read_series
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
 from rhapsode.files import is_there, source_name
@@ -86,7 +86,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         """Claim tables in memory surely, and files of numbers likely.
 
         Raises:
-            SettingsError: a table without times that holds both text and numbers.
+            SettingsError: a table that holds both numbers and texts that may be learnt.
         """
         if "series" in asked:
             return Claim(Degree.SURE, "columns of series are named")
@@ -111,21 +111,23 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         if path.is_dir() or name.suffix.lower() not in TABLES:
             return Claim(Degree.NONE, "no table by its suffix")
         try:
-            head = read_head(path)
-            found = read_series(source, SeriesSettings()) if head is None else head
+            found = read_series(source)
         except NoNumbersError as problem:
+            log.info(f"{source}: {problem.what}; read as text: --field NAME reads a single column")
             return Claim(Degree.NONE, problem.what)
         except DataError:
             # It is a table of numbers, whose errors are told where it is learnt from.
             return Claim(Degree.LIKELY, "a table of numbers")
-        if found.kind == "order" and found.left_out:
+        if found.texts or (found.kind == "order" and found.left_out):
+            text = (found.texts or found.left_out)[0]
+            column = f'series.value_columns=["{found.columns[-1]}"]'
             raise SettingsError(
-                "this table holds text and numbers, and no times",
+                "this table holds text and numbers",
                 where=source,
-                hint="for its text, use --field NAME; "
-                "for its numbers, --set series.value_columns='[\"NAME\"]'",
+                hint=f"for its text, use --field {shlex.quote(text)}; for its numbers, "
+                f"--set {shlex.quote(column)}",
             )
-        return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
+        return Claim(Degree.LIKELY, "a table of numbers", found)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         super().check(settings)

@@ -44,7 +44,7 @@ def check_table(path: Path) -> None:
 def times_in_words(given: SeriesSet, series: int, times_T: NDArray[np.int64]) -> list[str]:
     """Times of a series, as its frequency writes them."""
     frequency = given.frequencies[series]
-    return [format_time(time, given.kind, frequency) for time in times_T.tolist()]
+    return [format_time(time, given.kind, frequency, given.zone) for time in times_T.tolist()]
 
 
 def series_rows(given: SeriesSet) -> Rows:

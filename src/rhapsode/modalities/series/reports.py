@@ -143,7 +143,10 @@ def _ends(given: SeriesSet) -> dict[str, str | None]:
     if not len(given.times_N):
         return {"first": None, "last": None}
     ends = {"first": int(given.times_N.min()), "last": int(given.times_N.max())}
-    return {end: format_time(time, given.kind, given.frequency) for end, time in ends.items()}
+    return {
+        end: format_time(time, given.kind, given.frequency, given.zone)
+        for end, time in ends.items()
+    }
 
 
 def _column(given: SeriesSet, number: int) -> dict[str, Any]:

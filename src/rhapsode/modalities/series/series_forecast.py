@@ -232,7 +232,11 @@ def future_covariates(
     known_TC = np.full((horizon, len(given.known_names)), np.nan)
     known_TC[: len(known_NC)] = known_NC
     names = given.known_names
-    missing = [each for each in covariates.known if np.isnan(known_TC[:, names.index(each)]).any()]
+    missing = [
+        each
+        for each in covariates.known
+        if each in names and np.isnan(known_TC[:, names.index(each)]).any()
+    ]
     if wanted and missing:
         raise DataError(
             f"{missing[0]!r} must be known for all {horizon} steps of the forecast",

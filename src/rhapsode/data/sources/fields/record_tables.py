@@ -26,6 +26,9 @@ Record = Mapping[str, Any]
 _LONGEST_CELL = 1 << 28
 _LONGEST_NUMBER = 1 << 24
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+_ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
+_CLOSES = re.compile(r'(?:[^"\t]|"")*"(?:\t|\r?\n|$)')
+_SENTENCE = re.compile(r"\S+(?:\s+\S+){3,}[.?!…]?|.*[.?!。？！…]\s*")
 _ALONE = "\x1f"  # in a table of one column, nothing parts the cells
 _SIMPLE = re.compile(
     r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|--|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?"
@@ -57,6 +60,8 @@ class CsvRows:
     ) -> None:
         csv.field_size_limit(min(_LONGEST_CELL, _LONGEST_NUMBER) if numbers else _LONGEST_CELL)
         lines = _lines(chunks)
+        if delimiter == "\t":
+            lines = _mended(lines)
         ahead = list(itertools.islice(lines, 200 if numbers else 30))
         named = re.fullmatch(r'"?sep=(.)"?\s*', ahead[0]) if ahead else None
         self.line = 1 if named else 0
@@ -114,6 +119,30 @@ def _lines(chunks: Iterator[str]) -> Iterator[str]:
         yield from _LINES.findall(rest + "\n")
 
 
+def _mended(lines: Iterator[str]) -> Iterator[str]:
+    """Lines of cells between tabs, with quotation marks that enclose no cell doubled.
+
+    A cell in quotation marks holds no tab; the last of a line may go on in the next one.
+    """
+    within = False
+    for line, after in itertools.pairwise(itertools.chain(lines, [""])):
+        if '"' in line and not within:
+            *cells, last = line.rstrip("\r\n").split("\t")
+            goes_on = last.startswith('"') and not _ENCLOSED.fullmatch(last)
+            within = goes_on and _CLOSES.match(after) is not None
+            ends = [last if within else _plain_cell(last)]
+            yield "\t".join([*map(_plain_cell, cells), *ends]) + line[len(line.rstrip("\r\n")) :]
+            continue
+        within = within and _CLOSES.match(line) is None
+        yield line
+
+
+def _plain_cell(cell: str) -> str:
+    if not cell.startswith('"') or _ENCLOSED.fullmatch(cell):
+        return cell
+    return '"' + cell.replace('"', '""') + '"'
+
+
 def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """Parse lines into rows, without empty rows.
 
@@ -149,29 +178,43 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
 
 
 def csv_records(
-    chunks: Iterator[str], where: str, selector: Selector, delimiter: str | None = None
+    chunks: Iterator[str],
+    where: str,
+    selector: Selector,
+    delimiter: str | None = None,
+    *,
+    header: str = "auto",
+    notes: list[str] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Rows of a table as records, with the names of its header.
 
-    Extra cells are ignored.
+    Extra cells are ignored. A row of sentences is no header.
 
     Arguments:
         chunks: its text.
         where: its name, for messages.
         selector: receives the header; a requested name of two columns is an error.
         delimiter: the character between cells; detected if None.
+        header: "yes", "no" or "auto", which takes a first row of sentences for a record.
+        notes: receives a remark where there is no header.
 
     Raises:
         DataError: a cell without an end, or two columns of a requested name.
     """
-    header: list[str] | None = None
+    names: list[str] | None = None
     for row, _ in CsvRows(chunks, where, delimiter):
         if not any(cell.strip() for cell in row):
             continue
-        if header is None:
-            header = _header(row, where, selector)
-            continue
-        yield {name: cell for name, cell in zip(header, row, strict=False) if name}
+        if names is None:
+            sentences = all(_SENTENCE.fullmatch(cell.strip()) for cell in row if cell.strip())
+            asked = any(name in row for name in selector.names)
+            if header == "yes" or (header == "auto" and (asked or not sentences)):
+                names = _header(row, where, selector)
+                continue
+            names = _header([f"column {n}" for n in range(1, len(row) + 1)], where, selector)
+            if notes is not None:
+                notes.append(f"{where}: no header: fields are named {names[0]!r} and so on")
+        yield {name: cell for name, cell in zip(names, row, strict=False) if name}
 
 
 def _header(row: list[str], where: str, selector: Selector) -> list[str]:
@@ -284,7 +327,9 @@ def records_of(
         yield from json_records(chunks, blob.name, selector)
     else:
         delimiter = "\t" if kind == "tsv" else None
-        yield from csv_records(chunks, blob.name, selector, delimiter)
+        yield from csv_records(
+            chunks, blob.name, selector, delimiter, header=settings.header, notes=found.notes
+        )
 
 
 def refuse_parquet(blob: Blob) -> None:

@@ -1,21 +1,19 @@
-"""A table in memory, with columns of numbers, times or labels.
-
-It keeps the line of each row.
-"""
+"""A table in memory, with columns of numbers, times or labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.parsing.numerals import MISSING
-from rhapsode.data.tables.parsing.stamps import DAY, NO_TIME, Moments
 from rhapsode.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ID_NAMES = frozenset({
     "id", "ids", "uniqueid", "uid", "seriesid", "itemid", "series", "item", "name", "key", "symbol",
@@ -24,6 +22,13 @@ ID_NAMES = frozenset({
     "site", "code", "编号", "名称", "股票代码",
 })  # fmt: skip
 """Plain names of columns that may tell series apart."""
+TIME_NAMES = frozenset({
+    "time", "timestamp", "ts", "ds", "date", "datetime", "dt", "epoch", "unix", "unixtime",
+    "unixtimestamp", "t", "step", "period", "year", "yr", "month", "quarter", "week", "day", "hour",
+    "yyyymm", "yyyymmdd", "yyyy", "index", "idx", "no", "row", "timeidx", "timestep", "日期", "时间",
+    "時間", "年", "年份", "月份", "年月", "datum", "zeit", "fecha", "data", "heure", "jour",
+})  # fmt: skip
+"""Plain names of columns of times."""
 
 
 def plain_name(name: str) -> str:
@@ -32,14 +37,16 @@ def plain_name(name: str) -> str:
 
 
 class Bad(NamedTuple):
-    """Invalid cells of a column of numbers.
-
-    Row and text of the first one, and the count of all.
-    """
+    """The first cell that is not of the kind of its column, and the count of all."""
 
     row: int
     text: str
-    total: int
+    total: int = 1
+    what: str = "not a number"
+    hint: str = (
+        "use --missing-values if it marks a missing value, or "
+        "name other columns with --value-columns"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,71 +55,59 @@ class Column:
 
     Arguments:
         name: of the column; names may repeat.
-        kind: type of the entries.
-        entries_N: numbers, NaN where missing; times in nanoseconds since 1970, `NO_TIME` where
-            missing; or the index of each label in `levels`, -1 for an empty cell.
-        levels: the distinct labels, by first appearance.
-        cells: a sequence with the text of times, and of numbers that may be ids.
-        moments: facts about times that were text.
-        bad: cells that are no numbers.
+        kind: type of the entries; clock for times of day without a date.
+        values: numbers, nanoseconds since 1970 or texts; null where missing.
+        cells: the cells as they are written, if they are texts.
+        bad: the first cell that is none of its kind.
+        notes: remarks for a column that is used.
+        offset: the offset from UTC of each time, in nanoseconds, which are local.
     """
 
     name: str
-    kind: Literal["number", "time", "label"]
-    entries_N: NDArray[Any]
-    levels: tuple[str, ...] = ()
-    cells: Any = None
-    moments: Moments | None = None
+    kind: Literal["number", "time", "clock", "label"]
+    values: pl.Series
+    cells: pl.Series | None = None
     bad: Bad | None = None
-
-    @cached_property
-    def missing_N(self) -> NDArray[np.bool_]:
-        """Mask of the missing cells.
-
-        They are empty or hold a word for a missing value.
-        """
-        if self.kind == "number":
-            return np.asarray(np.isnan(self.entries_N))
-        if self.kind == "time":
-            return np.asarray(self.entries_N == NO_TIME)
-        nothing = [level.lower() in MISSING for level in self.levels]
-        return np.asarray(np.array([*nothing, True])[self.entries_N])
+    notes: tuple[str, ...] = ()
+    offset: pl.Series | None = None
 
     @property
     def is_whole(self) -> bool:
-        """True of finite whole numbers."""
-        if self.kind != "number" or self.bad is not None:
-            return False
-        return bool(
-            (np.isfinite(self.entries_N) & (self.entries_N == np.floor(self.entries_N))).all()
+        """True of whole numbers, none of them missing."""
+        return (
+            self.kind == "number"
+            and self.bad is None
+            and not self.values.null_count()
+            and bool((self.values.is_finite() & (self.values == self.values.floor())).all())
         )
 
-    def text(self, row: int) -> str:
-        """The text of a cell."""
+    @cached_property
+    def labels(self) -> pl.Series:
+        """The cells as labels, null where empty: an id 007 is not 7."""
+        import polars as pl
+
+        if self.kind == "label":
+            return self.values
         if self.cells is not None:
-            return str(self.cells[row]).strip()
-        entry = self.entries_N[row]
-        if self.kind == "label":
-            return self.levels[entry] if entry >= 0 else ""
-        if self.kind == "number":
-            return str(int(entry)) if entry.is_integer() else f"{entry:g}"
-        unit = "s" if entry % DAY else "D"
-        return str(np.datetime64(entry, "ns").astype(f"datetime64[{unit}]")).replace("T", " ")
+            return self.cells.str.strip_chars().set(self.values.is_null(), None)
+        if self.kind in {"time", "clock"}:
+            form = "%Y-%m-%d" if self.kind == "time" else "%H:%M:%S"
+            return self.values.cast(pl.Datetime("ns")).dt.to_string(form)
+        return self.values.cast(pl.Int64 if self.is_whole else self.values.dtype).cast(pl.String)
 
-    def as_labels(self) -> Column:
-        """The column as labels: an id 007 is not 7."""
-        if self.kind == "label":
-            return self
-        texts = map(self.text, range(len(self.entries_N))) if self.cells is None else self.cells
-        cells = zip(texts, self.missing_N, strict=True)
-        return label_column(self.name, ("" if none else text.strip() for text, none in cells))
+    @cached_property
+    def levels(self) -> tuple[str, ...]:
+        """The distinct labels, by first appearance."""
+        return tuple(self.labels.drop_nulls().unique(maintain_order=True))
 
-
-def label_column(name: str, cells: Iterable[str | None]) -> Column:
-    """A column of labels from cells without white space around them."""
-    numbers: dict[str, int] = {}
-    codes = [numbers.setdefault(cell, len(numbers)) if cell else -1 for cell in cells]
-    return Column(name, "label", np.array(codes, np.int64), tuple(numbers))
+    @property
+    def is_text(self) -> bool:
+        """True of free text: most cells have it, of several words each, and few repeat."""
+        there = self.values.drop_nulls()
+        if self.kind != "label" or 2 * len(there) < len(self.values) or len(there) < 2:
+            return False
+        words = there.str.count_matches(r"\p{Han}{2}|[\p{L}\p{N}]+").to_numpy()
+        return bool(np.median(words) >= 4) and 2 * there.n_unique() > len(there)
 
 
 @dataclass(frozen=True)
@@ -122,51 +117,51 @@ class Table:
     Arguments:
         where: source of the table, for messages.
         columns: the columns, in order.
-        lines_N: the line of the file on which each row ended; None if rows are counted from 1.
         header: True if the table names its columns.
         notes: remarks of the reader, a line each.
+        lines: gives the line of the file on which each row ended; None if rows are counted from 1.
     """
 
     where: str
     columns: tuple[Column, ...]
-    lines_N: NDArray[np.int64] | None = None
     header: bool = True
     notes: tuple[str, ...] = ()
+    lines: Callable[[], Sequence[int]] | None = None
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.columns[0].entries_N) if self.columns else 0
+        return len(self.columns[0].values) if self.columns else 0
 
     def numbers(self, column: Column) -> NDArray[np.float64]:
-        """The numbers of a column that is to be used.
+        """The numbers of a column that is to be used, NaN where missing.
 
         Raises:
             DataError: a cell is no number, or infinite.
         """
         wrong = column.bad
         if column.kind != "number":
-            row = int((~column.missing_N).argmax())
-            wrong = Bad(row, column.text(row), 1)
+            row = int(column.values.is_not_null().arg_max() or 0)
+            wrong = Bad(row, column.labels[row] or "")
         if wrong is not None:
+            self.refuse(column, wrong)
+        if (infinite := column.values.is_infinite()).any():
+            row = int(infinite.arg_max() or 0)
             raise DataError(
-                f"not a number: {wrong.text[:60]!r}",
-                where=self.place(wrong.row, column.name),
-                hint="use --missing-values if it marks a missing value, or "
-                "name other columns with --value-columns",
-            )
-        if (infinite := np.isinf(column.entries_N)).any():
-            row = int(infinite.argmax())
-            raise DataError(
-                f"an infinite number: {column.entries_N[row]:g}",
+                f"an infinite number: {column.values[row]:g}",
                 where=self.place(row, column.name),
                 hint="use --missing-values inf to treat it as missing",
             )
-        return column.entries_N
+        return column.values.fill_null(np.nan).to_numpy()
+
+    def refuse(self, column: Column, bad: Bad) -> None:
+        """Raise the error of a cell."""
+        where = self.place(bad.row, column.name)
+        raise DataError(f"{bad.what}: {bad.text[:60]!r}", where=where, hint=bad.hint)
 
     def line(self, row: int) -> str:
         """The line of a row, as "line 17"."""
-        return f"row {row + 1}" if self.lines_N is None else f"line {self.lines_N[row]}"
+        return f"row {row + 1}" if self.lines is None else f"line {self.lines()[row]}"
 
     def place(self, row: int, column: str | None = None) -> str:
         """The place of a cell for messages: file, line and column."""

@@ -1,52 +1,49 @@
 """Conversion of text to times, a column at a time.
 
-Cells are matched against a table of patterns.
+Usual forms are read by polars, others are matched against a table of patterns.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rhapsode.errors import MissingExtraError
+from rhapsode.data.tables.parsing.columns import Bad, Column
+from rhapsode.data.tables.parsing.numerals import is_missing
+from rhapsode.data.tables.settings import SeriesSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
+Order = Literal["auto", "day-first", "month-first"]
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Order = Literal["day-first", "month-first"]
-
-NO_TIME = int(np.iinfo(np.int64).min)
-"""Stands for a time that is missing."""
 DAY = 86_400_000_000_000
 YEARS = (1678, 2261)
 """The years that nanoseconds in 64 bits can hold."""
 _HEAD = 200
-_BLOCK = 1 << 16
 _NUMBERS = ("y", "yy", "m", "d", "a", "b", "q", "w", "k", "hour", "clock", "minute", "second")
+_WORDS = ("dots", "name", "half", "zone", "part")
 _MONTHS = (
-    "january jan januar janvier janv enero ene gennaio",
-    "february feb februar février févr fév febrero febbraio",
-    "march mar märz mär mars marzo", "april apr avril avr abril abr aprile", "may mai mayo maggio",
-    "june jun juni juin junio giugno", "july jul juli juillet juil julio luglio",
-    "august aug août agosto ago", "september sept sep septembre septiembre settembre",
-    "october oct oktober okt octobre octubre ottobre", "november nov novembre noviembre",
-    "december dec dezember dez décembre déc diciembre dic dicembre",
+    "january jan januar janvier janv enero ene gennaio janeiro januari",
+    "february feb februar février févr fév febrero febbraio fevereiro fev februari",
+    "march mar märz mär mrz mars marzo março maart mrt",
+    "april apr avril avr abril abr aprile", "may mai mayo maggio mag maio mei",
+    "june jun juni juin junio giugno giu junho",
+    "july jul juli juillet juil julio luglio lug julho",
+    "august aug août agosto ago augustus",
+    "september sept sep septembre septiembre settembre set setembro",
+    "october oct oktober okt octobre octubre ottobre ott outubro out",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
 )  # fmt: skip
 _NAMES = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
-_ANY_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
+MONTH_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
+"""Pattern of the names of months."""
 _Y, _M, _D, _Q, _YY = (
     rf"(?P<{name}>\d{{{count}}})"
     for name, count in (("y", 4), ("m", "1,2"), ("d", "1,2"), ("q", 1), ("yy", "1,2"))
 )
-_A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{_ANY_NAME})\.?"
+_A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{MONTH_NAME})\.?"
 _DTH = rf"{_D}(?:st|nd|rd|th|\.)?"
 _DATES = (
     rf"{_Y}[-/. 年]{_M}[-/. 月]{_D}日?",
@@ -54,16 +51,16 @@ _DATES = (
     rf"{_Y}[-/ ]?[ :]?q{_Q}",
     rf"{_Y}年?第?{_Q}季度?",
     rf"q{_Q}[ /-]?{_Y}",
-    rf"{_Y}-?w(?P<w>\d{{1,2}})(?:-(?P<k>\d))?",
+    rf"{_Y}[- ]?w(?P<w>\d{{1,2}})(?:-(?P<k>\d))?",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_Y}",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_YY}",
-    rf"{_M}[/-]{_Y}",
-    rf"{_DTH}[ -]?{_N}[ -]?,? ?{_Y}",
+    rf"{_M}[/.-]{_Y}",
+    rf"{_DTH}[ -]?(?:de )?{_N}[ -]?,? ?(?:de )?{_Y}",
     rf"{_DTH}[ -]{_N}[ -]{_YY}",
     rf"{_N} ?{_DTH},? {_Y}",
-    rf"{_N}[ -]?{_Y}",
+    rf"{_N}[ -/]?(?:de )?{_Y}",
     rf"{_Y}[ -]?{_N}",
-    rf"{_N}-{_YY}",
+    rf"{_N}[- ']{{1,2}}{_YY}",
     r"(?P<yy>\d)-(?P<m>0[1-9]|1[0-2])",
     r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)",
 )
@@ -83,229 +80,193 @@ _FORMS = (
     _DOTTED,
 )
 """Patterns of stamps in lower case; digits of other scripts are none."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Time stamps of a column of text.
-
-    Arguments:
-        times_N: nanoseconds since 1970-01-01, of times of day since midnight; `NO_TIME` if missing.
-        clock: True of times of day.
-        bad: the first row that holds no time.
-        order: the first part of dates such as 02/01/2020, if there are any.
-        doubtful: True if no cell settles that order.
-        local_N: local times, if offsets from UTC differ; `times_N` are then in UTC.
-        sub_daily: True if a cell has a time of day.
-        two_digits: True if years have two digits.
-        overflow: the first row whose year is out of range.
-        offset: the offset of all cells from UTC, in seconds.
-    """
-
-    times_N: Ints
-    clock: bool = False
-    bad: int | None = None
-    order: Order | None = None
-    doubtful: bool = False
-    local_N: Ints | None = None
-    sub_daily: bool = False
-    two_digits: bool = False
-    overflow: int | None = None
-    offset: int = 0
-
-
-def texts(cells: Sequence[str]) -> pl.Series:
-    """Cells of text as a polars series.
-
-    Raises:
-        MissingExtraError: polars is not installed.
-    """
-    try:
-        import polars as pl
-    except ImportError:
-        raise MissingExtraError("series", "reading tables") from None
-    try:
-        return pl.Series(cells, dtype=pl.String)
-    except UnicodeEncodeError:
-        return pl.Series([cell.encode("utf-8", "replace").decode() for cell in cells])
+_DIGITS = {
+    4: "years", 8: "dates in eight digits", 6: "months in six digits", 10: "hours in ten digits",
+    12: "minutes in twelve digits", 14: "seconds in fourteen digits",
+}  # fmt: skip
+_USUAL = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d")
+"""Formats that polars reads at once."""
 
 
 def _matched(cells: pl.Series) -> pl.DataFrame:
+    """The parts of the cells that are stamps, with their rows."""
     import polars as pl
 
     # In a column with 18.00.00 the dots are those of a clock, as no day or month is 0.
     dotted = cells.str.contains(".00.", literal=True).any()
-    numbers = dict.fromkeys(("row", *_NUMBERS), pl.Int64())
-    words = dict.fromkeys(("dots", "name", "half", "zone", "part"), pl.String())
-    parts = [pl.DataFrame(schema={**numbers, **words})]
-    for start in range(0, len(cells), _BLOCK):
-        block = cells.slice(start, _BLOCK).str.strip_chars().str.to_lowercase()
-        left = block.to_frame("cell").with_row_index("row", start).cast({"row": pl.Int64})
-        for form in (_DOTTED, *_FORMS) if dotted else _FORMS:
-            pattern = f"^(?P<all>{form})$".replace(r"\d", "[0-9]")
-            groups = left["cell"].str.extract_groups(pattern).struct.unnest()
-            hit = groups["all"].is_not_null()
-            if hit.any():
-                parts.append(groups.drop("all").with_columns(row=left["row"]).filter(hit))
-                left = left.filter(~hit)
-            if left.is_empty():
-                break
+    schema = {**dict.fromkeys(("row", *_NUMBERS), pl.Int64()), **dict.fromkeys(_WORDS, pl.String())}
+    parts = [pl.DataFrame(schema=schema)]
+    lower = cells.str.strip_chars().str.to_lowercase()
+    left = lower.to_frame("cell").with_row_index("row").cast({"row": pl.Int64})
+    for form in (_DOTTED, *_FORMS) if dotted else _FORMS:
+        pattern = f"^(?P<all>{form})$".replace(r"\d", "[0-9]")
+        groups = left["cell"].str.extract_groups(pattern).struct.unnest()
+        hit = groups["all"].is_not_null()
+        if hit.any():
+            parts.append(groups.drop("all").with_columns(row=left["row"]).filter(hit))
+            left = left.filter(~hit)
+        if left.is_empty():
+            break
     known = pl.selectors.by_name(*_NUMBERS, require_all=False)
     return pl.concat([part.cast({known: pl.Int64}) for part in parts], how="diagonal")
 
 
-def are_stamps(cells: pl.Series) -> Bools:
+def are_stamps(cells: pl.Series) -> pl.Series:
     """Mask of the cells that have the form of a time."""
-    formed_N = np.zeros(len(cells), bool)
-    formed_N[_matched(cells)["row"].to_numpy()] = True
-    return formed_N
-
-
-def is_stamp(text: str) -> bool:
-    """True if a text has the form of a time.
-
-    This needs no polars.
-    """
-    plain = text.strip().lower()
-    return any(re.fullmatch(form.replace(r"\d", "[0-9]"), plain) for form in _FORMS)
-
-
-def are_all_stamps(cells: pl.Series) -> bool:
-    """True if all cells are dates, or all are times of day."""
-    for part in (cells.head(_HEAD), cells):
-        found = _matched(part)
-        if not len(part) or len(found) < len(part):
-            return False
-    dates = int((found["y"].is_not_null() | found["yy"].is_not_null()).sum())
-    return dates in {0, len(cells)}
-
-
-def instants(year: Ints, month: Ints, day: Ints, seconds: Ints) -> tuple[Ints, Bools, Bools]:
-    """Nanoseconds since 1970 of dates.
-
-    Two masks mark impossible dates and years out of range.
-    """
-    far = (year < YEARS[0]) | (year > YEARS[1])
-    months = (np.clip(year, *YEARS) - 1970) * 12 + np.clip(month, 1, 12) - 1
-    first, after = (
-        (months + more).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-        for more in (0, 1)
-    )
-    odd = (month < 1) | (month > 12) | (day < 1) | (day > after - first)
-    return (first + day - 1) * DAY + seconds * 1_000_000_000, odd, far
-
-
-def parse_stamps(
-    cells: pl.Series, missing_N: Bools, dates: Literal["auto", "day-first", "month-first"]
-) -> Moments:
-    """The times of a column.
-
-    Arguments:
-        cells: its cells.
-        missing_N: mask of the cells that are missing.
-        dates: the first part of dates such as 02/01/2020.
-    """
     import polars as pl
 
-    there = np.flatnonzero(~missing_N)
-    found = _matched(cells.gather(there))
-    rows = there[found["row"].to_numpy()]
+    formed = pl.zeros(len(cells), pl.Boolean, eager=True)
+    return formed.scatter(_matched(cells)["row"], True)
 
-    def has(name: str) -> Bools:
-        return found[name].is_not_null().to_numpy()
 
-    def number(name: str, default: int = 0) -> Ints:
-        return found[name].fill_null(default).to_numpy()
+def time_column(
+    name: str, cells: pl.Series, settings: SeriesSettings, *, least: float = 0.9
+) -> Column | None:
+    """A column of times, or of times of day."""
+    if (usual := _usual(name, cells, settings.missing_values)) is not None:
+        return usual
+    there = ~is_missing(cells.str.strip_chars(), settings.missing_values)
+    for rows in (there.arg_true().head(_HEAD), there.arg_true()):
+        found = _matched(cells.gather(rows))
+        dated = int((found["y"].is_not_null() | found["yy"].is_not_null()).sum())
+        if not len(rows) or max(dated, len(found) - dated) < least * len(rows):
+            return None
+        if least and len(found) == len(rows) and 0 < dated < len(found):
+            return None
+    found = found.with_columns(row=rows.gather(found["row"]))
+    return _assembled(name, cells, found, there, settings.dates)
 
-    def coded(name: str, codes: dict[str, int]) -> Ints:
-        return found[name].replace_strict(codes, default=0, return_dtype=pl.Int64).to_numpy()
 
-    short, weeks, unordered, zoned = has("yy"), has("w"), has("a"), has("zone")
-    dated = short | has("y")
-    year = np.where(short, number("yy") + np.where(number("yy") < 70, 2000, 1900), number("y"))
-    month = np.where(has("name"), coded("name", _NAMES), number("m", 1))
-    month = np.where(has("q"), number("q") * 3 - 2, month)
-    day = np.where(weeks, 4, number("d", 1))
-    week, weekday = number("w"), number("k", 1)
-    hour, minute, second = number("hour") + number("clock"), number("minute"), number("second")
-    half = coded("half", {"a": 1, "p": 2})
-    # Midnight may be written as the end of a day, and a leap second as the 61st.
-    wrong = (hour > 24) | ((hour == 24) & (minute + second > 0)) | (minute > 59) | (second > 60)
-    wrong |= (half > 0) & ((hour < 1) | (hour > 12))
-    wrong |= weeks & ((week < 1) | (week > 53) | (weekday < 1) | (weekday > 7))
-    hour = np.where(half > 0, hour % 12 + 12 * (half == 2), hour)
-    seconds = hour * 3600 + minute * 60 + second
-    order, doubtful = None, False
-    if unordered.any():
-        days, months = number("a"), number("b")
-        dots = bool((found["dots"].drop_nulls() != "/").any())
-        written = [part[unordered] for part in (year, days, months, seconds)]
-        order, doubtful = _settle_order(written, dates, dots=dots)
-        if order == "month-first":
-            days, months = months, days
-        month, day = np.where(unordered, months, month), np.where(unordered, days, day)
-    times, odd, far = instants(year, month, day, seconds)
-    monday = times // DAY - (times // DAY + 3) % 7
-    times = np.where(weeks, (monday + week * 7 + weekday - 8) * DAY + times % DAY, times)
-    fraction = found["part"].fill_null("0").str.pad_end(9, "0").str.head(9).cast(pl.Int64)
-    times = np.where(dated, times, seconds * 1_000_000_000) + fraction.to_numpy()
-    wrong |= dated & odd
-    wrong |= any(mask.any() and not mask.all() for mask in (dated, zoned))
-    wrong_N, times_N, local_N, offset = ~missing_N, np.full(len(cells), NO_TIME), None, 0
-    wrong_N[rows] = wrong
-    times_N[rows] = times
-    if zoned.any():
-        zones = found["zone"].unique().drop_nulls().to_list()
-        offsets = coded("zone", {zone: _offset(zone) for zone in zones})
-        if (offsets == offsets[0]).all():
-            offset = int(offsets[0])
-        else:
-            local_N = times_N.copy()
-            times_N[rows] -= offsets * 1_000_000_000
-    far_N = rows[dated & far & ~wrong]
-    return Moments(
-        times_N,
-        clock=bool(len(rows)) and not dated.any(),
-        bad=int(wrong_N.argmax()) if wrong_N.any() else None,
-        order=order,
-        doubtful=doubtful,
-        local_N=local_N,
-        sub_daily=bool((has("hour") | has("clock")).any()),
-        two_digits=bool(short.any()),
-        overflow=int(far_N.min()) if len(far_N) else None,
-        offset=offset,
+def _usual(name: str, cells: pl.Series, missing: Sequence[str]) -> Column | None:
+    """A column in a format that polars reads at once."""
+    import polars as pl
+
+    head = cells.drop_nulls().head(1)
+    for form in _USUAL:
+        if len(head) and head.str.to_datetime(form, strict=False).count():
+            times = cells.str.to_datetime(form, time_unit="us", strict=False)
+            failed = cells.filter(times.is_null() & cells.is_not_null()).str.strip_chars()
+            fits = times.dt.year().is_between(*YEARS).all()
+            if not fits or not is_missing(failed, missing).all():
+                return None
+            values = times.cast(pl.Datetime("ns")).to_physical()
+            return Column(name, "time", values, cells)
+    return None
+
+
+def _assembled(
+    name: str, cells: pl.Series, found: pl.DataFrame, there: pl.Series, dates: Order
+) -> Column:
+    import polars as pl
+
+    notes, col, of = [], pl.col, f"of column {name!r}"
+    dated = pl.coalesce("y", "yy").is_not_null()
+    first, second, doubtful = "a", "b", False
+    if (unordered := found.filter(col("a").is_not_null())).height:
+        order, doubtful = _settle_order(unordered, dates)
+        first, second = ("a", "b") if order == "day" else ("b", "a")
+        other = "month-first" if order == "day" else "day-first"
+        notes.append(
+            f"dates {of} are ambiguous: read with the {order} first; otherwise set --dates {other}"
+            if doubtful
+            else f"dates {of} have the {order} first"
+        )
+    if found["yy"].count():
+        notes.append(f"years {of} have two digits: 70 to 99 are read as 19xx")
+    century = pl.when(col("yy") < 70).then(2000).otherwise(1900)
+    month = col("name").replace_strict(_NAMES, default=None, return_dtype=pl.Int64)
+    year = pl.coalesce("y", col("yy") + century, 1970)
+    hour, minute, clocked = (
+        pl.coalesce("hour", "clock", 0),
+        pl.coalesce("minute", 0),
+        pl.coalesce("second", 0),
     )
+    afternoon = pl.when(col("half") == "p").then(12).otherwise(0)
+    # Midnight may be written as the end of a day, and a leap second as the 61st.
+    fits = (hour < 24) | ((hour == 24) & (minute + clocked == 0))
+    fits &= (minute < 60) & (clocked < 61) & (col("half").is_null() | hour.is_between(1, 12))
+    fits &= year.is_between(*YEARS)
+    weekly = pl.format("{}-W{}-{}", year, "w", pl.coalesce("k", 1)).str.to_date(
+        "%G-W%V-%u", strict=False
+    )
+    daily = pl.format(
+        "{}-{}-{}",
+        year,
+        pl.coalesce(month, col("q") * 3 - 2, "m", second, 1),
+        pl.coalesce("d", first, 1),
+    ).str.to_date("%Y-%m-%d", strict=False)
+    day = pl.when(col("w").is_null()).then(daily).otherwise(weekly)
+    hours = pl.when(col("half").is_null()).then(hour).otherwise(hour % 12 + afternoon)
+    fraction = col("part").fill_null("0").str.pad_end(9, "0").str.head(9).cast(pl.Int64)
+    zones = found["zone"].unique().drop_nulls()
+    zoned = found["zone"].count() > 0
+    offsets = pl.Series([_offset(zone) for zone in zones], dtype=pl.Int64)
+    read = found.select(
+        "row",
+        far=dated & ~year.is_between(*YEARS),
+        zone=col("zone").replace_strict(zones, offsets, default=None, return_dtype=pl.Int64),
+        time=pl.when(fits).then(
+            day.cast(pl.Int64) * DAY + ((hours * 60 + minute) * 60 + clocked) * 10**9 + fraction
+        ),
+    )
+    clock = found.height > 0 and not found.select(dated.any()).item()
+    wrong = read["time"].is_null() | (read["zone"].is_null() if zoned else False)
+    wrong |= False if clock else ~found.select(dated).to_series()
+    rows, times = read["row"], pl.repeat(None, len(cells), dtype=pl.Int64, eager=True)
+    times = times.scatter(rows, read["time"].set(wrong, None))
+    bad = None
+    lost = (times.is_null() & there).arg_true()
+    if len(lost):
+        far = set(read.filter("far")["row"])
+        what, hint = (
+            ("a year out of reach", f"years go from {YEARS[0]} to {YEARS[1]}")
+            if lost[0] in far
+            else ("not a time", "dates are read as 2020-01-31, 2020Q1, 31/01/2020 or Jan 31 2020")
+        )
+        bad = Bad(lost[0], cells[lost[0]].strip(), len(lost), what, hint)
+    offset = times.clear(len(times)).scatter(rows, read["zone"]) if zoned else None
+    return Column(name, "clock" if clock else "time", times, cells, bad, tuple(notes), offset)
 
 
 def _offset(zone: str) -> int:
     digits = "".join(filter(str.isdigit, zone)) or "0"
     hours, minutes = divmod(int(digits), 100) if len(digits) > 2 else (int(digits), 0)
-    return (-1 if "-" in zone else 1) * (hours * 3600 + minutes * 60)
+    return (-1 if "-" in zone else 1) * (hours * 60 + minutes) * 60 * 10**9
 
 
-def _settle_order(written: Sequence[Ints], dates: str, *, dots: bool) -> tuple[Order, bool]:
-    """Settle the order of day and month in dates.
+def _settle_order(found: pl.DataFrame, dates: Order) -> tuple[str, bool]:
+    """Settle whether day or month stands first; True if that is in doubt."""
+    import polars as pl
 
-    The second entry is True if the order is in doubt.
-
-    Arguments:
-        written: the year, the first and the second part, and the seconds of each date.
-        dates: the order that is asked for, or "auto".
-        dots: True if dots or hyphens separate the parts.
-    """
-    year, first, second, seconds = written
     if dates != "auto":
-        return ("day-first" if dates == "day-first" else "month-first"), False
-    if max(first.max(), second.max()) > 12:
-        return ("day-first" if first.max() > 12 else "month-first"), False
+        return dates.partition("-")[0], False
+    if found.select(pl.max_horizontal(pl.col("a", "b").max())).item() > 12:
+        return "day" if found["a"].max() > 12 else "month", False  # type: ignore[operator]
     # Only small numbers: the order that makes the more even series is likelier.
-    unevenness = []
-    for month, day in ((second, first), (first, second)):
-        times = np.unique(instants(year, month, np.clip(day, 1, 28), seconds)[0])
-        gaps = np.diff(times) // DAY
-        gaps = np.where((gaps >= 28) & (gaps <= 31), 30, gaps)  # months count as equally long
-        unevenness.append(len(np.unique(gaps)) / max(1, len(gaps)) if len(gaps) > 2 else 1.0)
-    days_first, months_first = unevenness
-    if days_first < 0.7 * months_first or (dots and months_first >= 0.7 * days_first):
-        return "day-first", True
-    return "month-first", True
+    uneven = []
+    for month, day in (("b", "a"), ("a", "b")):
+        date = pl.date(pl.coalesce("y", "yy"), pl.col(month).clip(1, 12), pl.col(day).clip(1, 28))
+        times = found.select(date).to_series().unique().sort()
+        gaps = times.cast(pl.Int64).diff().drop_nulls()
+        gaps = gaps.set(gaps.is_between(28, 31), 30)  # months count as equally long
+        uneven.append(gaps.n_unique() / len(gaps) if len(gaps) > 2 else 1.0)
+    days_first, months_first = uneven
+    dots = bool((found["dots"] != "/").any())
+    return "day" if days_first < months_first * (1.43 if dots else 0.7) else "month", True
+
+
+def from_digits(whole: pl.Series, digits: int) -> tuple[pl.Series, str] | None:
+    """Times of whole numbers such as 20200131; None if they are no calendar dates."""
+    import polars as pl
+
+    if digits not in _DIGITS:
+        return None
+    text = whole.cast(pl.String) + "00000101000000"[digits:]
+    days = text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
+    hour, minute, second = (text.str.slice(at, 2).cast(pl.Int64) for at in (8, 10, 12))
+    # Seconds since 1970 are likelier than hours before 1900.
+    fits = days.dt.year().is_between(1900 if digits > 8 else YEARS[0], YEARS[1])
+    fits &= (hour <= 24) & (minute < 60) & (second <= 60)
+    if days.null_count() > whole.null_count() or not fits.all():
+        return None
+    return days.cast(pl.Int64) * DAY + ((hour * 60 + minute) * 60 + second) * 10**9, _DIGITS[digits]

@@ -1,0 +1,299 @@
+"""Tables of text: their shape is found first, then the kinds of their columns.
+
+Rows of one width are read by polars. A slower reader takes ragged rows, and names lines.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
+from rhapsode.data.tables.parsing.cells import column_of
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, Table, plain_name
+from rhapsode.data.tables.parsing.numerals import find_format, is_missing
+from rhapsode.data.tables.parsing.stamps import are_stamps
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Row = tuple[list[str], int]
+
+_PIECE = 1 << 18
+_FOOTER = 5
+_PREAMBLE = 30
+_TYPED = {"number", "time"}
+_NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
+_YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
+
+
+def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -> Table:
+    """Read a table from text."""
+    import polars as pl
+
+    shape = _Shape(text, where, settings.header, "\t" if tabs else None)
+    frame = shape.frame()
+    decimal, notes = _decimal(frame, shape.delimiter, settings)
+    plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
+    likely = [name for name, is_plain in zip(frame.columns, plain, strict=True) if is_plain]
+    numbers = frame.select(pl.col(likely).cast(pl.Float64, strict=False)).to_dict()
+    columns = []
+    for name, cells in zip(shape.names, frame.get_columns(), strict=True):
+        column = column_of(name, cells, decimal, settings, numbers.get(cells.name))
+        if (name and shape.header) or column.bad or column.values.count():
+            columns.append(column)
+    if dropped := len(shape.names) - len(columns):
+        notes.append(f"{dropped} empty column{'s' if dropped > 1 else ''} left out")
+    return Table(where, tuple(columns), shape.header, (*shape.notes, *notes), shape.lines)
+
+
+def _decimal(
+    frame: pl.DataFrame, delimiter: str, settings: SeriesSettings
+) -> tuple[str, list[str]]:
+    import polars as pl
+
+    if settings.decimal != "auto":
+        return ("," if settings.decimal == "comma" else "."), []
+    cells = pl.concat([column.rename("") for column in frame.head(2000).get_columns()])
+    found = find_format(cells, delimiter)
+    if found.doubtful:
+        comma = found.decimal == ","
+        meant, other = ("decimal commas", "point") if comma else ("thousands separators", "comma")
+        note = f"commas in numbers are read as {meant}; otherwise use --decimal {other}"
+        return found.decimal, [note]
+    if found.decimal == ",":
+        return ",", ["numbers have decimal commas"]
+    return ".", ["commas in numbers separate thousands"] if found.grouped else []
+
+
+class _Shape:
+    """Where a table begins and ends in a text, and how its columns are named."""
+
+    def __init__(self, text: str, where: str, header: str, delimiter: str | None) -> None:
+        self.text, self.where = text, where
+        self.notes: list[str] = []
+        self.short: list[int] = []
+        self.known_lines: list[int] | None = None
+        reader = self.reader(delimiter)
+        if not reader.sample:
+            raise DataError("the table is empty", where=where)
+        self.delimiter, self.sample, self.width = (
+            reader.delimiter, reader.sample, usual_width(reader.sample),
+        )  # fmt: skip
+        self.kinds = _cell_kinds(reader.sample)
+        even = [row for row in self.kinds[len(self.kinds) // 2 :] if len(row) == self.width]
+        self.usual = [_commonest(column) for column in zip(*even or self.kinds[:1], strict=True)]
+        self.rows = _filled(reader)
+        first, best = self.find_header(header)
+        for number, (row, line) in enumerate(itertools.islice(self.rows, first)):
+            if number > best >= 0:
+                told = ", ".join(cell.strip() for cell in row if cell.strip())
+                self.notes.append(f"line {line}, another header row, skipped: {told[:80]}")
+        self.begin = reader.line
+        if before := first if best < 0 else best:
+            self.notes.insert(0, f"{before} line{'s' * (before > 1)} before the table skipped")
+        ahead = list(itertools.islice(self.rows, 1))  # and the comments before it
+        self.rows = itertools.chain(ahead, self.rows)
+        comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
+        above = next(iter(parsed(comment, self.delimiter)), [])
+        if len(above) != self.width and comment:
+            above = comment[0].split()
+        named = self.sample[best] if best >= 0 else above
+        levels = [row for row in self.sample[best:first] if best >= 0 and len(row) == self.width]
+        joined = [
+            "/".join(dict.fromkeys(filter(None, cells))) for cells in zip(*levels, strict=True)
+        ]
+        if len(set(named)) < len(named) == len(set(joined)):  # headings in several rows
+            named = joined
+        self.header = best >= 0 or (header == "auto" and 1 < len(named) == self.width)
+        self.names = _names(
+            named if self.header else map("column {}".format, range(1, self.width + 1))
+        )
+        if not self.header:
+            self.notes.append("no header: columns are numbered")
+
+    def reader(self, delimiter: str | None) -> CsvRows:
+        """The rows of the text from its beginning."""
+        pieces = (self.text[at : at + _PIECE] for at in range(0, len(self.text), _PIECE))
+        return CsvRows(pieces, self.where, delimiter, numbers=True)
+
+    def is_data(self, kinds: Sequence[str]) -> bool:
+        """True if a row has numbers and times where the table has them, from the first on."""
+        pairs = zip(kinds, self.usual, strict=False)
+        typed = [(mine, usual) for mine, usual in pairs if usual in _TYPED]
+        return any(mine == usual for mine, usual in typed) and typed[0][0] != "label"
+
+    def find_header(self, header: str) -> tuple[int, int]:
+        """The numbers of the first row of data, and of the row that names the columns or -1."""
+        rows = range(min(len(self.sample), _PREAMBLE))
+        full = next((row for row in rows if len(self.sample[row]) == self.width), 0)
+        if header == "no":
+            return full, -1
+        first = next((row for row in rows if self.is_data(self.kinds[row])), full + 1)
+        if first < len(rows) and self.names_times(first):
+            return first + 1, first
+        if not first:
+            return (1, 0) if header == "yes" else (0, -1)
+        wide = [row for row in rows[:first] if 2 * sum(map(bool, self.sample[row])) > self.width]
+
+        def rank(row: int) -> tuple[bool, int]:
+            names = {plain_name(cell) for cell in self.sample[row]}
+            return not names.isdisjoint(TIME_NAMES - {""}), len(names)
+
+        return first, max(wide or rows[:first], key=rank)
+
+    def names_times(self, row: int) -> bool:
+        """True if years, or numbers that go up by one, stand above other numbers."""
+        kinds = self.kinds[row]
+        typed = {mine for mine, usual in zip(kinds, self.usual, strict=False) if mine == usual}
+        odd = len(kinds) != self.width or row + 1 == len(self.sample)
+        if odd or "label" not in kinds or "time" in typed:
+            return False
+        numbers, under = (
+            [c.strip() for c, kind in zip(cells, kinds, strict=False) if kind == "number"]
+            for cells, kinds in zip(self.sample[row : row + 2], self.kinds[row:], strict=False)
+        )
+        are_years = [all(map(_YEAR.fullmatch, cells)) for cells in (numbers, under)]
+        return _counts_up(numbers) and (not _counts_up(under) or are_years == [True, False])
+
+    def frame(self) -> pl.DataFrame:
+        """The cells of the table, without empty rows and texts below it."""
+        frame = self.read_quickly()
+        frame = self.read_slowly() if frame is None else frame
+        tail = [[cell or "" for cell in row] for row in frame.tail(_FOOTER).rows()]
+        foot: list[str] = []
+        for row, kinds in zip(tail[::-1], _cell_kinds(tail)[::-1], strict=True):
+            words = [cell.strip() for cell in row if cell.strip()]
+            titled = ("label", "time") in zip(kinds, self.usual, strict=False)
+            alone = len(words) == 1 < self.width and any(map(str.isalpha, words[0]))
+            if not (titled or alone) or not _TYPED & {*self.usual} or self.is_data(kinds):
+                break
+            foot.append(", ".join(words)[:80])
+        frame = frame.head(frame.height - len(foot))
+        if not frame.height:
+            raise DataError("a table without rows", where=self.where)
+        if foot:
+            more = f" and {len(foot) - 1:,} more" if len(foot) > 1 else ""
+            line = self.lines()[frame.height]
+            self.notes.append(f"line {line}, below the table, skipped: {foot[-1]}{more}")
+        if short := sum(row < frame.height for row in self.short):
+            self.notes.append(
+                f"{short:,} row{'s are' if short > 1 else ' is'} shorter than the others: "
+                "the absent cells count as missing"
+            )
+        return frame
+
+    def read_quickly(self) -> pl.DataFrame | None:
+        """All rows by polars; None if some are shorter or longer than others."""
+        import polars as pl
+
+        if (
+            self.delimiter == " "
+            or "\r" in self.text.replace("\r\n", "\n")
+            or self.width != len(self.names)
+        ):
+            return None
+        begin = 0
+        for _ in range(self.begin):
+            begin = self.text.find("\n", begin) + 1
+        body = self.text[begin:].encode("utf-8", "replace")
+        schema = {str(number): pl.String() for number in range(self.width)}
+        try:
+            frame = pl.read_csv(
+                body, has_header=False, separator=self.delimiter, comment_prefix="#", schema=schema
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        first, last = frame.to_series(0), frame.to_series(-1)
+        parts = frame.height * (self.width - 1)
+        if last.null_count() and body.count(self.delimiter.encode()) != parts:
+            return None
+        if (first.is_null() | (first.str.strip_chars() == "")).any():
+            frame = frame.filter(pl.any_horizontal(pl.all().str.strip_chars() != ""))
+        return frame
+
+    def read_slowly(self) -> pl.DataFrame:
+        """All rows by the reader that knows where each ends."""
+        import polars as pl
+
+        width, self.known_lines = len(self.names), []
+        rows: list[list[str]] = []
+        for row, line in self.rows:
+            extra = next((cell for cell in row[width:] if cell.strip()), None)
+            if extra is not None and (
+                self.usual[0] not in _TYPED or _cell_kinds([row[:1]])[0] != ["label"]
+            ):
+                commas = self.delimiter == "," and re.fullmatch(_NUMBER, row[-1].strip())
+                raise DataError(
+                    f"{len(row)} cells in a table of {width} columns, {extra[:40]!r} too many",
+                    where=f"{self.where}, line {line}",
+                    hint="put cells that hold the delimiter in quotation marks"
+                    + (", as numbers with decimal commas" if commas else ""),
+                )
+            if len(row) < width:
+                self.short.append(len(rows))
+            rows.append([*row, *[""] * (width - len(row))][:width])
+            self.known_lines.append(line)
+        columns = zip(*rows, strict=True) if rows else [()] * width
+        return pl.DataFrame({str(number): texts(cells) for number, cells in enumerate(columns)})
+
+    def lines(self) -> Sequence[int]:
+        """The line on which each row ends."""
+        if self.known_lines is None:
+            rows = _filled(self.reader(self.delimiter))
+            self.known_lines = [line for _, line in rows if line > self.begin]
+        return self.known_lines
+
+
+def _filled(rows: Iterable[Row]) -> Iterator[Row]:
+    return ((row, line) for row, line in rows if any(map(str.strip, row)))
+
+
+def texts(cells: Sequence[str]) -> pl.Series:
+    """Cells of text, halves of surrogate pairs replaced."""
+    import polars as pl
+
+    try:
+        return pl.Series(cells, dtype=pl.String)
+    except UnicodeEncodeError:
+        return pl.Series([cell.encode("utf-8", "replace").decode() for cell in cells])
+
+
+def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The form of each cell: nothing, number, time or label."""
+    import polars as pl
+
+    cells = texts([cell.strip() for row in rows for cell in row])
+    kinds = pl.select(
+        pl.when(is_missing(cells, ())).then(pl.lit("nothing"))
+        .when(cells.str.contains(f"^(?:{_NUMBER})$")).then(pl.lit("number"))
+        .when(are_stamps(cells)).then(pl.lit("time")).otherwise(pl.lit("label"))
+    ).to_series().to_list()  # fmt: skip
+    named = iter(kinds)
+    return [list(itertools.islice(named, len(row))) for row in rows]
+
+
+def _commonest(kinds: Sequence[str]) -> str:
+    there = [kind for kind in kinds if kind != "nothing"]
+    return Counter(there).most_common(1)[0][0] if there else "nothing"
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    if not cells or not all(map(str.isdigit, cells)):
+        return False
+    steps = {int(after) - int(before) for before, after in itertools.pairwise(cells)}
+    return len(steps) == 1 and steps.pop() > 0
+
+
+def _names(row: Iterable[str]) -> list[str]:
+    names: list[str] = []
+    for cell in row:
+        plain = " ".join(cell.split()).removeprefix("\N{BYTE ORDER MARK}")
+        spellings = itertools.chain([plain], (f"{plain} ({n})" for n in itertools.count(2)))
+        names.append(next(name for name in spellings if not plain or name not in names))
+    return names
