@@ -17,7 +17,8 @@ from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data import Batch
 from rhapsode.errors import RunError
-from rhapsode.training import gradients, read_checkpoint
+from rhapsode.training import Saved, gradients, read_checkpoint
+from rhapsode.workflows.runs.run import prepare_training
 from tests.training.test_conditions import Toy, loop_of, network, run
 from tests.training.test_resume import asked, assert_same_run, small_source, steps_of, train
 
@@ -69,7 +70,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_updates_stay_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plain = asked("lstm", steps=STEPS)
-    plain["network"]["dropout"] = 0.0
+    plain["network"] = {**plain["network"], "dropout": 0.0}
     train(small_source, tmp_path / "whole", plain)
     limited(monkeypatch, 2, failure)
     with caplog.at_level("WARNING", logger="rhapsode"):
@@ -139,6 +140,31 @@ def test_the_choice_is_checkpointed_and_kept_by_a_resumed_run(
     train(small_source, tmp_path / "parts", {}, resume=True)  # with memory enough
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
     assert parts(tmp_path / "parts") == [1, 1] + [2] * (STEPS - 2)
+
+
+def test_the_checkpoint_with_the_choice_is_written_at_once(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, 2, after=2)
+    training = prepare_training(
+        (str(small_source),), asked("lstm", steps=STEPS), output=str(tmp_path / "run")
+    )
+    saved = [event.step for event in training.events() if isinstance(event, Saved)]
+    assert 3 in saved
+    assert 5 not in saved
+
+
+def test_a_failure_in_the_second_of_two_batches_undoes_the_first(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = asked("lstm", steps=STEPS)
+    plain["training"] = {**plain["training"], "accumulate": 2}
+    plain["network"] = {**plain["network"], "dropout": 0.0}
+    train(small_source, tmp_path / "whole", plain)
+    limited(monkeypatch, 2, after=3)
+    train(small_source, tmp_path / "halved", plain)
+    assert parts(tmp_path / "halved") == [1] + [2] * (STEPS - 1)
+    assert losses(tmp_path / "halved") == pytest.approx(losses(tmp_path / "whole"), abs=1e-5)
 
 
 def test_a_second_failure_names_what_to_reduce(
