@@ -2,8 +2,11 @@
 
 import ast
 import importlib
+import json
 import py_compile
-from importlib.util import find_spec
+import subprocess
+import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,37 @@ def test_it_compiles_and_finds_what_it_imports(path: Path, tmp_path: Path) -> No
             assert name is None or hasattr(there, name) or submodule, f"{module}.{name}"
         elif module in OWN and path.parent == FOLDER and name is not None:
             assert name in defined(FOLDER / f"{module}.py"), f"{module}.{name}"
+
+
+def test_what_is_measured_of_a_gpu_runs_on_a_cpu_and_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    names = "^machine|^train/lstm.v1/.*float|^generate/lstm.v1/1/torch"
+    command = [sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--quick"]
+    command += ["--out", str(out), "--only"]
+    first = subprocess.run([*command, "^machine"], check=True, capture_output=True, text=True)
+    assert "1 measurements, 0 done before" in first.stdout
+    second = subprocess.run([*command, names], check=True, capture_output=True, text=True)
+    assert "1 done before" in second.stdout
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len({row["name"] for row in rows}) == len(rows) == 5
+    assert rows[0]["position_seconds"] > 0
+    for row in rows[1:]:
+        assert "failed" in row or row["elements_per_second"] > 0
+    assert sum("failed" in row for row in rows) <= 1  # float16 runs on few CPUs
+
+
+@pytest.mark.parametrize(
+    ("course", "told"), [("time.sleep(60)", "took more than"), ("os._exit(3)", "ended with 3")]
+)
+def test_a_measurement_that_hangs_or_crashes_is_a_line(course: str, told: str) -> None:
+    spec = spec_from_file_location("gpu_benchmark", FOLDER / "gpu.py")
+    assert spec is not None
+    assert spec.loader is not None
+    gpu = module_from_spec(spec)
+    sys.modules[spec.name] = gpu  # its dataclasses look for it there
+    spec.loader.exec_module(gpu)
+    begun = 'print(\'{"begins": "x"}\', flush=True)'
+    worker = [sys.executable, "-c", f"import os, time; {begun}; {course}"]
+    (row,) = gpu.watched(worker, 2.0)
+    assert row["name"] == "x"
+    assert told in row["failed"]

@@ -22,6 +22,7 @@ class TrainingOptions(TypedDict, total=False):
     clip: float
     counts_share: float | None
     precision: Literal["auto", "float32", "bfloat16"]
+    compile: Literal["off", "on"]
     evaluations: int
     patience: int
 
@@ -240,6 +241,7 @@ class GenerateOptions(TypedDict, total=False):
     unknown: Literal["error", "skip"]
     format: Literal["text", "jsonl"]
     engine: Literal["auto", "torch", "compiled"]
+    device: str | None
     weights: Literal["float32", "bf16", "int8"]
     threads: int | None
 
@@ -295,6 +297,7 @@ class EvaluateOptions(TypedDict, total=False):
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
     dynamic: bool
+    device: str | None
     weights: Literal["float32", "bf16", "int8"]
     horizon: int | None
     origins: int | None

@@ -16,7 +16,6 @@ from rhapsode.bundle import Component, IdBundle, Member, NetworkConfig, read_bun
 from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
-    batch_tensors,
     build_network,
     load_network,
     network_arrays,
@@ -152,16 +151,17 @@ def test_a_batch_that_scores_its_last_targets_only(time: int) -> None:
 
 
 def test_a_batch_becomes_tensors() -> None:
+    network = build_network(configuration("onehot", "lstm"))
     ids_BT, weights_BT = IDS_BT.numpy(), np.ones((2, 6), np.float32)
     batch = Batch(ids_BT[:, :-1], ids_BT[:, 1:], weights_BT)
-    inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
-    assert torch.equal(inputs, IDS_BT[:, :-1])
-    assert torch.equal(targets, IDS_BT[:, 1:])
-    assert reset_BT is None
-    batch = dataclasses.replace(batch, reset_BT=np.eye(2, 6, dtype=bool))
-    assert (
-        batch_tensors(batch, torch.device("cpu"))[2].tolist() == np.eye(2, 6, dtype=bool).tolist()
-    )
+    moved = network.moved(batch)
+    assert torch.equal(moved.inputs, IDS_BT[:, :-1])
+    assert torch.equal(moved.targets, IDS_BT[:, 1:])
+    assert moved.reset_BT is None
+    reset_BT = np.eye(2, 6, dtype=bool)
+    moved = network.moved(dataclasses.replace(batch, reset_BT=reset_BT))
+    assert moved.reset_BT is not None
+    assert moved.reset_BT.tolist() == reset_BT.tolist()
 
 
 def test_the_numbers_that_training_fits_are_counted() -> None:

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from rhapsode.bundle import IdBundle
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
+from rhapsode.bundle.network import Network
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
 from rhapsode.engine.compiled_predictor import CompiledPredictor
@@ -83,6 +85,38 @@ def test_engine_says_what_computes(
     assert texts["auto"] == texts["compiled"]
     # Both draw with the same uniforms: they part at a near-tie at the earliest.
     assert texts["torch"][:20] == texts["auto"][:20]
+
+
+def test_another_device_generates_and_scores_in_torch(
+    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first core stands for another device: PyTorch tells it from the CPU."""
+    asked = ("generate", str(run_folder), "The ", "--length", "30", "--seed", "1")
+    scored = ("evaluate", str(run_folder), "--split", "test", "--json")
+    plain, figures = cli(*asked), json.loads(cli(*scored).out)
+    assert cli(*asked, "--device", "cpu").out == plain.out
+    for command in (asked, scored):
+        refused = cli(*command, "--device", "cuda")
+        assert (refused.code, "no device cuda" in refused.err) == (1, True)
+        assert refused.err.splitlines()[-1].startswith("error: device: ")
+    places: list[Any] = []
+    make = TorchPredictor.__init__
+
+    def noted(self: TorchPredictor, network: Any, vocab_size: int) -> None:
+        places.append(moved[-1])
+        make(self, network, vocab_size)
+
+    moved: list[Any] = []
+    move = Network.to
+    other = torch.device("cpu", 0)
+    monkeypatch.setattr("rhapsode.bundle.device.choose_device", lambda _: other)
+    monkeypatch.setattr(Network, "to", lambda self, to: moved.append(to) or move(self, to))
+    monkeypatch.setattr(TorchPredictor, "__init__", noted)
+    assert cli(*asked, "--device", "cuda").out[:20] == plain.out[:20]
+    assert json.loads(cli(*scored, "--device", "cuda").out)["loss"] == figures["loss"]
+    assert places == [other, other]
+    both = cli(*asked, "--device", "cuda", "--engine", "compiled")
+    assert (both.code, "does not run on cuda" in both.err) == (1, True)
 
 
 def test_the_compiled_engine_refuses_what_it_has_no_form_of(

@@ -52,3 +52,10 @@ def test_a_head_that_series_lack_is_answered_by_those_they_have(
     assert f"[head] name: {head!r} is not a distribution of series" in done.err
     assert "negative_binomial" in done.err
     assert "joint," not in done.err
+
+
+def test_a_plan_for_a_device_that_is_not_there_is_one_line(cli: Cli, prose_file: Path) -> None:
+    done = cli("train", str(prose_file), "--plan", "--device", "cuda")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert "this PyTorch has no device cuda:0, only cpu" in done.err

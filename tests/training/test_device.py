@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
     FakeTensorDeviceMismatchError,
     FakeTensorMode,
 )
@@ -33,10 +32,20 @@ from rhapsode.training import (
     Step,
     StepClock,
     TrainingLoop,
+    gradients,
+    join_group,
+    machine,
     read_checkpoint,
     training_loop,
 )
+from rhapsode.training.machine import measure_accelerator
+from rhapsode.training.planner import Accelerator
 from rhapsode.workflows.runs import planning
+from rhapsode.workflows.runs import training as run_training
+from rhapsode.workflows.runs.run import prepare_training
+from tests.modalities import brackets, zigzag
+from tests.modalities.registered import registered
+from tests.modalities.sources import bracket_lines, write, zigzag_lines
 from tests.training.test_resume import asked, small_source, steps_of, train
 
 __all__ = ["small_source"]
@@ -59,10 +68,11 @@ HEAD_SETTINGS: dict[str, dict[str, Any]] = {
 class Fixed:
     """The same batch at every step, its states carried."""
 
-    batch_size, carries, elements_per_epoch = ROWS, True, ROWS * TIME
+    carries, elements_per_epoch = True, ROWS * TIME
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self.batch_size = batch.rows
 
     def batch(self, step: int) -> Batch:
         return self._batch
@@ -107,11 +117,6 @@ def values_batch(head: DensityHead) -> Batch:
     )
 
 
-def one(tensor: Tensor) -> float:
-    assert tensor.device == META
-    return 1.0
-
-
 def ones(tensor: Tensor) -> Any:
     assert tensor.device == META
     return np.ones(tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))
@@ -120,9 +125,7 @@ def ones(tensor: Tensor) -> Any:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tensors without numbers, which know their device; places where numbers leave it are stubs."""
-    monkeypatch.setattr(training_loop, "scalar", one)
-    monkeypatch.setattr(torch_predictor, "numbers", ones)
-    monkeypatch.setattr(value_predictor, "numbers", ones)
+    monkeypatch.setattr(device, "_fetched", ones)
     monkeypatch.setattr(count_data, "_flat", lambda tensor: np.ones(tensor.numel()))
     monkeypatch.setattr(transformer_classic, "_furthest", lambda _: 0)
     monkeypatch.setattr(model_contract, "_segments", lambda reset_BT: [(0, reset_BT.shape[1])])
@@ -148,7 +151,7 @@ def check_place(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
     assert inputs[0].device == META
 
 
-def fit(network: Network, batch: Batch, optimiser: str) -> list[float]:
+def fit(network: Network, batch: Batch, optimiser: str, parts: int = 1) -> list[float]:
     """Take two updates, and return the learning rates that they had."""
     settings = OptimisationSettings(
         learning_rate=0.01,
@@ -158,6 +161,7 @@ def fit(network: Network, batch: Batch, optimiser: str) -> list[float]:
     )
     hooks = LoopHooks(None, tuple, lambda *_: None)
     loop = TrainingLoop(network, Fixed(batch), StepClock(2, spent=0.0), settings, hooks)
+    loop.progress.parts = parts
     events = [event for event in loop.run() if isinstance(event, Step)]
     assert [event.loss for event in events] == [1.0, 1.0]
     state = loop.state().tensors
@@ -214,6 +218,55 @@ def test_heads_over_numbers_train_and_draw_on_their_device(name: str) -> None:
     assert head.quantile(parameters_BP, 0.5).device == META
 
 
+TOY: dict[str, Any] = {
+    "network": {"hidden_size": 8},
+    "training": {"batch_size": 4, "precision": "float32"},
+    "samples": {"length": 0},
+    "device": "cpu",
+}
+MODALITIES: dict[str, tuple[dict[str, str] | None, Any]] = {
+    "text.v1": (None, lambda folder: write(folder / "a.txt", bracket_lines())),
+    "series.v1": (None, lambda _: ("airline",)),
+    brackets.NAME: (
+        brackets.REGISTRATION,
+        lambda folder: write(folder / "a.brackets", bracket_lines()),
+    ),
+    zigzag.NAME: (zigzag.REGISTRATION, lambda folder: write(folder / "a.zigzag", zigzag_lines())),
+}
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_modalities_train_on_their_device(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """With their own encoders, batches, masks and conditions; in one part and in two."""
+    registration, sources = MODALITIES[name]
+    with nullcontext() if registration is None else registered(name, **registration):
+        run = planning.plan_training(
+            sources(tmp_path), TOY, resumed=None, base=None, group=join_group()
+        )
+        assert run.modality.name == name
+        batch = run.stream.batch(0)
+    config = run.planned.bundle.config
+    request.getfixturevalue("fake")
+    for parts in (1, 2):
+        network = fake_network(config)
+        assert all(fit(network, batch, "sgd", parts))
+    moved = network.moved(batch)
+    parameters_BP = network(moved.inputs)[0][:, 0]
+    head = network.head
+    if isinstance(head, DensityHead):
+        uniforms_BK = torch.rand(batch.rows, head.target_size, device=META)
+        assert head.sample(parameters_BP, uniforms_BK, 1.0).device == META
+        return
+    predictor = torch_predictor.TorchPredictor(
+        network.eval(), run.planned.bundle.encoder.vocab_size
+    )
+    state = predictor.start(batch.rows, batch.condition)
+    following, _ = predictor.advance(batch.inputs[:, :1], state)
+    assert len(following.sample(np.full((batch.rows, 1), 0.5)).elements) == batch.rows
+
+
 @pytest.mark.parametrize("name", ["s-gaussian", "s-binned", "s-poisson", "s-known", "s-season"])
 @pytest.mark.usefixtures("fake")
 def test_values_are_predicted_on_their_device(name: str) -> None:
@@ -242,7 +295,7 @@ def test_fake_tensors_would_tell() -> None:
             layer = torch.nn.Linear(3, 2)
         with pytest.raises(FakeTensorDeviceMismatchError):
             layer(torch.ones(ROWS, 3))
-        with pytest.raises(DataDependentOutputException):
+        with pytest.raises(RuntimeError, match="numpy"):
             device.scalar(layer.weight.sum())
 
 
@@ -266,6 +319,152 @@ def test_numbers_leave_a_device_in_few_places() -> None:
         if leaves.search(path.read_text(encoding="utf-8"))
     }
     assert places == {"bundle/device.py", "heads/count_data.py"}
+
+
+def test_the_next_batch_is_moved_while_the_device_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each batch is made once, the next one before the loss of this one is fetched."""
+    plain = [event.loss for event in loop_to(seeded(), None, 4).run() if isinstance(event, Step)]
+    made: list[str] = []
+    fetched, batch = training_loop.scalar, Fixed.batch
+    monkeypatch.setattr(gradients, "CPU", META)
+    monkeypatch.setattr(Fixed, "batch", lambda self, step: made.append(f"{step}") or batch(self, 0))
+    monkeypatch.setattr(
+        training_loop, "scalar", lambda tensor: made.append("loss") or fetched(tensor)
+    )
+    ahead = [event.loss for event in loop_to(seeded(), None, 4).run() if isinstance(event, Step)]
+    assert ahead == plain
+    assert [each for each in made if each != "loss"] == ["0", "1", "2", "3", "4"]
+    assert made[:3] == ["0", "1", "loss"]
+
+
+def seeded() -> Network:
+    torch.manual_seed(5)
+    return build_network(lstm_config())
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"),
+    [("lstm.v1", "LSTM"), ("gru.v1", "GRU"), ("rnn.v1", "RNN_TANH"), ("awd_lstm.v1", "LSTM")],
+)
+def test_weights_are_packed_for_cudnn_on_every_way_to_a_device(
+    family: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed: list[tuple[Any, ...]] = []
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "is_acceptable", lambda _: True)
+    monkeypatch.setattr(cudnn.rnn, "get_cudnn_mode", lambda name: name)
+    monkeypatch.setattr(torch, "_cudnn_rnn_flatten_weight", lambda *told: packed.append(told))
+    network = FAMILIES.get(family).load()
+    config = FAMILIES.get(family).Config(input_size=4, hidden_size=6, num_layers=2)
+    made: Any = network(config)
+    assert not packed
+    made.to(device.CPU)
+    assert [told[1:] for told in packed] == [
+        (4, width, mode, 6, 0, 1, True, False) for width in (4, 6)
+    ]
+    assert [each is own for each, own in zip(packed[1][0], made.weights_of(1), strict=True)] == [
+        True
+    ] * 4
+
+
+def test_float32_is_not_shortened_and_nothing_stays_changed() -> None:
+    cuda = torch.device("cuda")
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    assert any(before)
+    with device.exact_float32(cuda, "float32"):
+        assert [place.allow_tf32 for place in places] == [False, False]
+    with device.float32_products(cuda, tf32=True):
+        assert [place.allow_tf32 for place in places] == [True, True]
+    for where, precision in ((device.CPU, "float32"), (cuda, "bfloat16")):
+        with device.exact_float32(where, precision):
+            assert [place.allow_tf32 for place in places] == before
+    assert [place.allow_tf32 for place in places] == before
+
+
+def test_the_figures_of_plans_are_measured() -> None:
+    found = measure_accelerator(device.CPU, 64)
+    assert found is not None
+    figures = vars(Accelerator(**found))
+    assert all(figures[name] > 0 for name in figures if name not in {"name", "memory"})
+
+
+def test_a_gpu_that_cannot_be_measured_is_planned_like_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: torch.device) -> None:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(machine, "synchronise", broken)
+    with caplog.at_level("INFO", logger="rhapsode"):
+        assert measure_accelerator(device.CPU, 64) is None
+    assert "no kernel image" in caplog.text
+
+
+def test_a_run_on_a_gpu_is_planned_for_it_and_says_so(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU stands for the GPU: what is measured comes from a table."""
+    figures = ("H200", 4.5e13, 3.8e14, 6.5e14, 4.0e12, 1.39e11, 2e-5, 6e-6)
+    told = dict(zip(Accelerator.__dataclass_fields__, figures, strict=True))
+    monkeypatch.setattr(planning, "measure_accelerator", lambda _: told)
+    monkeypatch.setattr(planning, "CPU", META)
+    settings = {"steps": 2, "samples": {"length": 0}, "device": "cpu"}
+    found = planning.plan(str(small_source), **settings)
+    assert any("reckoned for H200, not measured" in reason for reason in found.reasons)
+    assert "# " in found.toml()
+    assert "not measured" in found.toml()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # raised and hidden by the compiler
+@pytest.mark.parametrize("family", ["transformer", "tcn"])
+def test_a_compiled_run_is_the_plain_one(
+    family: str, small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as for the compiler, and run as it is: compiling takes a minute."""
+    compiled: list[str] = []
+    make = torch.nn.Module.compile
+
+    def traced(self: torch.nn.Module) -> None:
+        compiled.append(type(self).__name__)
+        make(self, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    monkeypatch.setattr(planning, "check_compiler", lambda _: None)
+    network = {"num_layers": 1, "dropout": 0.0}
+    plain = {**asked("transformer", steps=4), "model": family, "network": network}
+    train(small_source, tmp_path / "plain", plain)
+    given = {**plain, "training": {**plain["training"], "compile": "on"}}
+    train(small_source, tmp_path / "compiled", given)
+    assert len(compiled) == 1
+    losses = [
+        [line["loss"] for line in steps_of(tmp_path / name) if line["event"] == "step"]
+        for name in ("plain", "compiled")
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    names = [
+        sorted(read_checkpoint(tmp_path / name / "checkpoints" / "last.safetensors").tensors)
+        for name in ("plain", "compiled")
+    ]
+    assert names[0] == names[1]
+
+
+def test_what_cannot_be_compiled_is_told(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"training": {"compile": "on"}, "steps": 2}
+    with pytest.raises(SettingsError, match="lstm runs in kernels") as caught:
+        train(small_source, tmp_path / "run", given)
+    assert caught.value.where == "[training] compile"
+
+    def missing(_: object) -> Any:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(torch, "compile", missing)
+    with pytest.raises(SettingsError, match="Failed to find C compiler"):
+        train(small_source, tmp_path / "run", {**given, "model": "tcn"})
 
 
 def present(monkeypatch: pytest.MonkeyPatch, *, cards: int = 0, mps: bool = False) -> None:
@@ -346,7 +545,7 @@ def test_no_memory_left_ends_a_loop(
     def exhausted(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training_loop, "training_loss", exhausted)
+    monkeypatch.setattr(training_loop, "add_gradients", exhausted)
     with pytest.raises(RunError, match="has no memory left"):
         train(small_source, tmp_path / "run", asked("lstm", steps=2))
 
@@ -413,6 +612,19 @@ def same(one: Path, other: Path) -> None:
     assert steps_of(one) == steps_of(other)
     for name, array in read_bundle(one).arrays.items():
         assert np.array_equal(array, read_bundle(other).arrays[name]), name
+
+
+def test_the_summary_names_the_device_and_its_memory(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_training, "most_memory", lambda _: 123)
+    training = prepare_training(
+        (str(small_source),), asked("lstm", steps=2), output=str(tmp_path / "run")
+    )
+    list(training.events())
+    told = training.finish()["machine"]
+    assert (told["device"], told["most_memory"]) == ("cpu", 123)
+    assert "gpu" not in told
 
 
 def test_cpu_by_name_is_the_default_bit_for_bit(small_source: Path, tmp_path: Path) -> None:

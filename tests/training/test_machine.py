@@ -72,13 +72,13 @@ def test_a_network_without_a_bfloat16_kernel(
 ) -> None:
 
     (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
-    true_loss = planning.training_loss
+    add = planning.add_gradients
 
-    def loss(network, stream, step, state, precision):
+    def gradients(network, feed, step, state, precision, **more):
         lacking(precision)
-        return true_loss(network, stream, step, state, precision)
+        return add(network, feed, step, state, precision, **more)
 
-    monkeypatch.setattr(planning, "training_loss", loss)
+    monkeypatch.setattr(planning, "add_gradients", gradients)
     monkeypatch.setattr(planning, "matmul_rates", lambda: {"float32": 1.0, "bfloat16": 2.0})
     model = train(str(tmp_path / "text.txt"), output=str(tmp_path / "auto"), **QUICK)
     assert model.bundle.provenance.section("training")["precision"] == "float32"

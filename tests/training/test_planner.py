@@ -1,10 +1,13 @@
 """The plan: what is chosen from corpus, budget and context, and that it says why."""
 
+import itertools
+
 import pytest
 
 from rhapsode.config import SeenContext, parse_context
 from rhapsode.models import FAMILIES
 from rhapsode.training import PlannedSettings, machine_speed, plan_id_run
+from rhapsode.training.planner import Accelerator
 
 
 def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> PlannedSettings:
@@ -119,3 +122,89 @@ def test_a_disturbed_measurement_is_mended_by_one_thread(
     rates: dict[str, float], threads: int, wanted: float
 ) -> None:
     assert machine_speed(rates, threads) == pytest.approx(wanted)
+
+
+# Rates as one may expect of these machines: none was measured.
+H200 = Accelerator("H200", 4.5e13, 3.8e14, 6.5e14, 4.0e12, 1.39e11, 2e-5, 6e-6)
+RTX_3060 = Accelerator("RTX 3060", 9e12, 1.7e13, 2.4e13, 3.0e11, 1.1e10, 3e-5, 7e-6)
+LAPTOP = Accelerator("mps", 2.5e12, 2.5e12, 2.5e12, 8.0e10, 1.0e10, 1.5e-4, 2e-5)
+GPUS = [H200, RTX_3060, LAPTOP]
+
+
+def words(gpu: Accelerator) -> str:
+    return gpu.name
+
+
+@pytest.mark.parametrize("gpu", GPUS, ids=words)
+@pytest.mark.parametrize("family", FAMILIES.names())
+def test_plans_for_gpus_keep_to_budget_memory_and_corpus(gpu: Accelerator, family: str) -> None:
+    sizes, budgets = (300, 100_000, 10**6, 10**8, 10**10), (20.0, 180.0, 36_000.0)
+    for elements, seconds, vocab_size in itertools.product(sizes, budgets, (66, 50_000)):
+        keeps_to_limits(gpu, family, elements, seconds, vocab_size)
+
+
+def keeps_to_limits(
+    gpu: Accelerator, family: str, elements: int, seconds: float, vocab_size: int
+) -> None:
+    facts = {"elements": elements, "seconds": seconds, "vocab_size": vocab_size}
+    context = "window:64" if family == "transformer_classic.v1" else "carried"
+    found, of_cpu = (plan(family, context, **facts, accelerator=each) for each in (gpu, None))
+    kind, rows = FAMILIES.get(family), found.training["batch_size"]
+    shape = (rows, found.training["window"])
+    # Units of a recurrent network: the least that may have been chosen.
+    size = found.network.get("hidden_size", 128) if kind.sequential else 128
+    update = gpu.seconds(kind, size, vocab_size, shape)
+    least = of_cpu.training["batch_size"]
+    assert rows >= least
+    if rows > least:
+        assert gpu.bytes(kind, size, vocab_size, shape) < gpu.memory
+        assert seconds / update > 4000
+        assert shape[0] * shape[1] * 16 <= elements
+    if found.most_steps is not None:
+        assert found.most_steps * shape[0] * shape[1] == pytest.approx(40 * elements, rel=0.01)
+        assert found.most_steps * update < 1.01 * seconds
+    assert of_cpu.training["learning_rate"] / 8 < found.training["learning_rate"] <= 0.01
+    network = dict(found.network)
+    wide = network.pop("embedding_size")
+    for name in ("tied", "input_dropout"):
+        network.pop(name, None)
+    FAMILIES.get(family).Config(input_size=wide, **network)
+    told = [reason for reason in found.reasons if "reckoned" in reason]
+    assert len(told) == 1
+    assert gpu.name in told[0]
+    assert "not measured" in told[0]
+    assert not any("reckoned" in reason for reason in of_cpu.reasons)
+
+
+def test_a_faster_gpu_gets_more_rows_and_wider_networks() -> None:
+    for family, width in (("lstm.v1", "hidden_size"), ("transformer.v1", "embedding_size")):
+        plans = [plan(family, accelerator=gpu, seconds=120.0, elements=10**7) for gpu in GPUS]
+        plans.append(plan(family, seconds=120.0, elements=10**7))
+        for name, values in {
+            "rows": [each.training["batch_size"] for each in plans],
+            "width": [each.network[width] for each in plans],
+        }.items():
+            assert values == sorted(values, reverse=True), (family, name)
+            assert values[0] > values[-1], (family, name)
+
+
+def test_rows_are_free_while_positions_wait_for_one_another() -> None:
+    lstm = FAMILIES.get("lstm.v1")
+    few, more = (H200.seconds(lstm, 512, 66, (rows, 64)) for rows in (16, 64))
+    assert more < 1.5 * few
+    transformer = FAMILIES.get("transformer.v1")
+    few, more = (RTX_3060.seconds(transformer, 1024, 66, (rows, 256)) for rows in (64, 256))
+    assert more > 3 * few
+
+
+def test_a_gpu_without_room_keeps_the_rows_of_a_cpu() -> None:
+    small = Accelerator("small", 4.5e13, 3.8e14, 6.5e14, 4.0e12, 1.0e8, 2e-5, 6e-6)
+    assert plan(accelerator=small).training["batch_size"] == plan().training["batch_size"]
+
+
+def test_a_long_budget_stops_before_a_gpu_learns_by_heart() -> None:
+    found = plan(accelerator=H200, seconds=36_000.0)
+    assert found.most_steps is not None
+    assert any("40 passes" in reason for reason in found.reasons)
+    assert plan(accelerator=H200, seconds=None, epochs=100).most_steps is None
+    assert plan(seconds=36_000.0).most_steps is None

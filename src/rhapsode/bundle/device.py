@@ -1,18 +1,26 @@
-"""Devices, and the way of numbers to and from them. Loads torch."""
+"""Devices, their memory, and transfers of numbers. Loads torch."""
 
+import gc
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rhapsode.errors import RunError, SettingsError
+from rhapsode.files import first_line
+from rhapsode.log import log
+
+T = TypeVar("T")
 
 CPU = torch.device("cpu")
 _FUSED = ("cpu", "cuda")
+# The CPU's allocator, cuDNN and cuBLAS have no exception of their own for this.
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED")
 
 
 def choose_device(name: str) -> torch.device:
@@ -81,6 +89,57 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def exact_float32(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Compute float32 products in full within the context.
+
+    cuDNN shortens them to TF32 by default. Losses of a CPU and of a CUDA device would then differ
+    in the third digit.
+
+    Arguments:
+        device: where the network lies.
+        precision: "float32"; with "bfloat16" nothing is changed.
+    """
+    return float32_products(device, tf32=False) if precision == "float32" else nullcontext()
+
+
+@contextmanager
+def float32_products(device: torch.device, *, tf32: bool) -> Iterator[None]:
+    """Set how a CUDA device computes products in float32 within the context.
+
+    Arguments:
+        device: where they are computed; on others nothing is changed.
+        tf32: with 10 bits of the fraction, or in full.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = tf32
+        yield
+    finally:
+        for place, own in zip(places, before, strict=True):
+            place.allow_tf32 = own
+
+
+def check_compiler(device: torch.device) -> None:
+    """Compile one small function.
+
+    Raises:
+        SettingsError: torch.compile cannot compile for this device.
+    """
+    try:
+        torch.compile(torch.nn.functional.silu)(torch.ones(8, device=device))
+    except (RuntimeError, ImportError, OSError) as problem:
+        raise SettingsError(
+            f"torch.compile cannot compile for {device} ({first_line(problem)})",
+            where="[training] compile",
+            hint="install a C++ compiler, for CUDA also triton, or leave it off",
+        ) from None
+
+
 def has_fused_update(device: torch.device) -> bool:
     """True if optimisers update all weights in one kernel there."""
     return device.type in _FUSED
@@ -88,20 +147,29 @@ def has_fused_update(device: torch.device) -> bool:
 
 def numbers(tensor: Tensor) -> NDArray[Any]:
     """The numbers of a tensor on any device, as an array."""
-    return tensor.detach().cpu().numpy()
+    return _fetched(tensor)
 
 
 def scalar(tensor: Tensor) -> float:
     """The only number of a tensor on any device; waits for it."""
-    return float(tensor.item())
+    return float(_fetched(tensor))
+
+
+def _fetched(tensor: Tensor) -> NDArray[Any]:
+    """The only place where numbers leave a device; tests without numbers replace it."""
+    return tensor.detach().cpu().numpy()
 
 
 def tensor_on(device: torch.device, array: NDArray[Any]) -> Tensor:
     """The numbers of an array as a tensor on a device.
 
-    On the CPU they share memory.
+    On the CPU they share memory. A CUDA device copies them from pinned memory while the program
+    goes on.
     """
-    return torch.from_numpy(array).to(device)
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def synchronise(device: torch.device) -> None:
@@ -142,6 +210,39 @@ def forked_random(device: torch.device) -> Iterator[None]:
             set_random_state(device, own)
 
 
+def most_memory(device: torch.device) -> int | None:
+    """Peak memory of tensors on a CUDA device, bytes; otherwise None."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of a GPU, bytes; 0 for a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(torch.mps.recommended_max_memory()) if device.type == "mps" else 0
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a device for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """True if an error means that a device has no memory left."""
+    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(problem, RuntimeError) and _NO_MEMORY.search(str(problem)) is not None
+
+
+def free_memory(device: torch.device) -> None:
+    """Return unused memory of tensors to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 @contextmanager
 def memory_of(device: torch.device) -> Iterator[None]:
     """Report that a device has no memory left in one line.
@@ -151,8 +252,58 @@ def memory_of(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem):
+            raise
         raise RunError(
             f"{device} has no memory left for this network and batch",
             hint="reduce training.batch_size, training.window or network.hidden_size",
         ) from None
+
+
+class RowLimit:
+    """Number of rows that fit into memory, found by halving.
+
+    Arguments:
+        device: where the work is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._most: int | None = None
+
+    def over(self, rows: int, work: Callable[[slice], T]) -> list[T]:
+        """Do work on all rows, in as few parts as fit.
+
+        Arguments:
+            rows: how many there are.
+            work: called with a slice of them; it must not change anything if it fails.
+
+        Returns:
+            The results of the parts, in order.
+
+        Raises:
+            RunError: one row alone does not fit.
+        """
+        done: list[T] = []
+        start = 0
+        while start < rows:
+            stop = rows if self._most is None else min(rows, start + self._most)
+            try:
+                done.append(work(slice(start, stop)))
+                start = stop
+                continue
+            except (RuntimeError, MemoryError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                if stop - start < 2:
+                    with memory_of(self._device):
+                        raise
+            # Outside the handler, which holds the tensors of the failed attempt.
+            self._most = (stop - start) // 2
+            free_memory(self._device)
+            log.warning(
+                f"{self._device} has no memory left for {stop - start} rows at once: "
+                f"{self._most} are read at a time"
+            )
+        return done

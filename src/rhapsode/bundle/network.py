@@ -1,17 +1,19 @@
 """The network of a bundle: input module, model, head. Loads torch."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rhapsode.bundle.device import CPU, numbers, tensor_on
+from rhapsode.bundle.device import CPU, RowLimit, numbers, tensor_on
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
-from rhapsode.data import Batch
+from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.heads import HEADS, Categorical, DensityHead, Head
 from rhapsode.models import (
@@ -27,6 +29,37 @@ from rhapsode.models.inputs import Table
 
 SCORED_AT_ONCE = 1 << 24
 """Numbers (64 MB of float32) of the distributions that scoring holds at once."""
+
+
+class MovedBatch(NamedTuple):
+    """A batch on the device of a network.
+
+    Arguments:
+        inputs: of the batch, covariates that are known ahead appended.
+        targets: of the batch.
+        weights_BT: of the targets.
+        reset_BT: rows that are reset before an input; None: nowhere.
+        masks: as in `Reading`.
+        log_jacobian_BT: of the batch.
+        log_scale_BK: of the batch.
+        condition: of the batch.
+        last_only: True if only the last target counts.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights_BT: Tensor
+    reset_BT: Tensor | None
+    masks: tuple[Tensor, Tensor] | None
+    log_jacobian_BT: Tensor | None
+    log_scale_BK: Tensor | None
+    condition: Condition | None
+    last_only: bool
+
+    @property
+    def rows(self) -> int:
+        """B, the number of rows."""
+        return len(self.inputs)
 
 
 class Reading(NamedTuple):
@@ -92,7 +125,36 @@ class Network(nn.Module):
         y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
         return self.head(y_BH[:, None])[:, 0], state
 
-    def read(self, batch: Batch, state: State | None) -> Reading:
+    def moved(self, batch: Batch) -> MovedBatch:
+        """A batch on the device of the network.
+
+        Raises:
+            DataError: a target of a weight above 0 is not allowed.
+        """
+        device, masks = self.device, None
+        allowed_BTV = batch.mask()
+        if allowed_BTV is not None:
+            masks = (tensor_on(device, allowed_BTV), tensor_on(device, batch.forbidden_targets()))
+        inputs = tensor_on(device, batch.inputs)
+        if batch.known_BTK is not None:
+            inputs = torch.cat((inputs, tensor_on(device, batch.known_BTK)), dim=-1)
+        optional = (batch.reset_BT, batch.log_jacobian_BT, batch.log_scale_BK)
+        reset_BT, jacobian_BT, scale_BK = (
+            None if array is None else tensor_on(device, array) for array in optional
+        )
+        return MovedBatch(
+            inputs,
+            tensor_on(device, batch.targets),
+            tensor_on(device, batch.weights_BT),
+            reset_BT,
+            masks,
+            jacobian_BT,
+            scale_BK,
+            batch.condition,
+            last_only=not batch.weights_BT[:, :-1].any(),
+        )
+
+    def read(self, batch: Batch | MovedBatch, state: State | None) -> Reading:
         """Read a batch.
 
         Arguments:
@@ -104,17 +166,13 @@ class Network(nn.Module):
             DataError: a target of a weight above 0 is not allowed.
             SettingsError: the batch has a condition that this network cannot use.
         """
-        device = self.device
-        masks, allowed_BTV = None, batch.mask()
-        if allowed_BTV is not None:
-            exempt_BT = tensor_on(device, batch.forbidden_targets())
-            masks = tensor_on(device, allowed_BTV), exempt_BT
-        inputs, targets, reset_BT = batch_tensors(batch, device)
+        if isinstance(batch, Batch):
+            batch = self.moved(batch)
         if batch.condition is not None:
             begun = self.model.init_state(batch.rows, condition=batch.condition)
             state = begun if state is None else state.under(begun)
-        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
-        return Reading(y_BTH, targets, masks, state)
+        y_BTH, state = self.model(self.input(batch.inputs), state, reset_BT=batch.reset_BT)
+        return Reading(y_BTH, batch.targets, batch.masks, state)
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """Log-probability (nats) of every target, (B, T) float32.
@@ -122,42 +180,41 @@ class Network(nn.Module):
         The state after the batch is returned, too. Targets of weight 0 may get 0. Rows are under
         the condition of the batch; without one, a continued state keeps its own.
         """
-        return self._scored(self.head.log_prob, batch, state)
+        return self._scored(self.head.log_prob, self.moved(batch), state)
 
-    def loss(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+    def loss(self, batch: Batch | MovedBatch, state: State | None = None) -> tuple[Tensor, State]:
         """Training loss of every target, (B, T) float32.
 
         The state after the batch is returned, too. The loss is the negative of `log_prob`, unless
         the head defines another one.
         """
-        return self._scored(self.head.loss, batch, state)
+        moved = self.moved(batch) if isinstance(batch, Batch) else batch
+        return self._scored(self.head.loss, moved, state)
 
     def _scored(
-        self, score: Callable[..., Tensor], batch: Batch, state: State | None
+        self, score: Callable[..., Tensor], batch: MovedBatch, state: State | None
     ) -> tuple[Tensor, State]:
         y_BTH, targets, masks, state = self.read(batch, state)
         time = targets.shape[1]
-        jacobian_BT = batch.log_jacobian_BT
         # If only the last target counts, the head skips the others: they get 0.
-        skipped = 0 if batch.weights_BT[:, :-1].any() else time - 1
+        skipped = time - 1 if batch.last_only else 0
         # Training needs all positions at once anyway; scoring limits them to save memory.
         most = time
         if not torch.is_grad_enabled():
-            most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
+            most = max(1, SCORED_AT_ONCE // (batch.rows * self.head.width))
         parts = []
         for start in range(skipped, time, most):
             place = slice(start, start + most)
             parameters = self.head(y_BTH[:, place])
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
-                log_scale_BK = tensor_on(parameters.device, batch.log_scale_BK)
+                scale_B1K = batch.log_scale_BK[:, None]
                 parameters = self.head.scaled(
-                    parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
+                    parameters, scale_B1K.expand(-1, parameters.shape[1], -1)
                 )
             if masks is not None:
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
-            own_BT = None
-            if jacobian_BT is not None:
-                own_BT = tensor_on(targets.device, jacobian_BT[:, place])
+            jacobian_BT = batch.log_jacobian_BT
+            own_BT = None if jacobian_BT is None else jacobian_BT[:, place]
             scored_BT = score(parameters, targets[:, place], own_BT)
             if masks is not None:
                 scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
@@ -214,16 +271,56 @@ def torch_workers(calls: int) -> Iterator[Executor | None]:
         torch.set_num_threads(before)
 
 
-def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs, targets and resets of a batch as tensors.
+def in_rows(
+    limit: RowLimit,
+    rows: int,
+    state: State | None,
+    work: Callable[[slice, State | None], tuple[Sequence[Any], State]],
+) -> tuple[list[Any], State]:
+    """Read rows, in parts where memory is short.
 
-    Covariates that are known ahead are appended to the inputs.
+    Arguments:
+        limit: the number of rows that fit.
+        rows: B.
+        state: before reading; None for rows that begin.
+        work: reads some rows with their state, and returns arrays or tensors of those rows and the
+            state after them.
+
+    Returns:
+        The arrays or tensors of all rows, and their state.
     """
-    reset = None if batch.reset_BT is None else tensor_on(device, batch.reset_BT)
-    inputs = tensor_on(device, batch.inputs)
-    if batch.known_BTK is not None:
-        inputs = torch.cat((inputs, tensor_on(device, batch.known_BTK)), dim=-1)
-    return inputs, tensor_on(device, batch.targets), reset
+
+    def part(place: slice) -> tuple[Sequence[Any], State]:
+        if state is None or place == slice(0, rows):
+            return work(place, state)
+        return work(place, state.select(np.arange(rows)[place]))
+
+    done, states = zip(*limit.over(rows, part), strict=True)
+    columns = zip(*done, strict=True)
+    return [_concatenated(column) for column in columns], type(states[0]).join(states)
+
+
+def _concatenated(parts: tuple[Any, ...]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else np.concatenate(parts)
+
+
+def score_rows(
+    network: Network, limit: RowLimit, batch: Batch, state: State | None
+) -> tuple[NDArray[np.float32], State]:
+    """Log-probability (nats) of every target, (B, T).
+
+    The state after the batch is returned, too. Rows are read in parts where memory is short.
+    """
+
+    def read(rows: slice, own: State | None) -> tuple[Sequence[Any], State]:
+        part = batch if rows == slice(0, batch.rows) else batch.select(rows)
+        log_prob_BT, after = network.log_prob(part, own)
+        return [numbers(log_prob_BT)], after
+
+    (log_prob_BT,), after = in_rows(limit, batch.rows, state, read)
+    return log_prob_BT, after
 
 
 def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:

@@ -8,9 +8,17 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode.bundle.combined.averaged_predictor import as_one
-from rhapsode.bundle.device import numbers, tensor_on
+from rhapsode.bundle.device import RowLimit, numbers, tensor_on
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating, mask_logits
+from rhapsode.bundle.network import (
+    SCORED_AT_ONCE,
+    Network,
+    Reading,
+    evaluating,
+    in_rows,
+    mask_logits,
+    score_rows,
+)
 from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
@@ -35,6 +43,7 @@ class TorchPredictor(Predictor):
     def __init__(self, network: Network, vocab_size: int) -> None:
         self._network = network
         self._device = network.device
+        self._limit = RowLimit(self._device)
         self.vocab_size = vocab_size
 
     @torch.no_grad()
@@ -66,42 +75,59 @@ class TorchPredictor(Predictor):
     ) -> tuple[LogitsDistribution, State]:
         if elements.shape[1] == 0:
             raise ValueError("advance needs at least one element")
-        ids_BT = tensor_on(self._device, np.ascontiguousarray(elements, dtype=np.int64))
+        ids_BT = np.ascontiguousarray(elements, dtype=np.int64)
+
+        def read(rows: slice, own: State | None) -> tuple[list[Any], State]:
+            assert own is not None
+            return self._read(ids_BT[rows], own, features=features)
+
         with evaluating(self._network):
-            if ids_BT.shape[1] == 1 and not features:
-                logits_BV, state = self._network.step(ids_BT[:, 0], state)
-                return LogitsDistribution(numbers(logits_BV.float())), state
-            parts = []
-            for start in range(0, ids_BT.shape[1], _LONGEST):
-                x_BTD = self._network.input(ids_BT[:, start : start + _LONGEST])
-                y_BTH, state = self._network.model(x_BTD, state)
-                if features:
-                    parts.append(y_BTH)
-            logits_BV = self._network.head(y_BTH[:, -1:])[:, 0].float()
-            features_BTH = numbers(torch.cat(parts, dim=1).float()) if features else None
-            return LogitsDistribution(numbers(logits_BV), features_BTH), state
+            (logits_BV, *kept), after = in_rows(self._limit, len(ids_BT), state, read)
+        return LogitsDistribution(logits_BV, *kept), after
+
+    def _read(self, elements: Elements, state: State, *, features: bool) -> tuple[list[Any], State]:
+        """Logits (B, V), with features (B, T, H) if requested, and the state after the elements."""
+        ids_BT = tensor_on(self._device, elements)
+        if ids_BT.shape[1] == 1 and not features:
+            logits_BV, state = self._network.step(ids_BT[:, 0], state)
+            return [numbers(logits_BV.float())], state
+        parts = []
+        for start in range(0, ids_BT.shape[1], _LONGEST):
+            x_BTD = self._network.input(ids_BT[:, start : start + _LONGEST])
+            y_BTH, state = self._network.model(x_BTD, state)
+            if features:
+                parts.append(y_BTH)
+        logits_BV = self._network.head(y_BTH[:, -1:])[:, 0].float()
+        kept = [numbers(torch.cat(parts, dim=1).float())] if features else []
+        return [numbers(logits_BV), *kept], state
 
     @torch.no_grad()
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         with evaluating(self._network):
-            log_prob_BT, after = self._network.log_prob(batch, state)
-            return numbers(log_prob_BT), after
+            return score_rows(self._network, self._limit, batch, state)
 
     @torch.no_grad()
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
+        def read(rows: slice, own: State | None) -> tuple[list[Any], State]:
+            return self._examine(batch.select(rows), own)
+
         with evaluating(self._network):
-            reading = self._network.read(batch, state)
-            parts = []
-            for place, logits_BTV in self._logits(reading, SCORED_AT_ONCE):
-                log_prob_BTV = logits_BTV.log_softmax(-1)
-                target_BT = log_prob_BTV.gather(-1, reading.targets[:, place, None])[..., 0]
-                if reading.masks is not None:
-                    target_BT = target_BT.masked_fill(reading.masks[1][:, place], 0.0)
-                top_BT, which_BT = log_prob_BTV.max(-1)
-                entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
-                parts.append((target_BT, which_BT, top_BT, entropy_BT))
-            columns = [numbers(torch.cat(column, dim=1)) for column in zip(*parts, strict=True)]
-            return Examined(*columns), reading.state
+            columns, after = in_rows(self._limit, batch.rows, state, read)
+        return Examined(*columns), after
+
+    def _examine(self, batch: Batch, state: State | None) -> tuple[list[Any], State]:
+        reading = self._network.read(batch, state)
+        parts = []
+        for place, logits_BTV in self._logits(reading, SCORED_AT_ONCE):
+            log_prob_BTV = logits_BTV.log_softmax(-1)
+            target_BT = log_prob_BTV.gather(-1, reading.targets[:, place, None])[..., 0]
+            if reading.masks is not None:
+                target_BT = target_BT.masked_fill(reading.masks[1][:, place], 0.0)
+            top_BT, which_BT = log_prob_BTV.max(-1)
+            entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
+            parts.append((target_BT, which_BT, top_BT, entropy_BT))
+        columns = [numbers(torch.cat(column, dim=1)) for column in zip(*parts, strict=True)]
+        return columns, reading.state
 
     @torch.no_grad()
     def distributions(

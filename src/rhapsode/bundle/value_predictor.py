@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.bundle.device import numbers, tensor_on
+from rhapsode.bundle.device import RowLimit, numbers, tensor_on
 from rhapsode.bundle.distribution import (
     GREEDY_BELOW,
     Distribution,
@@ -27,7 +27,7 @@ from rhapsode.bundle.distribution import (
     Table,
 )
 from rhapsode.bundle.element_facts import History, ValueBundle, ValueCondition, ValuePaths
-from rhapsode.bundle.network import Network, torch_workers
+from rhapsode.bundle.network import Network, in_rows, score_rows, torch_workers
 from rhapsode.bundle.predictor import Predictor
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError
@@ -160,6 +160,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.bundle = bundle
         self.network = network
         self._device = network.device
+        self._limit = RowLimit(self._device)
         self.head = network.head
         self.vocab_size = self.head.bins if isinstance(self.head, Bins) else 0
         self.element_size = bundle.encoder.target_size
@@ -324,7 +325,13 @@ class ValuePredictor(Predictor, Generic[B_co]):
         inputs_BD = tensor_on(self._device, paths.features())
         if known_BX.shape[1]:
             inputs_BD = torch.cat((inputs_BD, tensor_on(self._device, known_BX)), dim=1)
-        parameters_BP, memory = self.network.step(inputs_BD, memory)
+
+        def read(rows: slice, own: State | None) -> tuple[list[Tensor], State]:
+            assert own is not None
+            parameters_RP, after = self.network.step(inputs_BD[rows], own)
+            return [parameters_RP], after
+
+        (parameters_BP,), memory = in_rows(self._limit, len(inputs_BD), memory, read)
         if self.head.counts:
             log_scale_BK = tensor_on(self._device, paths.log_scale()).float()
             parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
@@ -339,8 +346,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         further batches.
         """
         memory = state.memory if isinstance(state, ValueState) else state
-        log_prob_BT, after = self.network.log_prob(batch, memory)
-        return numbers(log_prob_BT), after
+        return score_rows(self.network, self._limit, batch, memory)
 
     def join(self, states: Sequence[ValueState]) -> ValueState:
         memory, ahead = [state.memory for state in states], [state.ahead for state in states]

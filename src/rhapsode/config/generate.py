@@ -39,6 +39,9 @@ class DeliverySettings:
     engine: Literal["auto", "torch", "compiled"] = "auto"
     """Inference engine. compiled is much faster and does not load torch; torch supports every
     model; auto uses compiled if it supports the model."""
+    device: Annotated[str | None, option("NAME", "the CPU")] = None
+    """Device that generates in torch, for many continuations at once: cuda, cuda:N or mps. One
+    text is usually generated faster by the compiled engine, which runs on CPUs only."""
     weights: Literal["float32", "bf16", "int8"] = "float32"
     """Number format of the weights in the compiled engine. bf16 and int8 are faster to read and
     slightly less accurate; the measured difference is printed on stderr."""

@@ -81,6 +81,9 @@ class OptimisationSettings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass; auto times float32 and bfloat16 for up to two
     seconds and chooses the faster one."""
+    compile: Literal["off", "on"] = "off"
+    """Compile the network with torch.compile before training. It takes up to a minute of the run,
+    and pays for long runs on a GPU, if at all. Families of recurrent layers cannot be compiled."""
     evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
     """Number of evaluations on the validation split during the run."""
     patience: Annotated[int, Meta(ge=0, le=10000)] = 4

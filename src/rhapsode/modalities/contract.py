@@ -36,7 +36,7 @@ from rhapsode.models.families import FAMILIES
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
-    from rhapsode.training.planner import BaseModel, PlannedSettings
+    from rhapsode.training.planner import Accelerator, BaseModel, PlannedSettings
     from rhapsode.views.card import Card
 
 __all__ = [
@@ -115,6 +115,7 @@ class RunRequest(Generic[S]):
         speed: of the machine, relative to the one that plans were measured on.
         base: the base model; None for fresh weights.
         first: True on rank 0, which logs and counts.
+        accelerator: the GPU that trains; None for a CPU.
     """
 
     settings: S
@@ -122,6 +123,7 @@ class RunRequest(Generic[S]):
     speed: float
     base: BaseModel | None
     first: bool
+    accelerator: Accelerator | None = None
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,8 @@ class Family(ABC):
     """The place of its network, "module:class". Loading it loads torch."""
     training_speed: ClassVar[float] = 0.6
     """Multiply-adds per second in training, relative to an LSTM."""
+    sequential: ClassVar[bool] = False
+    """True if training computes the positions of a window one after another."""
     averages: ClassVar[bool] = False
     """True if its weights are averaged over the end of a run."""
     remembers_documents: ClassVar[bool] = False

@@ -7,7 +7,8 @@ its gates are stacked, which kernel and which cell compute it, its equations, an
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from contextlib import nullcontext
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +65,35 @@ class Recurrent(SegmentedModel):
         Tensors of `memory` are (1, B, H).
         """
         carried = memory if len(memory) > 1 else memory[0]
-        y_BTH, *after = self.fused(
-            x_BTD, carried, weights, True, 1, 0.0, self.training, False, True
-        )
+        # Autocast would run cuDNN's layers in float16, whose gradients would have to be scaled.
+        exact = torch.autocast(x_BTD.device.type, enabled=False) if x_BTD.is_cuda else nullcontext()
+        with exact:
+            x_BTD = x_BTD.float() if x_BTD.is_cuda else x_BTD
+            y_BTH, *after = self.fused(
+                x_BTD, carried, weights, True, 1, 0.0, self.training, False, True
+            )
         return y_BTH, tuple(after)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.pack()
+        return self
+
+    @torch.no_grad()
+    def pack(self) -> None:
+        """Lay the weights of each layer end to end for cuDNN.
+
+        Otherwise it copies them together at every call. Every way to another device calls this.
+        """
+        cudnn: Any = torch.backends.cudnn
+        for layer in range(self.config.num_layers):
+            weights = self.weights_of(layer)
+            if cudnn.is_acceptable(weights[0]):
+                width, size = weights[0].shape[1], self.config.hidden_size
+                mode = cudnn.rnn.get_cudnn_mode(self.fused.__name__.upper())
+                torch._cudnn_rnn_flatten_weight(
+                    weights, len(weights), width, mode, size, 0, 1, True, False
+                )
 
     @abstractmethod
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:

@@ -48,6 +48,7 @@ class RecurrentFamily(Family):
     A subclass defines the number of matrix products per element, and the engine's cell.
     """
 
+    sequential = True
     cell: ClassVar[str | None] = None
     """The engine's cell; None if the engine has no form of it."""
     products: ClassVar[int]

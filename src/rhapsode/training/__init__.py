@@ -20,7 +20,7 @@ from rhapsode.training.machine import (
 )
 from rhapsode.training.optimiser import learning_rate_factor, make_optimiser
 from rhapsode.training.planner import PlannedSettings, machine_speed, plan_id_run
-from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
+from rhapsode.training.training_loop import LoopHooks, TrainingLoop
 
 __all__ = [
     "BudgetClock",
@@ -50,6 +50,5 @@ __all__ = [
     "learning_rate_factor",
     "read_checkpoint",
     "runs",
-    "training_loss",
     "write_checkpoint",
 ]

@@ -31,6 +31,7 @@ class Step:
         elapsed: seconds on the run's clock.
         threads: that the update took; other numbers of them change the last bits.
         busy: whether other programs left no core free in the last seconds.
+        parts: into which its batch was divided; more than one where memory was not sufficient.
     """
 
     step: int
@@ -42,6 +43,7 @@ class Step:
     elapsed: float
     threads: int = 1
     busy: bool = False
+    parts: int = 1
 
 
 @dataclass(frozen=True)

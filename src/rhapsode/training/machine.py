@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 import torch
 
+from rhapsode.bundle.device import device_name, float32_products, free_bytes, synchronise
+from rhapsode.files import first_line
+from rhapsode.log import log
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # Where to look first whether a precision is slow, and which share of float32's rate is slow.
 _SMALL, _SLOW = 256, 0.25
@@ -72,6 +76,57 @@ def _rate(dtype: torch.dtype, size: int) -> float:
     a = torch.ones(size, size, dtype=dtype)
     a @ a  # threads and buffers are set up
     return round(2 * size**3 / _best(lambda: a @ a, 5) / 1e9, 1)
+
+
+def measure_accelerator(device: torch.device, size: int = 4096) -> dict[str, Any] | None:
+    """Measure what `planner.Accelerator` holds, in about a second.
+
+    Arguments:
+        device: a GPU.
+        size: of the matrices.
+
+    Returns:
+        The arguments of an `Accelerator`; None if the device cannot be measured.
+    """
+    hidden, rows, window, kernels = size // 8, 16, 64, 100
+    try:
+        memory, rates = float(free_bytes(device)), {}
+        for name in ("float32", "tf32", "bfloat16"):
+            dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
+            a = torch.ones(size, size, dtype=dtype, device=device)
+            with float32_products(device, tf32=name == "tf32"):
+                rates[name] = 2.0 * size**3 / _seconds(device, partial(torch.mm, a, a))
+        block = torch.ones(4 * size * size, device=device)
+        copied = torch.empty_like(block)
+        bandwidth = 2.0 * block.nbytes / _seconds(device, partial(copied.copy_, block))
+        layer = torch.nn.LSTM(hidden, hidden, batch_first=True).to(device)
+        x_BTD = torch.ones(rows, window, hidden, device=device)
+
+        def read() -> None:
+            layer(x_BTD)[0].sum().backward()
+
+        small = torch.ones(8, device=device)
+        started = _seconds(device, lambda: [small.add_(1.0) for _ in range(kernels)])
+        return {
+            "name": device_name(device),
+            **rates,
+            "bandwidth": bandwidth,
+            "memory": memory,
+            "position_seconds": _seconds(device, read) / window,
+            "kernel_seconds": started / kernels,
+        }
+    except (RuntimeError, TypeError) as problem:
+        log.info(f"{device} was not measured ({first_line(problem)}): planned as for a CPU")
+        return None
+
+
+def _seconds(device: torch.device, work: Callable[[], Any]) -> float:
+    def timed() -> None:
+        work()
+        synchronise(device)
+
+    timed()  # libraries and buffers are set up
+    return max(_best(timed, 3), 1e-9)
 
 
 def runs(step: Callable[[str], None], precision: str) -> bool:

@@ -4,6 +4,8 @@ Runs on series are planned in `modalities/series/fitting/plan.py`. Settings are 
 measured runs on small corpora.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Mapping
@@ -14,7 +16,10 @@ from typing import Any
 from rhapsode.bundle import Bundle
 from rhapsode.config import SeenContext
 from rhapsode.errors import BundleError, RunError
-from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, PlanRequest
+from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, Family, PlanRequest
+
+Shape = tuple[int, int]
+"""Rows and window of a batch."""
 
 _STEP = 1024
 # Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32),
@@ -32,6 +37,109 @@ _FRESH_RATE = 4e-3
 GENTLER = 0.5
 
 
+# What follows is reckoned for GPUs, not measured.
+# Share of the rate of large matrix products that training reaches.
+_REACHED = 0.3
+# Kernels of an update beside those of recurrent positions.
+_KERNELS = {True: 250, False: 800}
+# More rows are taken while an update takes at most so many times as long, and there are so many
+# updates and windows of each row.
+_FREE, _UPDATES, _WINDOWS = 1.5, 5000, 16
+_MOST_ROWS, _MOST_RATE = 512, 8e-3
+# Passes after which even wide layers with dropout have learnt a corpus by heart.
+_PASSES = 40
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A GPU, as far as plans depend on it.
+
+    Arguments:
+        name: for people.
+        float32: FLOP/s of large matrix products in float32.
+        tf32: in TF32.
+        bfloat16: in bfloat16.
+        bandwidth: of its memory, bytes/s.
+        memory: that tensors may take, bytes.
+        position_seconds: for one position of one recurrent layer, forward and backward.
+        kernel_seconds: to start a kernel.
+    """
+
+    name: str
+    float32: float
+    tf32: float
+    bfloat16: float
+    bandwidth: float
+    memory: float
+    position_seconds: float
+    kernel_seconds: float
+
+    def seconds(self, family: type[Family], size: int, vocab_size: int, shape: Shape) -> float:
+        """Time of an update, reckoned.
+
+        Positions of a recurrent layer wait for one another, so that its time hardly depends on the
+        rows while they are few. All else is bound by products, by memory or by starts of kernels.
+
+        Arguments:
+            family: of the network.
+            size: units of a recurrent network of that cost.
+            vocab_size: V.
+            shape: rows and window of a batch.
+        """
+        rows, window = shape
+        products = family.inner_cost(size) + size * vocab_size
+        # cuDNN's recurrent layers are not computed in bfloat16.
+        rates = (self.float32, self.tf32, 0.0 if family.sequential else self.bfloat16)
+        computed = 6.0 * products * rows * window / (_REACHED * max(rates))
+        moved = 12.0 * products * (window if family.sequential else 4) / self.bandwidth
+        waited = window * self.position_seconds if family.sequential else 0.0
+        started = _KERNELS[family.sequential] * self.kernel_seconds
+        return max(computed, moved, waited) + started
+
+    def bytes(self, family: type[Family], size: int, vocab_size: int, shape: Shape) -> float:
+        """Memory of an update, reckoned: weights, optimiser, and values kept for gradients."""
+        rows, window = shape
+        inner = family.inner_cost(size)
+        weights = inner + 2 * size * vocab_size
+        kept = 4 * inner / size + 4 * vocab_size
+        return 4.0 * (6 * weights + rows * window * kept)
+
+    def rows(self, family: type[Family], size: int, vocab_size: int, request: RowRequest) -> int:
+        """Rows that cost little, fit, and leave enough updates."""
+        rows, window = request.least, request.window
+        most = self.seconds(family, size, vocab_size, (rows, window)) * _FREE
+        while 2 * rows <= min(_MOST_ROWS, request.most):
+            shape = (2 * rows, window)
+            taken = self.seconds(family, size, vocab_size, shape)
+            updates = _PASSES * request.elements / (2 * rows * window)
+            if request.seconds is not None:
+                updates = min(updates, request.seconds / taken)
+            full = 2 * self.bytes(family, size, vocab_size, shape) > self.memory
+            if taken > most or updates < _UPDATES or full:
+                break
+            rows *= 2
+        return rows
+
+
+@dataclass(frozen=True)
+class RowRequest:
+    """Limits of the rows of a batch on a GPU.
+
+    Arguments:
+        least: rows as planned for a CPU.
+        most: that the corpus fills.
+        window: steps that one update reads.
+        elements: of the training split.
+        seconds: the budget; None for none.
+    """
+
+    least: int
+    most: int
+    window: int
+    elements: int
+    seconds: float | None
+
+
 @dataclass(frozen=True)
 class PlannedSettings:
     """Settings of a run where nothing else was asked for.
@@ -40,11 +148,13 @@ class PlannedSettings:
         network: settings of the input module and the family.
         training: batch_size, window, learning_rate.
         reasons: why, a line each.
+        most_steps: maximum number of useful updates; None for no limit.
     """
 
     network: Mapping[str, Any]
     training: Mapping[str, Any]
     reasons: tuple[str, ...]
+    most_steps: int | None = None
 
 
 def plan_id_run(
@@ -59,6 +169,7 @@ def plan_id_run(
     steps: int | None,
     speed: float,
     hidden_size: int | None = None,
+    accelerator: Accelerator | None = None,
 ) -> PlannedSettings:
     """A plan for one corpus.
 
@@ -73,6 +184,7 @@ def plan_id_run(
         steps: updates asked for.
         speed: of the machine, as `machine_speed` tells it.
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
+        accelerator: the GPU that trains; None for a CPU.
     """
     kind = FAMILIES.get(family)
     length = max(2, elements // max(1, documents))
@@ -86,20 +198,44 @@ def plan_id_run(
         if context.kind == "carried":
             window = max(1, min(window, elements - 1))  # a few pages must do too
         batch = max(1, min(rows, elements // window))
-    size = _width(elements, None if seconds is None else seconds * speed)
+    rows_of_cpu = batch
+    if accelerator is not None:
+        row_limits = RowRequest(
+            batch,
+            documents if context.kind == "fresh" else elements // (_WINDOWS * window),
+            window,
+            elements,
+            seconds,
+        )
+        batch = accelerator.rows(kind, 512, vocab_size, row_limits)
+        own = accelerator.seconds(kind, 512, vocab_size, (batch, window)) / (batch * window)
+        speed = (
+            3.0 * (kind.inner_cost(512) + 512 * vocab_size) / (own * _SPEED * kind.training_speed)
+        )
+    size = _width(
+        elements, None if seconds is None else seconds * speed, wide=accelerator is not None
+    )
     if vocab_size > 2000:
-        size = min(size, 512)
+        size = min(size, 512 if accelerator is None else 1024)
     if hidden_size is not None:
         size = hidden_size
     # Multiply-adds to learn from one element, about.
     work = 3.0 * (kind.inner_cost(size) + size * vocab_size)
     rate = _SPEED * kind.training_speed * speed
+    if accelerator is not None:
+        batch = accelerator.rows(kind, size, vocab_size, row_limits)
+        update = accelerator.seconds(kind, size, vocab_size, (batch, window))
+        rate = work * batch * window / update
+    most_steps = None
     if epochs is not None:
         seen = epochs
     elif steps is not None:
         seen = steps * batch * window / max(1, elements)
     else:
         seen = (seconds or 0.0) * rate / work / max(1, elements)
+        if accelerator is not None and seen > _PASSES:
+            seen = float(_PASSES)
+            most_steps = round(_PASSES * elements / (batch * window))
     dropout = _dropout(seen, size, vocab_size)
     planned = kind.plan(PlanRequest(size, vocab_size, window, dropout))
     network, learning_rate = dict(planned.network), planned.learning_rate
@@ -107,6 +243,10 @@ def plan_id_run(
         network |= {"chrono": length, "chrono_share": 0.25}
         learning_rate = min(learning_rate, _FRESH_RATE)
     updates = seen * elements / max(1, batch * window)
+    if accelerator is not None:
+        # More rows give gradients with less noise, which bear a higher rate.
+        raised = learning_rate * (batch / rows_of_cpu) ** 0.25
+        learning_rate = round(max(learning_rate, min(raised, _MOST_RATE)), 5)
     averaging = 0.0
     if kind.averages and updates >= 500:
         # Over about the last tenth of a run, so that the schedule's end counts most.
@@ -125,13 +265,20 @@ def plan_id_run(
     reasons.append(f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected")
     if averaging:
         reasons.append(f"weights averaged over {1 / (1 - averaging):.0f} updates")
+    if accelerator is not None:
+        reasons.append(
+            f"{batch} rows, about {updates:,.0f} updates of {1000 * update:.1f} ms: reckoned for "
+            f"{accelerator.name}, not measured"
+        )
+    if most_steps is not None:
+        reasons.append(f"at most {most_steps:,} updates, {_PASSES} passes, to avoid overfitting")
     training = {
         "batch_size": batch,
         "window": window,
         "learning_rate": learning_rate,
         "averaging": averaging,
     }
-    return PlannedSettings(network, training, tuple(reasons))
+    return PlannedSettings(network, training, tuple(reasons), most_steps)
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
@@ -163,14 +310,18 @@ def _dropout(seen: float, size: int, vocab_size: int) -> float:
     return round(min(0.4, max(0.0, share)), 2)
 
 
-def _width(elements: int, seconds: float | None) -> int:
+def _width(elements: int, seconds: float | None, *, wide: bool) -> int:
     """Hidden units: more with more time, fewer for small corpora.
 
     The seconds are those of the reference machine. A wide network overfits a small corpus early.
+    Widths above 768, on GPUs, are reckoned.
     """
     minutes = (seconds if seconds is not None else 180.0) / 60
-    by_time = 128 * round(max(1.0, min(6.0, 3.0 + math.log2(max(minutes, 0.1)) * 0.9)))
+    most = 16.0 if wide else 6.0
+    by_time = 128 * round(max(1.0, min(most, 3.0 + math.log2(max(minutes, 0.1)) * 0.9)))
     by_corpus = 128 if elements < 50_000 else 256 if elements < 250_000 else 768
+    if wide and elements >= 750_000:
+        by_corpus = 1024 if elements < 10_000_000 else 2048
     return min(by_time, by_corpus)
 
 

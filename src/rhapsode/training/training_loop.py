@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,24 +14,24 @@ from torch import Tensor
 
 from rhapsode.bundle.device import (
     CPU,
-    autocast,
     has_fused_update,
     memory_of,
     random_state,
     scalar,
     set_random_state,
-    tensor_on,
 )
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 from rhapsode.data import Stream
 from rhapsode.errors import RunError
 from rhapsode.files import first_line
+from rhapsode.log import log
 from rhapsode.models import State
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 from rhapsode.training.optimiser import (
     WeightAverage,
     learning_rate_factor,
@@ -74,6 +75,7 @@ class Progress:
         ended: whether the last evaluation of the run is over.
         best: the lowest validation loss so far, nats per element; None before the first.
         worse: evaluations since then.
+        parts: into which a batch is divided, 2 once memory was not sufficient for the whole.
     """
 
     step: int
@@ -83,6 +85,7 @@ class Progress:
     ended: bool = False
     best: float | None = None
     worse: int = 0
+    parts: int = 1
 
 
 class _Next(NamedTuple):
@@ -95,42 +98,6 @@ class _Next(NamedTuple):
     @property
     def goes_on(self) -> bool:
         return self.fraction < 1.0 and not self.over and not self.stop
-
-
-def training_loss(
-    network: Network,
-    stream: Stream,
-    step: int,
-    state: State | None,
-    precision: str,
-    *,
-    group: Group | None = None,
-) -> tuple[Tensor, State | None]:
-    """Nats per scored element of the windows of one step.
-
-    With the state after them, detached; None if nothing is carried.
-
-    Arguments:
-        network: what reads.
-        stream: the windows.
-        step: which.
-        state: behind the step before; None for nothing.
-        precision: "float32" or "bfloat16".
-        group: who shares the windows: the loss is then this process's part, and the parts add up to
-            the whole.
-    """
-    whole = stream.batch(step)
-    batch = whole if group is None else whole.select(group.rows(whole.rows))
-    if not batch.rows:  # a last batch with fewer rows than there are processes
-        return torch.zeros((), device=network.device), None
-    with autocast(network.device, precision):
-        loss_BT, state = network.loss(batch, state)
-    weights_BT = tensor_on(loss_BT.device, batch.weights_BT)
-    # By the elements of all processes: every process knows the whole batch, so nobody need be
-    # asked.
-    count = tensor_on(loss_BT.device, whole.weights_BT).sum().clamp(min=1.0)
-    loss = (loss_BT * weights_BT).sum() / count
-    return loss, state.detach() if stream.carries else None
 
 
 class TrainingLoop:
@@ -174,6 +141,7 @@ class TrainingLoop:
         self._peak = settings.learning_rate
         self._hooks = hooks
         self._group = Group() if group is None else group
+        self._feed = BatchFeed(network, stream, self._group)
         self._threads = (
             TrainingThreads([ThreadMode(torch.get_num_threads(), spin=True)])
             if threads is None
@@ -210,6 +178,8 @@ class TrainingLoop:
             self._threads.end()
 
     def _run(self) -> Iterator[Event]:
+        if self._settings.compile == "on":
+            self.network.model.compile()
         self.network.train()
         self._group.copy_first(list(self.network.state_dict().values()))
         now = self._next()
@@ -256,33 +226,20 @@ class TrainingLoop:
         return _Next(fraction, bool(look), bool(save), bool(over), stop)
 
     def _update(self, fraction: float) -> Step:
-        parts = self._settings.accumulate
+        accumulate = self._settings.accumulate
         threads = self._threads.before(self.progress.step)
-        before, began = self._stream.scored(self.progress.step * parts), time.perf_counter()
+        before, began = self._stream.scored(self.progress.step * accumulate), time.perf_counter()
         rate = self._peak * learning_rate_factor(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        self._optimiser.zero_grad(set_to_none=True)
-        value = 0.0
-        for part, share in enumerate(self._shares(parts)):
-            loss, self._carried = training_loss(
-                self.network,
-                self._stream,
-                self.progress.step * parts + part,
-                self._carried,
-                self._settings.precision,
-                group=self._group,
-            )
-            if loss.requires_grad:
-                torch.autograd.backward(loss * share if parts > 1 else loss)
-            value += scalar(loss) * share
+        value = self._gradients()
         value = self._group.sum_gradients(self._parameters, value)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
             update_weights(self._optimiser)
         self.progress.step += 1
         self._average.update(self.progress.step)
-        elements = self._stream.scored(self.progress.step * parts)
+        elements = self._stream.scored(self.progress.step * accumulate)
         self._threads.took(elements - before, time.perf_counter() - began)
         return Step(
             step=self.progress.step,
@@ -294,6 +251,7 @@ class TrainingLoop:
             elapsed=self._clock.elapsed(),
             threads=threads,
             busy=self._threads.others_are_busy(),
+            parts=self.progress.parts,
         )
 
     def _shares(self, parts: int) -> list[float]:
@@ -305,13 +263,64 @@ class TrainingLoop:
         counts = [float(batch.weights_BT.sum()) for batch in batches]
         return [count / max(1.0, sum(counts)) for count in counts]
 
+    def _gradients(self) -> float:
+        """Gradients of the next update, and its loss.
+
+        Where memory is not sufficient for a batch, this update and all later ones read batches in
+        two parts. What the failed attempt changed is undone.
+        """
+        progress, carried = self.progress, self._carried
+        random = self._random() if progress.parts == 1 else None
+
+        def attempt(parts: int) -> float:
+            if parts != progress.parts and random is not None:
+                self._carried = carried
+                torch.set_rng_state(random[0])
+                if random[1] is not None:
+                    set_random_state(self._device, random[1])
+            return self._add_gradients(parts)
+
+        rows = self._stream.batch_size // self._group.size
+        value, parts = halved_once(attempt, progress.parts, rows, self._device)
+        if parts != progress.parts:
+            log.warning(
+                f"{self._device} has no memory left for {rows} rows at once: from update "
+                f"{progress.step + 1} on they are read in {parts} parts, with the same updates"
+            )
+            progress.parts = parts
+            self._saved_at = -math.inf  # the choice is kept with the next checkpoint, which is due
+        return value
+
+    def _add_gradients(self, parts: int) -> float:
+        accumulate = self._settings.accumulate
+        first = self.progress.step * accumulate
+        self._optimiser.zero_grad(set_to_none=True)
+        value = 0.0
+        for step, share in enumerate(self._shares(accumulate), first):
+            loss, state = add_gradients(
+                self.network,
+                self._feed,
+                step,
+                self._carried,
+                self._settings.precision,
+                parts=parts,
+                share=share,
+            )
+            self._carried = state if self._stream.carries else None
+            self._feed.prepare(step + 1, parts)
+            value += scalar(loss) * share
+        return value
+
     def _look(self) -> Iterator[Event]:
         self.progress.looked = self.progress.step
         if not self._group.first:
             return
         self._threads.rest()
         began = time.monotonic()
-        with self._average.in_place():  # and back again before anybody sees an event
+        compiling = self._settings.compile == "on"
+        # Evaluations and samples have other shapes, each of which would be compiled.
+        plain = torch.compiler.set_stance("force_eager") if compiling else nullcontext()
+        with plain, self._average.in_place():  # and back again before anybody sees an event
             evaluated = self._evaluate()
             texts = self._hooks.sample()
         if evaluated is not None:
@@ -360,8 +369,8 @@ class TrainingLoop:
             first = self._group.rows(self._stream.batch_size).start
             for name, tensor in self._carried.unshared(first).tensors().items():
                 tensors[f"carried.{name}"] = self._group.gather(tensor)
-        tensors["random"] = self._group.gather(torch.get_rng_state()[None])
-        own = random_state(self._device)
+        general, own = self._random()
+        tensors["random"] = self._group.gather(general[None])
         if own is not None:
             tensors["random_of_device"] = self._group.gather(own[None])
         clock = self._clock
@@ -377,6 +386,9 @@ class TrainingLoop:
         before = self.progress
         self.progress = Progress(before.step, 0, 0.0, looked=before.looked, best=before.best)
         return self.state()
+
+    def _random(self) -> tuple[Tensor, Tensor | None]:
+        return torch.get_rng_state(), random_state(self._device)
 
     def _optimiser_parameters(self) -> list[Tensor]:
         return [p for group in self._optimiser.param_groups for p in group["params"]]

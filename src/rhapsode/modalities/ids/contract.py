@@ -1,8 +1,9 @@
 """Corpus of identifiers, and settings of their evaluation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from rhapsode.config import option
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder
 from rhapsode.modalities.scoring import SplitName
@@ -46,6 +47,8 @@ class IdEvaluationSettings:
     dynamic: bool = False
     """Also report dynamic evaluation, separately: the loss if the model continues to learn from the
     text. Takes up to one more minute."""
+    device: Annotated[str | None, option("NAME", "the CPU")] = None
+    """Device that scores: cpu, cuda, cuda:N or mps."""
     weights: Literal["float32", "bf16", "int8"] = "float32"
     """Also score a part of the text with weights in this number format, and report the difference
     from float32."""

@@ -214,6 +214,8 @@ def measure_ids(
         SettingsError: this model cannot have such weights, or cannot go on learning.
     """
     weights, store, bundle = settings.weights, part.store, model.bundle
+    if settings.device is not None:
+        model.place(settings.device)
     rounded = None if weights == "float32" else model.predictor_for("compiled", weights=weights)
     figures, nats_N = score_part(model, part, text)
     scorer, context, grammar = model.scorer, bundle.context, _grammar(bundle)

@@ -211,6 +211,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             steps=settings.steps,
             speed=request.speed,
             hidden_size=width if type(width) is int and width > 0 else None,
+            accelerator=request.accelerator,
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
@@ -252,6 +253,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             bundle,
             plan,
             elements,
+            most_steps=plan.most_steps,
             baseline=None if counted is None else counted.loss,
             own=counted,
         )
@@ -327,7 +329,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         corpus = planned.corpus
         asked = planned.settings.training.counts_share
         file = folder / "model.safetensors"
-        alone = IdModel(file, bundle)
+        alone = IdModel(file, bundle, device=network.device)
         alone.predictor_for("auto")
         counted: Counted | None = planned.own
         if counted is None:
@@ -346,7 +348,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         ngram = None if counted is None else counted.model
         facts = replace(bundle.facts, ngram=None if ngram is None else ngram_part(ngram))
         bundle = replace(bundle, facts=facts, calibration=Calibration(mixture))
-        predictors = IdModel(file, bundle, ngram)
+        predictors = IdModel(file, bundle, ngram, device=network.device)
         figures = self._test_figures(planned, predictors, counted)
         told = None if figures is None else figures.to_mapping()
         bundle, extra = self.measured(planned, bundle, predictors, folder)

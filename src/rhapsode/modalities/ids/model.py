@@ -37,7 +37,9 @@ from rhapsode.modalities.ids.typed_text import TrainedText, can_write, named
 from rhapsode.modalities.model import Model, array_bytes
 from rhapsode.modalities.opened import Continuation, Piece, Prompt
 
-if TYPE_CHECKING:  # what loads the compiler, or draws tables
+if TYPE_CHECKING:  # what loads torch or the compiler, or draws tables
+    import torch
+
     from rhapsode.counts import NGramModel
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing, IdsSeen
 
@@ -54,6 +56,7 @@ class IdModel(Model[IdBundle]):
         path: a run folder or a model file.
         bundle: its contents, where they are at hand; None reads them.
         ngram: the counts that belong to it, where they are at hand.
+        device: where torch computes; None for the CPU.
 
     Raises:
         BundleError: missing, damaged, or of another version or modality.
@@ -63,11 +66,17 @@ class IdModel(Model[IdBundle]):
     """Class of its contents of a model file."""
 
     def __init__(
-        self, path: str | Path, bundle: IdBundle | None = None, ngram: NGramModel | None = None
+        self,
+        path: str | Path,
+        bundle: IdBundle | None = None,
+        ngram: NGramModel | None = None,
+        *,
+        device: torch.device | None = None,
     ) -> None:
         self.path = bundle_path(path)
         self.bundle = read_bundle(path, self.facts) if bundle is None else bundle
         self._ngram = ngram
+        self._device = device
         self._compiled: dict[tuple[str, int | None], Predictor] = {}
         self._told = False
 
@@ -288,10 +297,38 @@ class IdModel(Model[IdBundle]):
         return made
 
     def writer_for(self, settings: GenerateSettings) -> Predictor:
-        """The predictor that settings ask for; see `predictor_for`."""
-        return self.predictor_for(
-            settings.engine, weights=settings.weights, threads=settings.threads
-        )
+        """The predictor that settings ask for; see `predictor_for`.
+
+        Raises:
+            SettingsError: there is no such device, or the compiled engine is to run on one.
+        """
+        engine = settings.engine
+        if settings.device is not None and self.place(settings.device):
+            if engine == "compiled":
+                raise SettingsError(
+                    f"the compiled engine does not run on {settings.device}",
+                    where="--engine",
+                    hint="leave --engine or --device out",
+                )
+            engine = "torch"
+        return self.predictor_for(engine, weights=settings.weights, threads=settings.threads)
+
+    def place(self, device: str) -> bool:
+        """Let torch compute on a device from now on.
+
+        True is returned if that is not the CPU.
+
+        Raises:
+            SettingsError: there is no such device.
+        """
+        from rhapsode.bundle.device import CPU, choose_device
+
+        chosen = choose_device(device)
+        if chosen != self._device:
+            self._device = chosen
+            for made in ("network_scorer", "scorer"):
+                vars(self).pop(made, None)
+        return chosen != CPU
 
     @cached_property
     def scorer(self) -> Predictor:
@@ -335,6 +372,10 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         with naming_file(self.path):
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
+        if self._device is not None:
+            networks = [network.to(self._device) for network in networks]
+            for network in networks:
+                network.tie()
         scorer: Predictor = self._restricted(
             torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
         )

@@ -1,10 +1,13 @@
 """The weight-dropped LSTM: the network."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from rhapsode.models.awd_lstm.config import AWDLSTMConfig
 from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent import Memory
 
 # Number of places where a stretch of dropped weights may begin.
 PLACES = 1 << 20
@@ -21,6 +24,14 @@ class AWDLSTM(LSTM):
     Config = AWDLSTMConfig
     config: AWDLSTMConfig
     _pool: Tensor | None = None
+
+    def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
+        if not x_BTD.is_cuda:
+            return super().kernel(x_BTD, memory, weights)
+        with warnings.catch_warnings():
+            # Dropped weights are new at every call, so that cuDNN has to copy them together.
+            warnings.filterwarnings("ignore", message="RNN module weights are not part")
+            return super().kernel(x_BTD, memory, weights)
 
     def read_with(self) -> list[list[Tensor]]:
         weights = super().read_with()

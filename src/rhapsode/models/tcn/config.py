@@ -43,7 +43,8 @@ class TCNFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        channels = 128 if request.hidden_size <= 384 else 192
+        # Above 768 units, reckoned for GPUs: half as many channels.
+        channels = 128 if request.hidden_size <= 384 else max(192, request.hidden_size // 4)
         network = {
             "embedding_size": embedding_width(request.vocab_size),
             "hidden_size": channels,

@@ -9,6 +9,11 @@ from msgspec import Meta
 from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
+# Width and layers by the units of a recurrent network of about the same cost. From the third on
+# they are reckoned for GPUs, not measured.
+SIZES = {384: (128, 2), 768: (192, 3), 1024: (256, 4), 1536: (384, 6)}
+LARGEST = (512, 8)
+
 
 @dataclass(frozen=True)
 class TransformerConfig:
@@ -42,9 +47,9 @@ class TransformerFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """Two or three layers: more updates help more than more layers."""
-        short = request.hidden_size <= 384
-        width, layers = (128, 2) if short else (192, 3)
+        """Two or three layers on CPUs, where updates help more."""
+        largest = next((size for size in SIZES if request.hidden_size <= size), None)
+        width, layers = SIZES[largest] if largest else LARGEST
         network = {
             "embedding_size": width,
             "num_layers": layers,

@@ -4,7 +4,7 @@ Nothing is written.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.device import (
     CPU,
+    check_compiler,
     choose_device,
     forked_random,
     memory_of,
@@ -30,6 +31,7 @@ from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Planned, RunRequest
+from rhapsode.models.families import FAMILIES
 from rhapsode.training import (
     Group,
     faster_precision,
@@ -38,10 +40,11 @@ from rhapsode.training import (
     matmul_rates,
     prepare_process,
     runs,
-    training_loss,
 )
 from rhapsode.training.events import check_trackers
-from rhapsode.training.planner import BaseModel, base_of
+from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
+from rhapsode.training.machine import measure_accelerator
+from rhapsode.training.planner import Accelerator, BaseModel, base_of
 from rhapsode.training.thread_choice import sleeping_threads
 from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
@@ -59,7 +62,7 @@ class PlannedRun:
         planned: corpus, components and settings.
         network: with the weights it begins with.
         stream: batches of the training split.
-        machine: measured matmul rates, GFLOP/s.
+        machine: measured matmul rates of the CPU, GFLOP/s, and `gpu`, what was measured of one.
         base: the model it begins as; None for fresh weights.
         begins_well: True if its first weights are worth keeping.
     """
@@ -68,7 +71,7 @@ class PlannedRun:
     planned: Planned[Any, Any, Any]
     network: Network
     stream: Stream
-    machine: dict[str, float]
+    machine: Mapping[str, Any]
     base: BaseModel | None
     begins_well: bool
 
@@ -111,6 +114,14 @@ def plan_training(
     _check_settings(asked, opened, group)
     device = choose_device(asked.device)
     modality.check(asked)
+    if asked.training.compile == "on":
+        if FAMILIES.get(FAMILIES.full_name(asked.model)).sequential:
+            raise SettingsError(
+                f"{asked.model} runs in kernels that torch.compile would take apart",
+                where="[training] compile",
+                hint="leave it off, or choose a transformer or a tcn",
+            )
+        check_compiler(device)
     check_trackers(asked.track)
     prepare_process()
     begun = None if opened is None else opened.bundle
@@ -123,21 +134,34 @@ def plan_training(
         )
     if resumed is not None:
         resumed.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
-    machine = group.agree(matmul_rates)
+    machine: dict[str, Any] = group.agree(matmul_rates)
     # Machines may differ in their threads, but there is one plan.
     speed = group.agree(lambda: machine_speed(machine, torch.get_num_threads()))
-    planned = plan_corpus(modality, corpus, asked, speed, base=opened, first=group.first)
-    by_hand = asked.training.batch_size is not None
-    rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
-    planned = _with_training(planned, batch_size=rows)
-    torch.manual_seed(asked.seed)
-    network = build_network(planned.bundle.config) if begun is None else load_network(begun)
+    gpu = None if device == CPU else group.agree(partial(measure_accelerator, device))
     going_on = resumed is not None and resumed.going_on
-    begins_well = begun is None and not going_on and modality.initialise(network, planned)
+
+    def decide(accelerator: Accelerator | None) -> tuple[Planned[Any, Any, Any], Network, bool]:
+        planned = plan_corpus(
+            modality, corpus, asked, speed,
+            base=opened, first=group.first, accelerator=accelerator,
+        )  # fmt: skip
+        by_hand = asked.training.batch_size is not None
+        rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
+        planned = _with_training(planned, batch_size=rows)
+        torch.manual_seed(asked.seed)
+        network = build_network(planned.bundle.config) if begun is None else load_network(begun)
+        fresh = begun is None and not going_on
+        return planned, network, fresh and modality.initialise(network, planned)
+
+    planned, network, begins_well = decide(None if gpu is None else Accelerator(**gpu))
     stream = modality.stream(planned)
     if asked.device == "auto" and device != CPU:
         runs_there = partial(_runs_on, device, network, stream)
-        device = device if group.agree(runs_there) else CPU
+        if not group.agree(runs_there):
+            device = CPU
+            if gpu is not None:
+                planned, network, begins_well = decide(None)
+                stream = modality.stream(planned)
     network.to(device)
     network.tie()
     network.train()  # cuDNN gives no gradients in evaluation mode
@@ -152,7 +176,8 @@ def plan_training(
         ancestors=() if opened is None else opened.line,
     )
     planned = replace(planned, bundle=replace(planned.bundle, provenance=provenance))
-    return PlannedRun(modality, planned, network, stream, machine, opened, begins_well)
+    measured = machine if gpu is None else {**machine, "gpu": gpu}
+    return PlannedRun(modality, planned, network, stream, measured, opened, begins_well)
 
 
 def plan_corpus(
@@ -163,6 +188,7 @@ def plan_corpus(
     *,
     base: BaseModel | None = None,
     first: bool = False,
+    accelerator: Accelerator | None = None,
 ) -> Planned[Any, Any, Any]:
     """Decide on everything that a run on a corpus leaves open.
 
@@ -173,9 +199,10 @@ def plan_corpus(
         speed: of the machine, as `machine_speed` tells it.
         base: the model that the run begins as.
         first: True for the process that logs and counts.
+        accelerator: the GPU that trains; None for a CPU.
     """
     seconds = settings.budget_seconds()
-    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first))
+    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first, accelerator))
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:
@@ -238,13 +265,27 @@ def _runs_on(device: torch.device, network: Network, stream: Stream) -> bool:
         with forked_random(device), memory_of(device):
             there = copy.deepcopy(network).to(device).train()
             there.tie()
-            loss, _ = training_loss(there, stream, 0, None, "float32")
-            torch.autograd.backward(loss)
-            synchronise(device)
+            _trial(there, stream)("float32")
     except (RuntimeError, TypeError) as problem:
         log.info(f"cpu: {device} cannot run this network ({first_line(problem)})")
         return False
     return True
+
+
+def _trial(network: Network, stream: Stream) -> Callable[[str], None]:
+    """A forward and backward pass in a given precision, in parts where memory is short."""
+    feed, parts = BatchFeed(network, stream), 1
+
+    def step(precision: str) -> None:
+        nonlocal parts
+
+        def work(parts: int) -> None:
+            add_gradients(network, feed, 0, None, precision, parts=parts)
+            synchronise(network.device)
+
+        _, parts = halved_once(work, parts, stream.batch_size, network.device)
+
+    return step
 
 
 def _precision(
@@ -256,13 +297,7 @@ def _precision(
     again: bool,
 ) -> Literal["float32", "bfloat16"]:
     """The requested precision, or the faster one, measured on this network."""
-
-    def step(precision: str) -> None:
-        loss, _ = training_loss(network, stream, 0, None, precision)
-        torch.autograd.backward(loss)
-        synchronise(network.device)
-
-    wanted = settings.training.precision
+    wanted, step = settings.training.precision, _trial(network, stream)
     if wanted == "float32":
         return wanted
     try:

@@ -12,6 +12,7 @@ import torch
 
 from rhapsode import __version__
 from rhapsode.bundle import Bundle, read_bundle, write_bundle
+from rhapsode.bundle.device import most_memory
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
@@ -178,6 +179,8 @@ class Training:
     def _facts(self, last: Finished) -> dict[str, Any]:
         """Entries of `summary.json` that every run has."""
         planned, settings = self.run.planned, self.run.planned.settings
+        rates, device = dict(self.run.machine), self.run.network.device
+        gpu, memory = rates.pop("gpu", None), most_memory(device)
         elements = self.run.stream.scored(last.step * settings.training.accumulate)
         plain = to_mapping(settings)
         sections = ("network", "training", "encoder", "head")
@@ -193,9 +196,12 @@ class Training:
             "parameters": self.run.network.parameter_count(),
             "plan": {**plan, "reasons": list(planned.plan.reasons)},
             "machine": {
-                "matmul_gflops": self.run.machine,
+                "matmul_gflops": rates,
                 "threads": torch.get_num_threads(),
                 "processes": self.group.size,
+                "device": str(device),
+                **({} if gpu is None else {"gpu": gpu}),
+                **({} if memory is None else {"most_memory": memory}),
             },
             "rhapsode": __version__,
         }
