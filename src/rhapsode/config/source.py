@@ -26,6 +26,18 @@ class SourceSettings:
     """For records: the field with the prompt; only the completion is learnt and scored."""
     completion_field: Annotated[str | None, option("NAME", "none")] = None
     """For records: the field with the completion of --prompt-field."""
+    documents: Annotated[
+        Literal["files", "lines", "paragraphs"], option("files|lines|paragraphs")
+    ] = "files"
+    """Unit that is one text: a whole file (or record), each line that is not blank, or each paragraph
+    between blank lines."""
+    formats: Annotated[Literal["extract", "raw"], option("extract|raw")] = "extract"
+    """Office documents, PDF, web pages, e-books, notebooks, subtitles and chats: extract takes their
+    text out, raw reads files as they stand, with tags and times."""
+    boilerplate: Annotated[Literal["keep", "drop"], option("keep|drop")] = "keep"
+    """Text that belongs to no text itself: navigation and notices of web pages, headers and numbers
+    of PDF pages, headers and licences of Project Gutenberg; keep only reports it, drop leaves it
+    out."""
     limit: Annotated[Count | None, option("N", "all")] = None
     """Read only the first N records or files, or the first N lines of a single text."""
     pattern: Annotated[str | None, option("GLOB", "every text file")] = None

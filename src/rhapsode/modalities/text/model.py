@@ -72,5 +72,6 @@ class TextModel(IdModel):
             return named or Path(source).is_dir()
 
         if sources and learnt.records and not any(map(may_hold_records, sources)):
-            return SourceSettings(newlines=learnt.newlines)
+            plain = dict.fromkeys(("field", "template", "prompt_field", "completion_field"))
+            learnt = replace(learnt, **plain)
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
