@@ -45,9 +45,8 @@ def _divided(pieces: Iterator[Document], unit: str) -> Iterator[Document]:
         rest = "" if piece.complete else texts.pop()
         for text in texts:
             number += 1
-            if text := text.strip("\r\n"):  # noqa: PLW2901
-                if not text.isspace():
-                    yield Document(text, f"{piece.name}#{number}")
+            if (bare := text.strip("\r\n")) and not bare.isspace():
+                yield Document(bare, f"{piece.name}#{number}")
         if len(rest) > 2 * PIECE:
             raise DataError(
                 f"one of its {unit} has more than {2 * PIECE:,} characters",

@@ -103,7 +103,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
             "left_out": len(noticed.skipped),
             "incomplete": noticed.incomplete,
             "undecodable": noticed.undecodable,
-            "lines": list(found_lines(texts)),
+            "lines": list(found_lines(texts, settings.source)),
         },
         "text": counts.characters(),
         "lengths": {

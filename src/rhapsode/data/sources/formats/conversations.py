@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rhapsode.data.sources.blob import Found, NotText, Unreadable
+from rhapsode.data.sources.blob import Found, NotText
 
 _CUE = re.compile(r"^\s*[\d:.,]+\s*-->\s*[\d:.,]+.*$")
 _SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
@@ -73,7 +73,7 @@ def without_stamps(chunks: Iterator[str], found: Found) -> Iterator[str]:
             if kept:
                 out.append(f"{stamp[1].strip()}: {stamp[2].strip()}")
             else:
-                found.count("left_out", "notice or media of a chat")
+                found.count("left_out", "chat notice")
         if out:
             yield "\n".join(out) + "\n"
         if chunk is None:
@@ -89,17 +89,16 @@ def messages_of_export(text: str, where: str) -> tuple[str, list[str], int]:
     """Messages of an export of Telegram, Discord or Slack.
 
     Returns:
-        The kind, lines of speaker and message, and the number of messages without text. Another
-        JSON file has the kind "" and its own lines.
+        The kind, lines of speaker and message, and the number of messages without text. Other or
+        malformed JSON has the kind "" and its own lines.
 
     Raises:
         NotText: a list of users or channels that belongs to an export.
-        Unreadable: malformed JSON.
     """
     try:
         data = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise Unreadable(f"malformed JSON: {problem}", where=where) from None
+    except (ValueError, RecursionError):
+        return "", [text], 0
     records = data if isinstance(data, list) else [data]
     first = records[0] if records and isinstance(records[0], dict) else {}
     if isinstance(data, list) and any(names <= set(first) for names in _LISTS):

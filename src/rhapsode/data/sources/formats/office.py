@@ -151,8 +151,8 @@ def docx_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
             main = next((name for name in names if name.endswith("/document.xml")), "")
         notes = [name for name in names if re.fullmatch(r"word/(foot|end)notes\.xml", name)]
         left = sum(bool(re.fullmatch(r"word/(header|footer)\d*\.xml", name)) for name in names)
-        found.count("left_out", "page header or footer", left)
-        found.count("left_out", "part with comments", "word/comments.xml" in names)
+        found.count("left_out", "page header", left)
+        found.count("left_out", "comment file", "word/comments.xml" in names)
         yield from _text(archive, [main, *notes], _DOCX, blob, found)
 
 

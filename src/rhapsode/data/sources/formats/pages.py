@@ -130,7 +130,7 @@ def epub_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
         )
         for number, item in enumerate(items[name] for name in spine if name in items):
             if "nav" in (item.get("properties") or "").split():
-                found.count("left_out", "table of contents")
+                found.count("left_out", "contents page")
                 continue
             href = unquote((item.get("href") or "").partition("#")[0])
             path = posixpath.normpath(posixpath.join(posixpath.dirname(package), href))

@@ -1,5 +1,6 @@
 """Text of PDF files, page by page."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ MOST = 64_000_000
 # Pages from which on a line that most have is taken for a header.
 FEWEST = 4
 _PASSWORD = 4
+_NUMBER = re.compile(r"^\W*\d+\b|\b\d+\W*$|^[ivxlc]+$")
 _HYPHEN = "\ufffe"  # where a word is divided at the end of a line
 
 
@@ -62,12 +64,8 @@ def pdf_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[str
         what = f"{len(pages)} pages without text"
         raise NotText(what, where=blob.name, hint="recognise its characters with an OCR program")
     kept = list(_without_headers(pages))
-    dropped = size - sum(len(line) + 1 for lines in kept for line in lines)
-    around = sum(len(line) for lines in pages for line in lines) - sum(
-        len(line) for lines in kept for line in lines
-    )
-    if around and dropped:
-        found.count("boilerplate", "headers and numbers of PDF pages", around)
+    around = sum(map(len, itertools.chain(*pages))) - sum(map(len, itertools.chain(*kept)))
+    found.count("boilerplate", "headers and numbers of PDF pages", around)
     for lines in kept if settings.boilerplate == "drop" else pages:
         yield "\n".join(lines) + "\n"
 
@@ -97,4 +95,6 @@ def _outer(lines: list[str]) -> list[str]:
 
 
 def _bare(line: str) -> str:
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", line.strip().lower())
+    """A line without the page number that it may begin or end with."""
+    line = line.strip().lower()
+    return _NUMBER.sub("#", line)

@@ -90,7 +90,7 @@ def _notebook_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterat
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Unreadable("not a Jupyter notebook, or a damaged one", where=blob.name) from None
     outputs = sum(len(cell.get("outputs") or ()) for cell in cells)
-    found.count("left_out", "output of a cell", outputs)
+    found.count("left_out", "cell output", outputs)
     yield "\n\n".join(text.strip("\n") for text in texts if text.strip())
 
 
@@ -112,7 +112,7 @@ def _json_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[s
         return
     kind, lines, left = messages_of_export(_whole_text(blob, settings, found), blob.name)
     found.count("formats", kind)
-    found.count("left_out", "message without text", left)
+    found.count("left_out", "empty message", left)
     if not lines:
         raise NotText(f"no messages with text in this {kind}", where=blob.name)
     yield "\n".join(lines) + "\n"

@@ -2,19 +2,23 @@
 
 import contextlib
 import csv
-import datetime
+import datetime as dt
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rhapsode.data.sources.blob import Blob, Guarded, Raw, Unreadable, in_any_order
+from rhapsode.data.sources.blob import Blob, Guarded, Raw, Unreadable, in_any_order, told
 from rhapsode.data.sources.formats.office import unpacked_parts
 from rhapsode.errors import DataError, MissingExtraError
 
-WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"})
+WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
+# Cells of a sheet, empty ones included: the library makes room for all up to the last.
+MOST_CELLS = 20_000_000
+_PLACE = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 
 
 def is_workbook(name: str) -> bool:
@@ -39,8 +43,8 @@ def sheets_of(blob: Blob) -> Iterator[list[Blob]]:
         raise MissingExtraError("documents", needed) from None
     with in_any_order(blob) as file:
         if zipfile.is_zipfile(file):
-            with unpacked_parts(file, blob.name):
-                pass
+            with unpacked_parts(file, blob.name) as archive:
+                _check_sizes(archive, blob.name)
         file.seek(0)
         try:
             book = CalamineWorkbook.from_filelike(file)
@@ -57,6 +61,38 @@ def sheets_of(blob: Blob) -> Iterator[list[Blob]]:
         ]
 
 
+def _check_sizes(archive: zipfile.ZipFile, where: str) -> None:
+    """Refuse a sheet with a cell far away from all others.
+
+    Raises:
+        Unreadable: there is one, or a part is damaged.
+    """
+    for part in archive.namelist():
+        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", part):
+            continue
+        rows = columns = 0
+        rest = b""
+        with told(where), archive.open(part) as file:
+            while block := file.read(1 << 20):
+                places = {*_PLACE.findall(rest + block)}
+                rest = block[-32:]
+                rows = max(rows, *(int(row) for _, row in places), 0)
+                columns = max(columns, *map(_column, {name for name, _ in places}), 0)
+        if rows * columns > MOST_CELLS:
+            raise Unreadable(
+                f"{part} has {rows:,} rows of {columns:,} columns, more than {MOST_CELLS:,} cells",
+                where=where,
+                hint="delete what lies outside the table, or save the sheet as CSV",
+            )
+
+
+def _column(name: bytes) -> int:
+    number = 0
+    for letter in name:
+        number = 26 * number + letter - 64
+    return number
+
+
 def _opened(sheet: Any, where: str) -> Raw:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -71,8 +107,8 @@ def _cell(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ")
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     return str(value)
