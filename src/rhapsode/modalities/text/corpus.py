@@ -27,6 +27,7 @@ from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.text.checks import list_note
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -157,6 +158,8 @@ def _said(
         f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
     )
     yield from found_lines(texts, source)
+    if advice := list_note(store, source):
+        yield advice
     tested = np.unique(split.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
         yield f"the test part is the end of {store.names[int(tested[0])]}"
