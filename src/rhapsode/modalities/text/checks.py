@@ -94,7 +94,7 @@ def list_note(store: TextStore, settings: SourceSettings) -> str:
     filled = [len(line) for line in lines if line.strip()]
     if len(filled) < FEWEST_LINES or len(filled) < 0.98 * (len(lines) - 1):
         return ""
-    if np.quantile(filled, 0.95) > SHORT_LINE or not 0.5 < _distinct(lines):
+    if np.quantile(filled, 0.95) > SHORT_LINE or len(set(lines)) < len(lines) / 2:
         return ""
     return (
         f"{store.names[0]} is one text of {len(filled):,} or more short lines; if each is a text of "
@@ -102,24 +102,12 @@ def list_note(store: TextStore, settings: SourceSettings) -> str:
     )
 
 
-def _distinct(lines: Sequence[str]) -> float:
-    return len(set(lines)) / max(1, len(lines))
-
-
 def _sample(store: TextStore) -> Iterator[str]:
-    """Whole documents, or beginnings of equal parts of the text, up to the size of a sample."""
-    whole = store.whole
-    if store.characters > SAMPLE:
-        step = store.characters / SAMPLE
-        whole = whole[np.unique(np.arange(0, len(whole), step).astype(np.int64))]
-        whole[:, 2] = np.minimum(whole[:, 2], max(BLOCK, SAMPLE // len(whole)))
-    texts: list[str] = []
-    for piece in store.pieces(whole):
-        texts.append(piece.text)
-        if piece.complete or len(texts[-1]) > 1 << 20:
-            yield "".join(texts)
-            texts.clear()
-    yield "".join(texts)
+    """Evenly spread documents, or parts of long ones, up to the size of a sample."""
+    keep = max(1, round(store.characters / SAMPLE))
+    for number, piece in enumerate(store.pieces(store.whole)):
+        if number % keep == 0:
+            yield piece.text
 
 
 @dataclass

@@ -91,7 +91,8 @@ def prepare_corpus(
     if encoder is None:
         encoder, reason = learn_encoder(store, split.train, settings)
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
-    for line in _said(texts, settings.source, copies, split, encoder, reason):
+    learnt = f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
+    for line in _said(texts, settings.source, copies, split, learnt):
         log.info(line)
     corpus = encode_corpus(store, split, encoder, reason, copies)
     release()
@@ -145,18 +146,10 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
 
 
 def _said(
-    texts: Texts,
-    source: SourceSettings,
-    copies: int,
-    split: Split,
-    encoder: Encoder,
-    reason: str,
+    texts: Texts, source: SourceSettings, copies: int, split: Split, learnt: str
 ) -> Iterator[str]:
     store = texts.store
-    yield (
-        f"{_count(len(store), 'document')}, {store.characters:,} characters; "
-        f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
-    )
+    yield f"{_count(len(store), 'document')}, {store.characters:,} characters; {learnt}"
     yield from found_lines(texts, source)
     if advice := list_note(store, source):
         yield advice

@@ -6,7 +6,7 @@ Memory stays at a paragraph, whatever a file unpacks to.
 import contextlib
 import itertools
 import re
-import xml.etree.ElementTree as ET  # noqa: S405 - expat limits the growth of entities itself
+import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

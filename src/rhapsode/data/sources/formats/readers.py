@@ -83,7 +83,7 @@ def _notebook_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterat
     """Sources of the cells of a notebook; outputs are left out."""
     try:
         book = json.loads(_whole_text(blob, settings, found))
-        sheets = book["worksheets"] if "worksheets" in book else [book]  # version 3 has them
+        sheets = book.get("worksheets", [book])  # version 3 has them
         cells = [cell for sheet in sheets for cell in sheet["cells"]]
         sources = [cell.get("source", cell.get("input", "")) for cell in cells]
         texts = [source if isinstance(source, str) else "".join(source) for source in sources]
