@@ -89,8 +89,8 @@ def messages_of_export(text: str, where: str) -> tuple[str, list[str], int]:
     """Messages of an export of Telegram, Discord or Slack.
 
     Returns:
-        The kind, lines of speaker and message, and the number of messages without text. Other or
-        malformed JSON has the kind "" and its own lines.
+        The kind, lines of speaker and message, and the number of messages without text. The kind is
+        empty for other or malformed JSON.
 
     Raises:
         NotText: a list of users or channels that belongs to an export.
@@ -98,7 +98,7 @@ def messages_of_export(text: str, where: str) -> tuple[str, list[str], int]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        return "", [text], 0
+        return "", [], 0
     records = data if isinstance(data, list) else [data]
     first = records[0] if records and isinstance(records[0], dict) else {}
     if isinstance(data, list) and any(names <= set(first) for names in _LISTS):
@@ -113,7 +113,7 @@ def messages_of_export(text: str, where: str) -> tuple[str, list[str], int]:
     said = [_said(message) for message in messages if isinstance(message, dict)]
     lines = [f"{speaker}: {words}" for speaker, words in said if speaker and words]
     if not lines and said and not any(speaker for speaker, _ in said):
-        return "", [text], 0
+        return "", [], 0
     return kind, lines, len(said) - len(lines)
 
 

@@ -128,7 +128,8 @@ def epub_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
             "picture",
             sum((item.get("media-type") or "").startswith("image/") for item in items.values()),
         )
-        for number, item in enumerate(items[name] for name in spine if name in items):
+        gap = ""
+        for item in (items[name] for name in spine if name in items):
             if "nav" in (item.get("properties") or "").split():
                 found.count("left_out", "contents page")
                 continue
@@ -138,7 +139,8 @@ def epub_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
                 _read(archive, path, blob).decode("utf-8", "replace"), settings, found
             )
             if text:
-                yield f"\n{text}" if number else text
+                yield gap + text
+                gap = "\n"
 
 
 def _read(archive: zipfile.ZipFile, name: str, blob: Blob) -> bytes:

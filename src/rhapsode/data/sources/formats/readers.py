@@ -110,7 +110,11 @@ def _json_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[s
         yield head
         yield from chunks
         return
-    kind, lines, left = messages_of_export(_whole_text(blob, settings, found), blob.name)
+    text = _whole_text(blob, settings, found)
+    kind, lines, left = messages_of_export(text, blob.name)
+    if not kind:
+        yield text
+        return
     found.count("formats", kind)
     found.count("left_out", "empty message", left)
     if not lines:
