@@ -103,7 +103,9 @@ def test_a_page_and_what_is_around_it(tmp_path: Path) -> None:
 
 
 def test_pages_of_other_encodings_and_xhtml(tmp_path: Path) -> None:
-    page = "<html><head><meta http-equiv='x' content='text/html; charset=koi8-r'></head><p>Привет, мир"
+    page = (
+        "<html><head><meta http-equiv='x' content='text/html; charset=koi8-r'></head><p>Привет, мир"
+    )
     (tmp_path / "a.htm").write_bytes(page.encode("koi8-r"))
     assert text_of(tmp_path / "a.htm") == "Привет, мир\n"
     page = '<?xml version="1.0"?><html><head><title/></head><body><p>a<b/>b &amp; c</p><p>d</p></body></html>'
@@ -155,7 +157,9 @@ def test_a_notebook_without_its_outputs(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_inside_word(tmp_path: Path, body: str, text: str) -> None:
     parts: dict[str, str | bytes] = {"word/document.xml": HEAD + body + TAIL}
-    notes = "<w:footnotes xmlns:w='w'><w:footnote><w:p><w:t>note</w:t></w:p></w:footnote></w:footnotes>"
+    notes = (
+        "<w:footnotes xmlns:w='w'><w:footnote><w:p><w:t>note</w:t></w:p></w:footnote></w:footnotes>"
+    )
     parts["word/footnotes.xml"] = notes
     assert text_of(zipped(tmp_path / "a.docx", parts)) == f"{text}\n\nnote\n\n"
 
@@ -222,7 +226,8 @@ def test_exports_of_chats(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"messages": [{"role": "user", "content": "a"}]}', '{"messages": [{"from": "A"', "[1]"]
+    "text",
+    ['{"messages": [{"role": "user", "content": "a"}]}', '{"messages": [{"from": "A"', "[1]"],
 )
 def test_other_json_is_text(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
@@ -266,7 +271,9 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in found.skipped] == [f"{tmp_path}/desk/photo.png"]
     assert sum(found.found.formats.values()) == 24
     for document in found.documents:
-        assert not re.search(r"<\w|-->|\\par|cookies|Running head|\x00", document.text), document.name
+        assert not re.search(r"<\w|-->|\\par|cookies|Running head|\x00", document.text), (
+            document.name
+        )
         assert "by the river" in document.text or document.name.endswith(("chat.txt", ".csv"))
 
 
@@ -311,7 +318,9 @@ def test_hostile_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "far.xlsx": {"xl/worksheets/sheet1.xml": '<c r="A1"/><c r="XFD1048576"/>'},
     }
     for name, parts in bombs.items():
-        with pytest.raises(DataError, match=r"amplification|unpacks to|larger than|cells") as caught:
+        with pytest.raises(
+            DataError, match=r"amplification|unpacks to|larger than|cells"
+        ) as caught:
             read(zipped(tmp_path / name, parts))  # type: ignore[arg-type]
         assert name in str(caught.value)
     monkeypatch.setattr(readers, "MOST", 100)

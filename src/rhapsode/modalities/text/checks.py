@@ -31,9 +31,11 @@ FOREIGN = 0.02
 FEWEST_FOREIGN = 5
 # Mistaken sequences from which on they are told.
 FEWEST_MISREAD = 3
-# Bits per character by which a test part is worse to predict than a random one.
+# Bits per character, and standard errors, by which a test part is worse to predict than a random
+# one.
 UNLIKE = 0.15
-BLOCK = 1000
+ERRORS = 4
+BLOCK = 200
 CLASSES = 512
 # A list of short texts: its lines, and the characters that all but one in twenty have at most.
 FEWEST_LINES = 1000
@@ -76,7 +78,7 @@ def text_warnings(store: TextStore, split: Split, settings: SourceSettings) -> l
     for text in _sample(store):
         seen.add(text)
     warnings = [
-        *seen.repetitions(),
+        *seen.repetitions(several=len(store) >= FEW_DOCUMENTS),
         *seen.misread(),
         *seen.foreign(),
         *_unlike(store, split),
@@ -136,11 +138,11 @@ class _Seen:
                 self.kinds[kind] += 1
                 self.examples.setdefault(kind, line)
 
-    def repetitions(self) -> Iterator[str]:
+    def repetitions(self, *, several: bool) -> Iterator[str]:
         shared = [
             (count, line)
             for line, count in self.holding.items()
-            if self.documents >= FEW_DOCUMENTS and count >= SHARED * self.documents
+            if several and count >= SHARED * self.documents
         ]
         if shared:
             count, line = max(shared)
@@ -239,8 +241,8 @@ def _unlike(store: TextStore, split: Split) -> Iterator[str]:
     order = generator.permutation(len(train_blocks))
     held = [train_blocks[i] for i in order[: len(test_blocks)]]
     rest = [train_blocks[i] for i in order[len(test_blocks) :]]
-    own, random = (_bits(rest, blocks) for blocks in (test_blocks, held))
-    if own - random > UNLIKE:
+    (own, error), (random, _) = (_bits(rest, blocks) for blocks in (test_blocks, held))
+    if own - random > max(UNLIKE, ERRORS * error):
         yield (
             f"the test part is unlike the rest: {own:.2f} bits per character by a bigram model of "
             f"it, a random part {random:.2f}; "
@@ -267,8 +269,10 @@ def _blocks(store: TextStore, parts: NDArray[np.int64], keep: int) -> list[NDArr
     return blocks
 
 
-def _bits(learnt: Sequence[NDArray[np.int32]], scored: Sequence[NDArray[np.int32]]) -> float:
-    """Bits per character of blocks under a bigram model of others."""
+def _bits(
+    learnt: Sequence[NDArray[np.int32]], scored: Sequence[NDArray[np.int32]]
+) -> tuple[float, float]:
+    """Bits per character of blocks under a bigram model of others, and the standard error."""
     pairs = np.concatenate([block[:-1] * CLASSES + block[1:] for block in learnt])
     counts_CC = np.bincount(pairs, minlength=CLASSES * CLASSES).reshape(CLASSES, CLASSES)
     single_C = counts_CC.sum(axis=0) + 0.5
@@ -278,7 +282,8 @@ def _bits(learnt: Sequence[NDArray[np.int32]], scored: Sequence[NDArray[np.int32
         counts_CC.sum(axis=1, keepdims=True) + weight
     )
     logs_CC = -np.log2(probabilities_CC)
-    return float(np.mean([logs_CC[block[:-1], block[1:]].mean() for block in scored]))
+    bits_B = np.array([logs_CC[block[:-1], block[1:]].mean() for block in scored])
+    return float(bits_B.mean()), float(bits_B.std() / len(bits_B) ** 0.5)
 
 
 def _short(line: str, most: int = 60) -> str:
