@@ -47,7 +47,7 @@ def first_line(problem: BaseException) -> str:
 
 @lru_cache
 def can_write(folder: Path) -> bool:
-    """True if a folder can be written; it is made if it is not there."""
+    """True if a folder can be made and written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -57,7 +57,7 @@ def can_write(folder: Path) -> bool:
 
 @lru_cache
 def temporary_cache() -> Path:
-    """A temporary folder of this user for what can be made again; told in one line."""
+    """A temporary folder of this user for cached files, and a warning."""
     user = os.getuid() if os.name == "posix" else 0
     folder = Path(tempfile.gettempdir()) / f"rhapsode-{user}"
     with contextlib.suppress(OSError):

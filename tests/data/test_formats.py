@@ -123,7 +123,7 @@ def test_a_book_in_reading_order(tmp_path: Path) -> None:
 
 
 def test_pdf_with_running_heads(tmp_path: Path) -> None:
-    mixed.write_pdf(tmp_path / "a.pdf", LINES[:-1] + ["A word is hyphen-\nated."], pages=6)
+    mixed.write_pdf(tmp_path / "a.pdf", [*LINES[:-1], "A word is hyphen-\nated."])
     kept = read(tmp_path / "a.pdf")
     text = kept.documents[0].text
     assert text.startswith("Running head\n" + LINES[0])
@@ -252,7 +252,7 @@ def test_sheets_are_tables(tmp_path: Path) -> None:
         names = [document.name for document in read(path, limit=1).documents]
         assert names == [f"{path}/About"]
         assert read(path, field="sold").documents[0].text == "100"
-        with pytest.raises(DataError, match="it has About.csv"):
+        with pytest.raises(DataError, match=r"it has About\.csv"):
             read_series(f"{path}/Q2")
 
 

@@ -29,11 +29,11 @@ class SourceSettings:
     documents: Annotated[
         Literal["files", "lines", "paragraphs"], option("files|lines|paragraphs")
     ] = "files"
-    """Unit that is one text: a whole file (or record), each line that is not blank, or each paragraph
-    between blank lines."""
+    """Unit that is one text: a whole file (or record), each line that is not blank, or each
+    paragraph between blank lines."""
     formats: Annotated[Literal["extract", "raw"], option("extract|raw")] = "extract"
-    """Office documents, PDF, web pages, e-books, notebooks, subtitles and chats: extract takes their
-    text out, raw reads files as they stand, with tags and times."""
+    """Office documents, PDF, web pages, e-books, notebooks, subtitles and chats: extract takes
+    their text out, raw reads files as they stand, with tags and times."""
     boilerplate: Annotated[Literal["keep", "drop"], option("keep|drop")] = "keep"
     """Text that belongs to no text itself: navigation and notices of web pages, headers and numbers
     of PDF pages, headers and licences of Project Gutenberg; keep only reports it, drop leaves it

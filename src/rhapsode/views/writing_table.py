@@ -13,7 +13,7 @@ SEEN = 0.5
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Measures of each temperature, and last of the real text if there is enough of it."""
+    """Measures of each temperature, and last of real text, if measured."""
     temperatures = writing["temperatures"] or []
     columns = [(f"temperature {one['temperature']:g}", one["written"]) for one in temperatures]
     if columns and temperatures[0]["held_out"] is not None:

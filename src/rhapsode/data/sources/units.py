@@ -1,4 +1,4 @@
-"""Documents cut into texts of their own, and text that belongs to no book."""
+"""Lines and paragraphs as documents, and headers of e-books."""
 
 import re
 from collections.abc import Iterator

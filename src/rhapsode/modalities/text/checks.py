@@ -88,7 +88,7 @@ def text_warnings(store: TextStore, split: Split, settings: SourceSettings) -> l
 
 
 def list_note(store: TextStore, settings: SourceSettings) -> str:
-    """Advice for a text of many short lines that was read as one text; else empty."""
+    """Advice for a list of short texts that was read as one."""
     if settings.documents != "files" or settings.records or len(store) > 3:
         return ""
     piece = next(iter(store.pieces(store.whole)), None)
@@ -99,8 +99,8 @@ def list_note(store: TextStore, settings: SourceSettings) -> str:
     if np.quantile(filled, 0.95) > SHORT_LINE or len(set(lines)) < len(lines) / 2:
         return ""
     return (
-        f"{store.names[0]} is one text of {len(filled):,} or more short lines; if each is a text of "
-        "its own, as in a list of names, use --documents lines"
+        f"{store.names[0]} is one text of {len(filled):,} or more short lines; if each is a text "
+        "of its own, as in a list of names, use --documents lines"
     )
 
 
@@ -148,8 +148,8 @@ class _Seen:
             count, line = max(shared)
             more = f", and {len(shared) - 1:,} more such lines" if len(shared) > 1 else ""
             yield (
-                f"the line {_short(line)} stands in {count:,} of {self.documents:,} documents{more}: "
-                "boilerplate?"
+                f"the line {_short(line)} stands in {count:,} of {self.documents:,} documents"
+                f"{more}: boilerplate?"
             )
         again = {line: count - 1 for line, count in self.lines.items() if count > 1}
         size = sum(len(line) * count for line, count in again.items())
@@ -168,8 +168,8 @@ class _Seen:
             f"{wrong!r} for {_repaired(wrong)!r}" for wrong, _ in self.mistaken.most_common(2)
         )
         yield (
-            f"{total:,} times, characters look like UTF-8 that was read in another encoding and saved "
-            f"again ({examples}): repair the file"
+            f"{total:,} times, characters look like UTF-8 that was read in another encoding and "
+            f"saved again ({examples}): repair the file"
         )
 
     def foreign(self) -> Iterator[str]:

@@ -13,7 +13,8 @@ _SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _CHAT = re.compile(
     r"[\u200e\u200f\ufeff]*(?:"
-    r"\[\d{1,4}[./-]\d{1,2}[./-]\d{1,4}, \d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:[\s\u202f][ap]\.?\s?m\.?)?\] "
+    r"\[\d{1,4}[./-]\d{1,2}[./-]\d{1,4}, "
+    r"\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:[\s\u202f][ap]\.?\s?m\.?)?\] "
     r"|\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d\d(?:[\s\u202f][ap]\.?\s?m\.?)? - )"
     r"(?:([^:\n]{1,60}): )?(.*)",
     re.IGNORECASE,
@@ -45,7 +46,7 @@ def spoken_lines(text: str) -> list[str]:
 
 
 def without_stamps(chunks: Iterator[str], found: Found) -> Iterator[str]:
-    """Text of a file; a chat as it is exported by WhatsApp without its times.
+    """Text of a file, without the times of a WhatsApp chat.
 
     Notices without a speaker and placeholders of media are left out. Other text passes unchanged.
     """
@@ -81,7 +82,7 @@ def without_stamps(chunks: Iterator[str], found: Found) -> Iterator[str]:
 
 
 def is_chat_export(head: str) -> bool:
-    """True if the beginning of a JSON file may be that of a chat export."""
+    """True if a JSON file begins as a chat export may."""
     return _EXPORT.search(head) is not None
 
 

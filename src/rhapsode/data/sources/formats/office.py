@@ -174,7 +174,7 @@ def _parts(blob: Blob) -> Iterator[zipfile.ZipFile]:
 
 @contextlib.contextmanager
 def unpacked_parts(file: BinaryIO, where: str) -> Iterator[zipfile.ZipFile]:
-    """Open a document that is a zip file, if its parts are not too large.
+    """Open a document that is a zip file of limited size.
 
     A part never unpacks to more than its declared size.
 

@@ -1,4 +1,4 @@
-"""Text of web pages and of electronic books, which are made of them."""
+"""Text of web pages, and of electronic books, which contain pages."""
 
 import codecs
 import contextlib

@@ -32,18 +32,18 @@ _INSTEAD = {".doc": ".docx", ".pages": ".docx", ".wpd": ".docx", ".mobi": ".epub
 
 
 def suffix_of(name: str) -> str:
-    """Suffix of a file name in lower case, without that of a compression."""
+    """Suffix in lower case, without that of a compression."""
     return Path(bare_name(name)).suffix.lower()
 
 
 def reader_of(name: str) -> tuple[str, Reader] | None:
-    """The format of a file by its name, and its reader; None for plain text."""
+    """The format of a file and its reader; None for plain text."""
     found = _READERS.get(suffix_of(name))
     return found and (found[0], found[1])
 
 
 def better_format(name: str) -> str | None:
-    """Suffix to save a file as that no reader here knows; None for other files."""
+    """Suffix to save an unreadable format as; None for others."""
     return _INSTEAD.get(suffix_of(name))
 
 
