@@ -3,7 +3,7 @@
 `python -m tests.data.mixed_files FOLDER` makes one.
 """
 
-import datetime
+import datetime as dt
 import json
 import sys
 import zipfile
@@ -211,7 +211,7 @@ def write_workbook(path: Path, rows: dict[str, list[list[Any]]]) -> None:
             row = TableRow()
             for value in line:
                 cell = TableCell(valuetype="string")
-                if isinstance(value, datetime.date):
+                if isinstance(value, dt.date):
                     cell = TableCell(valuetype="date", datevalue=value.isoformat())
                 elif isinstance(value, int | float):
                     cell = TableCell(valuetype="float", value=value)

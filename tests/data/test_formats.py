@@ -1,6 +1,6 @@
 """Text of documents, pages, books, subtitles and chats: what is kept, what is told, what is refused."""
 
-import datetime
+import datetime as dt
 import json
 import re
 import sys
@@ -42,43 +42,45 @@ def zipped(path: Path, parts: dict[str, str | bytes]) -> Path:
     return path
 
 
-# Format, writer, what surrounds the lines, what is left out, and the text before and after.
-WRITTEN: list[tuple[str, Callable[..., None], str, dict[str, int], str, str]] = [
+# Format and writer; what joins the lines, what is left out, and the text before and after.
+WRITTEN: list[tuple[str, Callable[..., None], tuple[str, dict[str, int], str, str]]] = [
     (
         "docx",
         mixed.write_docx,
-        "\n\n",
-        {"picture": 1, "page header": 1},
-        "A heading\n\n",
-        "\n\ncell one\tcell two\ncell three\tcell four\n\nAfter the table.\n\n",
+        (
+            "\n\n",
+            {"picture": 1, "page header": 1},
+            "A heading\n\n",
+            "\n\ncell one\tcell two\ncell three\tcell four\n\nAfter the table.\n\n",
+        ),
     ),
     (
         "odt",
         mixed.write_odt,
-        "\n\n",
-        {},
-        "A heading\n\n",
-        "\n\nA noted word goes on.\n\ncell one\tcell two\ncell three\tcell four\n\n"
-        "The note itself.\n\n",
+        (
+            "\n\n",
+            {},
+            "A heading\n\n",
+            "\n\nA noted word goes on.\n\ncell one\tcell two\ncell three\tcell four\n\n"
+            "The note itself.\n\n",
+        ),
     ),
-    ("rtf", mixed.write_rtf, "\n", {"picture": 1}, "Café — ", "\n"),
-    ("srt", mixed.write_srt, "\n", {}, "", "\n"),
-    ("vtt", mixed.write_vtt, "\nAnn: ", {}, "Ann: ", "\n"),
+    ("rtf", mixed.write_rtf, ("\n", {"picture": 1}, "Café — ", "\n")),
+    ("srt", mixed.write_srt, ("\n", {}, "", "\n")),
+    ("vtt", mixed.write_vtt, ("\nAnn: ", {}, "Ann: ", "\n")),
 ]
 
 
-@pytest.mark.parametrize(("suffix", "write", "gap", "left", "before", "after"), WRITTEN)
+@pytest.mark.parametrize(("suffix", "write", "wanted"), WRITTEN)
 def test_text_is_taken_out(
     tmp_path: Path,
     suffix: str,
     write: Callable[..., None],
-    gap: str,
-    left: dict[str, int],
-    before: str,
-    after: str,
+    wanted: tuple[str, dict[str, int], str, str],
 ) -> None:
     path = tmp_path / f"story.{suffix}"
     write(path, LINES)
+    gap, left, before, after = wanted
     found = read(path)
     assert found.documents[0].text == before + gap.join(LINES) + after
     assert found.found.left_out == left
@@ -235,7 +237,7 @@ def test_other_json_is_text(tmp_path: Path, text: str) -> None:
 
 
 def test_sheets_are_tables(tmp_path: Path) -> None:
-    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=day) for day in range(40)]
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(40)]
     rows = [["day", "sold"], *([day, 100 + number / 4] for number, day in enumerate(days))]
     lines = [f"{day},{value:g}" if value % 1 else f"{day},{value:.0f}" for day, value in rows[1:]]
     (tmp_path / "a.csv").write_text("day,sold\n" + "\n".join(lines) + "\n")
