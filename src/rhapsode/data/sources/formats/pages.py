@@ -135,9 +135,10 @@ def epub_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
                 continue
             href = unquote((item.get("href") or "").partition("#")[0])
             path = posixpath.normpath(posixpath.join(posixpath.dirname(package), href))
-            text = visible_text(
-                _read(archive, path, blob).decode("utf-8", "replace"), settings, found
-            )
+            raw = _read(archive, path, blob)
+            wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            page = raw.decode("utf-16" if wide else "utf-8", "replace")
+            text = visible_text(page.removeprefix("\N{BYTE ORDER MARK}"), settings, found)
             if text:
                 yield gap + text
                 gap = "\n"
@@ -157,5 +158,5 @@ def _read(archive: zipfile.ZipFile, name: str, blob: Blob) -> bytes:
 def _xml(archive: zipfile.ZipFile, name: str, blob: Blob) -> ET.Element:
     try:
         return ET.fromstring(_read(archive, name, blob))  # noqa: S314
-    except ET.ParseError as problem:
+    except (ET.ParseError, ValueError) as problem:
         raise Unreadable(f"damaged: {name}: {problem}", where=blob.name) from None

@@ -5,6 +5,7 @@ A format is read in pieces where it can be, and has a limit of size where it can
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ Reader = Callable[[Blob, SourceSettings, Found], Iterator[str]]
 
 # Bytes of a file that is read whole.
 MOST = 64 << 20
+# Characters of RTF; what the library makes of them takes a hundred times as much memory.
+MOST_RTF = 8 << 20
+_DIGITS = re.compile(r"[0-9a-fA-F\s]{500,}")
 _INSTEAD = {".doc": ".docx", ".pages": ".docx", ".wpd": ".docx", ".mobi": ".epub", ".azw3": ".epub",
             ".azw": ".epub", ".ppt": ".pdf", ".pptx": ".pdf", ".djvu": ".pdf"}  # fmt: skip
 
@@ -71,11 +75,16 @@ def _rtf_text(blob: Blob, settings: SourceSettings, found: Found) -> Iterator[st
     text = _whole_text(blob, settings, found)
     if not text.lstrip().startswith("{\\rtf"):
         raise Unreadable("not RTF: it does not begin with {\\rtf", where=blob.name)
+    pictures = text.count("\\pict")
+    text = _DIGITS.sub("", text)
+    if len(text) > MOST_RTF:
+        what = f"more than {MOST_RTF >> 20} MB of RTF without its pictures"
+        raise Unreadable(what, where=blob.name, hint="split it, or save it as .docx")
     try:
         plain = rtf_to_text(text, errors="replace")
     except Exception as problem:  # the library raises whatever its tables raise
         raise Unreadable(f"damaged RTF ({problem})", where=blob.name) from None
-    found.count("left_out", "picture", text.count("\\pict"))
+    found.count("left_out", "picture", pictures)
     yield plain
 
 
