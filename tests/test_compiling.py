@@ -57,3 +57,32 @@ def test_kept_code_needs_no_tables(cache: Path) -> None:
 def test_what_cannot_be_loaded_so_is_compiled_as_ever(cache: Path) -> None:
     code = COUNT + BROKEN + "print(count(), len(count_endings.stats.cache_misses))"
     assert told(code, cache / "other") == "[2, 2, 0, 1] 1"
+
+
+NOWHERE = """
+import numba.core.caching as caching
+caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]
+"""
+
+
+def test_without_a_folder_for_it_code_is_kept_in_a_temporary_one(tmp_path: Path) -> None:
+    code = f"{NOWHERE}{COUNT}print(count(), len(count_endings.stats.cache_misses))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "HOME": "/proc/none"}
+    for name in ("NUMBA_CACHE_DIR", "RHAPSODE_CACHE", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    for misses in (1, 0):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert done.stdout.strip().endswith(f" {misses}")
+        assert done.stderr.count("\n") == done.stderr.count("no cache folder") == 1
+    code = "from rhapsode.data.store import cache_folder; print(cache_folder())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert Path(done.stdout.strip()).parent == tmp_path
+    assert Path(done.stdout.strip()).stat().st_mode & 0o777 == 0o700

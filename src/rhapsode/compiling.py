@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from rhapsode.files import temporary_cache
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,7 +48,30 @@ def compiled(function: F) -> F:
     interpreter's lock. Cached code is renewed when the function's own file changes, not when a file
     changes that it calls: functions that call one another belong in one file.
     """
+    return cast(F, jitted(function, nogil=True, no_cfunc_wrapper=True))
+
+
+def jitted(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function, and cache the code.
+
+    A temporary folder is used if neither the package nor a home folder can be written.
+
+    Arguments:
+        function: the function.
+        options: of `numba.njit`, without `cache`.
+    """
     import numba
 
     njit: Any = numba.njit
-    return cast(F, kept(njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)))
+    settings: Any = numba.config
+    try:
+        return kept(njit(cache=True, **options)(function))
+    except RuntimeError:
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = str(temporary_cache() / "compiled")
+        try:
+            return kept(njit(cache=True, **options)(function))
+        except RuntimeError:  # nor can that one
+            return njit(**options)(function)
+        finally:
+            settings.CACHE_DIR = before

@@ -5,16 +5,20 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rhapsode.errors import RunError
+from rhapsode.log import log
 
 __all__ = [
+    "can_write",
     "clear_scratch",
     "first_line",
     "is_there",
     "source_name",
+    "temporary_cache",
     "write_arrays",
     "write_atomically",
 ]
@@ -39,6 +43,29 @@ def is_there(path: Path) -> bool:
 def first_line(problem: BaseException) -> str:
     """First line of an exception's message; its name when it has none."""
     return (str(problem) or type(problem).__name__).splitlines()[0]
+
+
+@lru_cache
+def can_write(folder: Path) -> bool:
+    """True if a folder can be made and written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+@lru_cache
+def temporary_cache() -> Path:
+    """A temporary folder of this user for cached files, and a warning."""
+    user = os.getuid() if os.name == "posix" else 0
+    folder = Path(tempfile.gettempdir()) / f"rhapsode-{user}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if os.name == "posix" and folder.stat().st_uid != user:  # somebody else made it
+            folder = Path(tempfile.mkdtemp(prefix="rhapsode-"))
+        log.warning(f"no cache folder can be written in the home folder: {folder} is used")
+    return folder
 
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:

@@ -59,6 +59,9 @@ class SourceOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    documents: Literal["files", "lines", "paragraphs"]
+    formats: Literal["extract", "raw"]
+    boilerplate: Literal["keep", "drop"]
     limit: int | None
     pattern: str | None
     text_encoding: str
@@ -291,6 +294,9 @@ class EvaluateOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    documents: Literal["files", "lines", "paragraphs"]
+    formats: Literal["extract", "raw"]
+    boilerplate: Literal["keep", "drop"]
     limit: int | None
     pattern: str | None
     text_encoding: str
@@ -327,6 +333,9 @@ class CompareOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    documents: Literal["files", "lines", "paragraphs"]
+    formats: Literal["extract", "raw"]
+    boilerplate: Literal["keep", "drop"]
     limit: int | None
     pattern: str | None
     text_encoding: str

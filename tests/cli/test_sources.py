@@ -10,6 +10,7 @@ import pytest
 
 from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
+from tests.data.mixed_files import write_folder
 
 RECORDS = [
     {"title": f"Soup {number}", "steps": ["Cut the leek.", "Boil it."], "note": {"by": "Ann"}}
@@ -173,3 +174,66 @@ def test_a_field_of_a_table_with_numbers_is_text(cli: Cli) -> None:
     shown = cli("data", "show", "titles.csv", "--field", "title", "--json")
     assert json.loads(shown.out)["text"] == "a pie of 0"
     assert cli("data", "info", "titles.csv", "--field", "title").code == 0
+
+
+def test_a_list_of_names(cli: Cli) -> None:
+    names = [f"{a}{b}{c}" for a in ("an", "be", "co") for b in "mnrs" * 3 for c in ("a", "o", "y")]
+    Path("names.txt").write_text("\n".join(names * 10) + "\n")
+    whole = cli("train", "names.txt", "-o", "whole", "--steps", "3", *QUICK)
+    assert "use --documents lines" in " ".join(whole.err.split())
+    flags = ("--documents", "lines")
+    told = cli("train", "names.txt", *flags, "-o", "run", "--steps", "60", *QUICK)
+    assert "--documents lines" not in told.err
+    model = TextModel("run")
+    assert model.bundle.provenance.documents == len(names) * 10
+    assert model.bundle.context.kind == "fresh"
+    info = json.loads(cli("data", "info", "names.txt", *flags, "--json").out)
+    assert info["documents"] == len(names) * 10
+    assert any("--documents lines" in w for w in json.loads(cli("data", "info", "names.txt", "--json").out)["warnings"])  # fmt: skip
+    elements = sum(len(name) + 1 for name in names * 10)
+    for asked in ((), flags):  # as in training, and as asked
+        assert json.loads(cli("evaluate", "run", "names.txt", *asked, "--json").out)["elements"] == elements  # fmt: skip
+    compared = cli("compare", "run", "whole", "--on", "names.txt", *flags, "--json")
+    assert json.loads(compared.out)["units"] == len(names) * 10
+    written = cli("generate", "run", "--count", "9", "--seed", "1", "--format", "jsonl").out
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert [line["finish_reason"] for line in lines] == ["stop"] * 9
+    assert all("\n" not in line["text"] and len(line["text"]) < 12 for line in lines)
+
+
+def test_formats_and_boilerplate(cli: Cli) -> None:
+    text = "".join(f"<p>A fox met {n} crows by the river.</p>\n" for n in range(40))
+    page = f"<html><body><nav>Home and away</nav><script>let a;</script>{text}</body></html>"
+    Path("page.html").write_text(page)
+    train = ("train", "page.html", "--steps", "3", *QUICK)
+    kept = cli(*train, "-o", "kept")
+    told = " ".join(kept.err.split())
+    assert "text taken out of 1 html; left out: 1 script" in told
+    assert "around the text of web pages: 15 characters kept; --boilerplate drop" in told
+    assert "15 characters left out" in cli(*train, "--boilerplate", "drop", "-o", "run").err
+    assert cli(*train, "--formats", "raw", "-o", "raw").code == 0
+    sizes = {}
+    for name, flags in (
+        ("kept", ("--boilerplate", "keep")),
+        ("run", ("--boilerplate", "drop")),
+        ("raw", ("--formats", "raw")),
+    ):
+        sizes[name] = json.loads(cli("data", "info", "page.html", *flags, "--json").out)
+        for asked in ((), flags):
+            scored = json.loads(cli("evaluate", name, "page.html", *asked, "--json").out)
+            assert scored["elements"] == sizes[name]["characters"] + 1
+        done = cli("compare", name, "raw" if name != "raw" else "run", "--on", "page.html", *flags)
+        assert (done.code, done.err.count("error")) == (0, 0)
+    assert sizes["raw"]["characters"] == len(page)
+    assert sizes["kept"]["characters"] == sizes["run"]["characters"] + 15
+
+
+def test_a_writers_folder(cli: Cli) -> None:
+    write_folder(Path("desk"))
+    done = cli("train", "desk", "-o", "run", "--steps", "3", *QUICK)
+    assert done.code == 0, done.err
+    assert "29 documents" in done.err
+    told = " ".join(done.err.split())
+    assert "text taken out of 3 epub, 1 WhatsApp chat, 3 odt, 4 subtitles, 3 rtf, 3 html, 3 pdf, 3 docx, 1 notebook" in told  # fmt: skip
+    assert "1 file left out, the first: desk/photo.png" in told
+    assert cli("generate", "run", "On the", "--length", "20").code == 0

@@ -295,3 +295,20 @@ def test_a_lower_case_model_is_compared_with_lower_case_text(tmp_path: Path, pro
     place = places_of(index, prose[begin : begin + 100].lower())[0]
     assert place.offset == begin
     assert read_real_text(corpus.texts, corpus.splits.test, corpus.encoder).text.islower()
+
+
+def test_a_short_test_split_still_tells_what_is_copied(corpus: TextCorpus):
+    store = corpus.texts
+    learnt = "".join(piece.text for piece in store.pieces(corpus.splits.train))
+    index = learn_text_index(corpus)
+    script = Script(corpus.encoder, [learnt[n * 700 : n * 700 + 600] for n in range(16)])  # type: ignore[arg-type]
+    found = measure_model(script, bundle_of(corpus), index, RealText("x" * 250))  # type: ignore[arg-type]
+    one = found["temperatures"][0]
+    assert one["held_out"] is None
+    assert one["written"]["copied_share"] > 0.99
+    assert one["written"]["longest_copy"]["length"] == found["length"]
+    assert "learnt its text by heart" in writing_verdict(found)
+    assert "250 characters" in writing_verdict(found)
+    assert "100% of the generated text is copied" in copying_in_short(found)
+    assert [name for name, _ in longest_copies(found)] == ["temperature 1", "temperature 0.7"]
+    assert all(len(values) == 2 for _, values in writing_rows(found))

@@ -29,6 +29,18 @@ class SourceSettings:
     header: Annotated[Literal["auto", "yes", "no"], option("auto|yes|no")] = "auto"
     """For CSV and TSV: yes: the first row names the fields; no: they are named "column 1",
     "column 2" and so on; auto takes a first row of sentences for a record."""
+    documents: Annotated[
+        Literal["files", "lines", "paragraphs"], option("files|lines|paragraphs")
+    ] = "files"
+    """Unit that is one text: a whole file (or record), each line that is not blank, or each
+    paragraph between blank lines."""
+    formats: Annotated[Literal["extract", "raw"], option("extract|raw")] = "extract"
+    """Office documents, PDF, web pages, e-books, notebooks, subtitles and chats: extract takes
+    their text out, raw reads files as they stand, with tags and times."""
+    boilerplate: Annotated[Literal["keep", "drop"], option("keep|drop")] = "keep"
+    """Text that belongs to no text itself: navigation and notices of web pages, headers and numbers
+    of PDF pages, headers and licences of Project Gutenberg; keep only reports it, drop leaves it
+    out."""
     limit: Annotated[Count | None, option("N", "all")] = None
     """Read only the first N records or files, or the first N lines of a single text."""
     pattern: Annotated[str | None, option("GLOB", "every text file")] = None

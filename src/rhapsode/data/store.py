@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
+from rhapsode.files import can_write, temporary_cache
 
 _VERSION = 2
 END = 0
@@ -106,12 +107,19 @@ class ElementStore:
 
 
 def cache_folder() -> Path:
-    """Cache folder: RHAPSODE_CACHE, or a folder in the user's cache."""
+    """Cache folder: RHAPSODE_CACHE, or a folder in the user's cache.
+
+    A temporary folder is used if there is no home folder that can be written.
+    """
     named = os.environ.get("RHAPSODE_CACHE")
     if named:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rhapsode"
+    try:
+        folder = (Path(base) if base else Path.home() / ".cache") / "rhapsode"
+    except RuntimeError:  # a user without a home
+        folder = Path(os.devnull) / "rhapsode"
+    return folder if can_write(folder) else temporary_cache()
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
     encodings = found["reading"]["encodings"].items()
     files = [f"{plural(count, 'file')} in {name}" for name, count in encodings]
     sizes = [plural(found[f"{unit}s"], unit) for unit in ("document", "character", "byte")]
-    yield from _head(found, [*sizes, ", ".join(files) or "all UTF-8"], found["reading"]["lines"])
+    said = [*found["reading"]["lines"], *found["warnings"]]
+    yield from _head(found, [*sizes, ", ".join(files) or "all UTF-8"], said)
     distinct = f"{found['text']['distinct']:,} distinct"
     yield from _section("Characters", distinct, width, _characters(found["text"], width))
     units = ("documents_in_characters", "lines_in_characters")

@@ -7,15 +7,16 @@ from typing import Any
 NOVELTY = ("8", "16", "32", "64")
 # A model's longest copy may be this much longer than one of real text and count as no longer.
 AS_MUCH = 1.25
-# From this copied fraction on, real text is taken for a part of the training text.
+# From this copied fraction on, real text is taken for a part of the training text, and generated
+# text for learnt by heart.
 SEEN = 0.5
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Measures of each temperature, and last of the real text."""
+    """Measures of each temperature, and last of real text, if measured."""
     temperatures = writing["temperatures"] or []
     columns = [(f"temperature {one['temperature']:g}", one["written"]) for one in temperatures]
-    if columns:
+    if columns and temperatures[0]["held_out"] is not None:
         columns.append(("real text", temperatures[0]["held_out"]))
     return columns
 
@@ -89,6 +90,14 @@ def writing_verdict(writing: Mapping[str, Any]) -> str:
         return f"Copying was not measured: {obstacle}."
     (temperature, written), *_, (_, real) = writing_columns(writing)
     longest, usual, share = _length(written), _length(real), written["copied_share"]
+    if writing["temperatures"][0]["held_out"] is None:
+        by_heart = " The model has learnt its text by heart." if share > SEEN else ""
+        return (
+            f"At {temperature} the longest passage shared with the training text has "
+            f"{longest:,} characters, and {share:.1%} of the generated text is copied in passages "
+            f"of 50 characters or more.{by_heart} No comparison with real text: "
+            f"{writing['reason']}."
+        )
     said = (
         f"At {temperature} the longest passage shared with the training text has "
         f"{longest:,} characters; for the same amount of real text it has {usual:,}."
@@ -113,9 +122,18 @@ def copying_in_short(writing: Mapping[str, Any]) -> str:
     obstacle = _obstacle(writing)
     if obstacle is not None:
         return f"copying not measured: {obstacle}"
-    *written, (_, real) = writing_columns(writing)
-    lengths = ", ".join(f"{_length(measures):,} characters at {name}" for name, measures in written)
-    return f"longest passage shared with the training text: {lengths}; real text {_length(real):,}"
+    columns = writing_columns(writing)
+    real = writing["temperatures"][0]["held_out"]
+    lengths = ", ".join(
+        f"{_length(measures):,} characters at {name}"
+        for name, measures in columns
+        if measures is not real
+    )
+    said = f"longest passage shared with the training text: {lengths}"
+    if real is not None:
+        return f"{said}; real text {_length(real):,}"
+    copied = max(measures["copied_share"] for _, measures in columns)
+    return f"{said}; {copied:.0%} of the generated text is copied; {writing['reason']} to compare"
 
 
 def one_line(text: str) -> str:

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Literal, Protocol, cast
 
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
@@ -214,6 +214,9 @@ class Found:
         incomplete: records left out because they lack a field.
         undecodable: bytes that were replaced.
         notes: remarks for the user, one line each.
+        formats: files by format, where text was taken out of one.
+        left_out: what such files hold beside their text, by kind.
+        boilerplate: characters that belong to no text itself, by kind.
     """
 
     encodings: dict[str, str] = field(default_factory=dict)
@@ -221,3 +224,14 @@ class Found:
     incomplete: int = 0
     undecodable: int = 0
     notes: list[str] = field(default_factory=list)
+    formats: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    boilerplate: dict[str, int] = field(default_factory=dict)
+
+    def count(
+        self, what: Literal["formats", "left_out", "boilerplate"], name: str, n: int = 1
+    ) -> None:
+        """Add to one of the counts by name."""
+        if n and name:
+            counts: dict[str, int] = getattr(self, what)
+            counts[name] = counts.get(name, 0) + n

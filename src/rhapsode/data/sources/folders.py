@@ -27,6 +27,7 @@ from rhapsode.data.sources.blob import (
     told,
 )
 from rhapsode.data.sources.compression import TAR_SUFFIXES, bare_name, compression_of, unpacked
+from rhapsode.data.sources.formats.workbooks import is_workbook, sheets_of
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
@@ -115,9 +116,9 @@ _TAR_MARK = 257  # where a tar file says "ustar"
 
 
 def archive_kind(blob: Blob) -> str | None:
-    """Format of an archive: "zip" or "tar"; None for other files.
+    """Format of an archive: "zip", "tar" or "workbook"; None for other files.
 
-    A tar file may be compressed.
+    A tar file may be compressed. The files of a workbook are its sheets.
 
     Raises:
         DataError: the compressed data is damaged.
@@ -125,6 +126,8 @@ def archive_kind(blob: Blob) -> str | None:
     name = Path(blob.relative).name.lower()
     suffix = Path(name).suffix
     bare = bare_name(name)
+    if is_workbook(name):
+        return "workbook"
     if suffix == ".zip":
         return "zip"
     if bare.endswith(".tar") or suffix in TAR_SUFFIXES:
@@ -152,12 +155,13 @@ def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
     Raises:
         DataError: it is damaged, locked, or holds no file there.
     """
-    with (_zip if kind == "zip" else _tar)(blob) as files:
+    readers = {"zip": _zip, "tar": _tar, "workbook": sheets_of}
+    with readers[kind](blob) as files:
         wanted = inner.strip("/")
         found = [
             file
             for file in files
-            if (inner and file.relative.strip("/") == wanted)
+            if (inner and wanted in {file.relative.strip("/"), file.name[len(blob.name) + 1 :]})
             or (
                 file.relative.startswith(f"{wanted}/" if inner else "")
                 and not _hidden(file.relative[len(wanted) :])
@@ -165,8 +169,11 @@ def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
         ]
         if not found:
             what = f"no file {inner!r} in this archive" if inner else "no file in this archive"
-            raise DataError(what, where=blob.name)
-        yield iter(sorted(found, key=lambda file: file.relative.split("/")))
+            hint = f"it has {', '.join(file.relative for file in files[:5])}" if files else None
+            raise DataError(what, where=blob.name, hint=hint)
+        if kind != "workbook":  # sheets keep their order
+            found.sort(key=lambda file: file.relative.split("/"))
+        yield iter(found)
 
 
 def _hidden(name: str) -> bool:

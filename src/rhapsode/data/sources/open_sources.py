@@ -16,14 +16,24 @@ from typing import Any
 from rhapsode.config import SourceSettings
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.sources.blob import Blob, Found, NotText, Unreadable, file_blob
+from rhapsode.data.sources.blob import (
+    Blob,
+    Found,
+    NotText,
+    Unreadable,
+    file_blob,
+    first_bytes,
+)
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.fields.record_tables import record_kind, records_of, refuse_parquet
 from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.data.sources.folders import archive_kind, like, members, named_file, walk
+from rhapsode.data.sources.formats.readers import better_format, reader_of, suffix_of
+from rhapsode.data.sources.formats.workbooks import is_workbook
 from rhapsode.data.sources.memory import default_field, items
 from rhapsode.data.sources.textfile import cut, first_lines, text_chunks
-from rhapsode.errors import DataError
+from rhapsode.data.sources.units import read_units
+from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.files import is_there, source_name
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -60,7 +70,7 @@ def read_pieces(
     for source in sources:
         if isinstance(source, str) and not source:
             raise DataError("a source has no name", hint="name a text file, a folder or a corpus")
-        for document in reader.read(source):
+        for document in read_units(reader.read(source), settings, reader.found):
             some = True
             yield document
     if not some:
@@ -70,7 +80,7 @@ def read_pieces(
 class _Reader:
     def __init__(self, settings: SourceSettings, found: Found) -> None:
         self._settings = settings
-        self._found = found
+        self.found = found
         self._selector = Selector(settings) if settings.records else None
         self._records = 0  # documents made of records, in all
 
@@ -123,7 +133,7 @@ class _Reader:
     def _source(self, source: str) -> Iterator[Document]:
         path = Path(source)
         if source != "-" and is_there(path) and path.is_dir():
-            yield from self._many(walk(path, self._found), source, "this folder")
+            yield from self._many(walk(path, self.found), source, "this folder")
         elif (named := named_file(source)) is not None:
             yield from self._archive_or_single(*named)
         elif source in CATALOGUE:
@@ -145,7 +155,7 @@ class _Reader:
                 yield from self._many(entries, blob.name, "this archive")
                 return
             first = next(entries)
-            if first.relative.strip("/") == inner.strip("/"):
+            if inner.strip("/") in {first.relative.strip("/"), first.name[len(blob.name) + 1 :]}:
                 yield from self._read(first, named=True)
             else:
                 rest = itertools.chain([first], entries)
@@ -161,7 +171,7 @@ class _Reader:
     def _matched(self, names: Sequence[str]) -> Iterator[Blob]:
         for path in map(Path, names):
             if path.is_dir():
-                yield from walk(path, self._found)
+                yield from walk(path, self.found)
             elif path.is_file():
                 yield file_blob(path, path.name)
 
@@ -191,6 +201,10 @@ class _Reader:
             if named:
                 raise
             self._skip(problem)
+        except MissingExtraError as problem:
+            if named:
+                raise
+            self._without_extra(blob, problem)
         except Unreadable as problem:
             if self._settings.errors != "skip" and not named:
                 raise _with_way_out(problem) from None
@@ -203,17 +217,17 @@ class _Reader:
 
         Files without text are passed over; a limit counts files.
         """
-        files, skipped = 0, len(self._found.skipped)
+        files, skipped = 0, len(self.found.skipped)
         for blob in self._expanded(blobs):
             if not self._matches(blob):
                 continue
-            before = len(self._found.skipped)
+            before = len(self.found.skipped)
             yield from self._read(blob, named=False)
-            files += len(self._found.skipped) == before
+            files += len(self.found.skipped) == before
             if self._done or (self._selector is None and files == self._settings.limit):
                 return
         if not files:
-            left = self._found.skipped[skipped:]
+            left = self.found.skipped[skipped:]
             some = "1 file" if len(left) == 1 else f"{len(left):,} files"
             reason = f" ({some} left out, the first: {left[0]})" if left else ""
             pattern = self._settings.pattern
@@ -224,7 +238,8 @@ class _Reader:
         """Files, with archives replaced by their files."""
         for blob in blobs:
             try:
-                kind = archive_kind(blob) if blob.path is not None else None
+                packed = blob.path is not None or is_workbook(blob.relative)
+                kind = archive_kind(blob) if packed else None
                 if kind is None:
                     yield blob
                     continue
@@ -233,13 +248,21 @@ class _Reader:
                         yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
             except NotText as problem:
                 self._skip(problem)
+            except MissingExtraError as problem:
+                self._without_extra(blob, problem)
             except Unreadable as problem:
                 if self._settings.errors != "skip":
                     raise _with_way_out(problem) from None
                 self._skip(problem)
 
     def _skip(self, problem: DataError) -> None:
-        self._found.skipped.append(str(problem))
+        self.found.skipped.append(str(problem))
+
+    def _without_extra(self, blob: Blob, problem: MissingExtraError) -> None:
+        """Pass over a file of a folder, and tell each extra that is missing once."""
+        self.found.skipped.append(f"{blob.name}: {problem}")
+        if str(problem) not in self.found.notes:
+            self.found.notes.append(str(problem))
 
     def _matches(self, blob: Blob) -> bool:
         pattern = self._settings.pattern
@@ -249,11 +272,16 @@ class _Reader:
         )
 
     def _file(self, blob: Blob, *, named: bool) -> Iterator[Document]:
+        if is_workbook(blob.relative):
+            with members(blob, "workbook") as sheets:
+                for sheet in sheets:
+                    yield from self._file(sheet, named=named)
+            return
         kind, plain = record_kind(blob.relative), unpacked(blob)
         if self._selector is not None:
             if kind is None and not named:
                 raise NotText("not a file of records", where=blob.name)
-            records = records_of(plain, kind, self._selector, self._settings, self._found)
+            records = records_of(plain, kind, self._selector, self._settings, self.found)
             yield from self._selected(records, plain.name, self._selector)
             return
         if kind == "parquet" and named:
@@ -262,9 +290,23 @@ class _Reader:
             raise NotText("Parquet holds columns", where=blob.name, hint="name one with --field")
         if not named and archive_kind(blob) is not None:
             raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
-        chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
+        chunks = self._text(plain)
         limit = self._settings.limit if named else None
         yield from cut(blob.name, first_lines(chunks, limit) if limit else chunks)
+
+    def _text(self, blob: Blob) -> Iterator[str]:
+        """Text of a decompressed file, taken out of its format."""
+        if (instead := better_format(blob.relative)) and b"\0" in first_bytes(blob.open, 4096):
+            what = f"{suffix_of(blob.relative)} files are not read"
+            raise NotText(what, where=blob.name, hint=f"save it as {instead}")
+        known = reader_of(blob.relative) if self._settings.formats == "extract" else None
+        if known is None:
+            yield from text_chunks(blob.open, blob.name, self._settings, self.found)
+            return
+        kind, read = known
+        for chunk in read(blob, self._settings, self.found):
+            yield self._clean(chunk, blob.name)
+        self.found.count("formats", kind)
 
     def _selected(
         self, records: Iterator[object], where: str, selector: Selector
@@ -278,7 +320,7 @@ class _Reader:
             except RecursionError:
                 raise DataError("nested too deeply", where=name) from None
             if chosen is None:
-                self._found.incomplete += 1
+                self.found.incomplete += 1
                 continue
             text, prompt = chosen
             given = self._clean(text[:prompt], name)
@@ -295,7 +337,7 @@ class _Reader:
         if not text.isascii():
             text = _SURROGATES.sub("\ufffd", text)
         if "\0" in text:
-            self._found.notes.append(f"{name}: zero characters dropped")
+            self.found.notes.append(f"{name}: zero characters dropped")
             text = text.replace("\0", "")
         if self._settings.newlines == "lf" and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")

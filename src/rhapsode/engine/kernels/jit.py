@@ -9,7 +9,7 @@ import numba
 from numba import types
 from numba.extending import intrinsic, overload
 
-from rhapsode.compiling import kept
+from rhapsode.compiling import jitted
 
 _njit: Any = numba.njit
 _overload: Any = overload
@@ -51,10 +51,7 @@ def entry(function: F) -> F:
 
     It must have `STAMP` in its closure, since the functions that it calls are in other files.
     """
-    try:
-        return cast(F, kept(_njit(cache=True, **_OPTIONS)(function)))
-    except RuntimeError:  # no folder that could be written to
-        return cast(F, _njit(**_OPTIONS)(function))
+    return cast(F, jitted(function, **_OPTIONS))
 
 
 def ready(function: Any, signature: tuple[Any, ...]) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
+from rhapsode.data.sources.formats.workbooks import WORKBOOKS, is_workbook
 from rhapsode.data.tables import SERIES as NAMED_SERIES
 from rhapsode.data.tables import NoNumbersError, read_series
 from rhapsode.errors import DataError, SettingsError
@@ -67,7 +68,7 @@ MASE = Measure("mase", "MASE")
 # Forecasts of the test split when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 400
 
-TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz", *WORKBOOKS)
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
@@ -100,15 +101,17 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
             return Claim(Degree.NONE, "series are one table")
         source = str(sources[0])
-        path = Path(source)
-        if not is_there(path):
+        path = table = Path(source)
+        if not is_there(path) and is_workbook(path.parent.name):
+            table = path.parent  # of which a sheet is named
+        if not is_there(table):
             return (
                 Claim(Degree.LIKELY, "known by that name")
                 if source in NAMED_SERIES
                 else Claim(Degree.NONE)
             )
-        name = path.with_suffix("") if path.suffix.lower() in PACKED else path
-        if path.is_dir() or name.suffix.lower() not in TABLES:
+        name = table.with_suffix("") if table.suffix.lower() in PACKED else table
+        if table.is_dir() or name.suffix.lower() not in TABLES:
             return Claim(Degree.NONE, "no table by its suffix")
         try:
             found = read_series(source)

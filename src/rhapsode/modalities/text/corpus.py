@@ -27,6 +27,7 @@ from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.text.checks import list_note
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -43,6 +44,7 @@ MOST_UNKNOWN = 0.5
 NAMED = 8
 # Characters in which unknown pieces are counted by name.
 LOOKED_AT = 1 << 21
+_FATE = {"keep": "kept; --boilerplate drop leaves them out", "drop": "left out"}
 # Largest number of documents for which the position of the test split is logged.
 FEW = 50
 
@@ -89,7 +91,8 @@ def prepare_corpus(
     if encoder is None:
         encoder, reason = learn_encoder(store, splits.train, settings)
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
-    for line in _said(texts, copies, splits, encoder, reason):
+    learnt = f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
+    for line in _said(texts, settings.source, copies, splits, learnt):
         log.info(line)
     corpus = encode_corpus(store, splits, encoder, reason, copies)
     release()
@@ -144,14 +147,13 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Splits:
 
 
 def _said(
-    texts: Texts, copies: int, splits: Splits, encoder: Encoder, reason: str
+    texts: Texts, source: SourceSettings, copies: int, splits: Splits, learnt: str
 ) -> Iterator[str]:
     store = texts.store
-    yield (
-        f"{_count(len(store), 'document')}, {store.characters:,} characters; "
-        f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
-    )
-    yield from found_lines(texts)
+    yield f"{_count(len(store), 'document')}, {store.characters:,} characters; {learnt}"
+    yield from found_lines(texts, source)
+    if advice := list_note(store, source):
+        yield advice
     tested = np.unique(splits.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
         yield f"the test split is the end of {store.names[int(tested[0])]}"
@@ -165,13 +167,19 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def found_lines(texts: Texts) -> Iterator[str]:
+def found_lines(texts: Texts, settings: SourceSettings) -> Iterator[str]:
     """Notes on reading, a line each."""
     found = texts.found
     for name, codec in list(found.encodings.items())[:3]:
         yield f"{name}: read as {codec}"
     if len(found.encodings) > 3:
         yield f"and {len(found.encodings) - 3:,} more files that are not UTF-8"
+    if found.formats:
+        formats = (f"{count:,} {name}" for name, count in found.formats.items())
+        left = ", ".join(_count(count, name) for name, count in found.left_out.items())
+        yield f"text taken out of {', '.join(formats)}" + (f"; left out: {left}" if left else "")
+    for name, count in found.boilerplate.items():
+        yield f"{name}: {count:,} characters {_FATE[settings.boilerplate]}"
     yield from found.notes[:5]
     if found.skipped:
         yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
@@ -186,7 +194,7 @@ def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
         DataError: the sources cannot be read.
     """
     texts = prepare_texts(sources, settings)
-    for line in found_lines(texts):
+    for line in found_lines(texts, settings):
         log.info(line)
     return texts.store
 

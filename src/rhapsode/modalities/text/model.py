@@ -84,5 +84,7 @@ class TextModel(IdModel):
             return named or Path(source).is_dir()
 
         if sources and learnt.records and not any(map(may_hold_records, sources)):
-            return SourceSettings(newlines=learnt.newlines)
+            learnt = replace(
+                learnt, field=None, template=None, prompt_field=None, completion_field=None
+            )
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")

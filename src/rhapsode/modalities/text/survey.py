@@ -31,6 +31,7 @@ from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities.contract import SplitName, Surveyed
 from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
+from rhapsode.modalities.text.checks import text_warnings
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
     count_characters,
@@ -68,6 +69,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
         documents, characters, bytes: of the decoded text, bytes in UTF-8.
         reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files),
             `incomplete` (records), `undecodable` (bytes), `lines` (the same in words).
+        warnings: sentences on what looks wrong.
         text: `distinct`, `kinds`, `scripts` (letters), `line_ends`, `odd`; counts.
         lengths: of `documents_in_characters`, `documents_in_elements` (without end-of-sequence) and
             `lines_in_characters` (not the empty ones): order statistics and a histogram.
@@ -103,8 +105,9 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
             "left_out": len(noticed.skipped),
             "incomplete": noticed.incomplete,
             "undecodable": noticed.undecodable,
-            "lines": list(found_lines(texts)),
+            "lines": list(found_lines(texts, settings.source)),
         },
+        "warnings": text_warnings(store, splits, settings.source),
         "text": counts.characters(),
         "lengths": {
             "documents_in_characters": lengths_summary(store.lengths_D),

@@ -145,8 +145,11 @@ def prepare_training(
         began_as = resumed.start
     elif run.base is not None:
         began_as = group.agree(partial(_base_facts, run, hooks))
-    if resumed is None and group.first:
-        folder.create(_config_toml(sources, run, began_as))
+    if resumed is None:
+        config = _config_toml(sources, run, began_as)
+        taken = group.agree(lambda: str(folder.create(config, names if place is None else ())))
+        folder.move_to(Path(taken))
+        hooks = replace(hooks, checkpoint=folder.checkpoint)
     resolved = run.planned.settings
     if threads is None and group.size == 1:
         timed = clock is None and resolved.steps is None and resolved.epochs is None

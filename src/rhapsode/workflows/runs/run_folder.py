@@ -33,6 +33,11 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
+        self._log: TextIO | None = None
+        self.move_to(path)
+
+    def move_to(self, path: Path) -> None:
+        """Name the files of another folder."""
         self.path = path
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoints" / "last.safetensors"
@@ -43,7 +48,6 @@ class RunFolder:
         self.card = path / "README.md"
         self.curve = path / "curve.svg"
         self.tensorboard = path / "tensorboard"
-        self._log: TextIO | None = None
 
     @classmethod
     def place(cls, output: str | None, sources: Sequence[str]) -> Self:
@@ -69,8 +73,15 @@ class RunFolder:
         paths = (Path("runs") / name for name in names)
         return cls(next(path for path in paths if not path.exists()))
 
-    def create(self, config: Mapping[str, Any]) -> None:
+    def create(self, config: Mapping[str, Any], sources: Sequence[str] = ()) -> Path:
         """Make the folder with its settings, whole or not at all.
+
+        Arguments:
+            config: the settings.
+            sources: names it may be numbered by, if another run has made it meanwhile.
+
+        Returns:
+            The folder that was made.
 
         Raises:
             RunError: it cannot be made.
@@ -86,11 +97,19 @@ class RunFolder:
                 write_atomically(made.samples, _SAMPLES_TITLE)
                 write_atomically(made.metrics, b"")
                 made.path.chmod(0o755)
-                made.path.rename(self.path)
+                while True:
+                    try:
+                        made.path.rename(self.path)
+                        break
+                    except OSError:
+                        if not sources or not self.path.exists():
+                            raise
+                        self.move_to(self.place(None, sources).path)
         except OSError as problem:
             raise RunError(
                 f"cannot make the run folder: {problem.strerror}", where=str(self.path)
             ) from None
+        return self.path
 
     def rewind(self, step: int) -> None:
         """Drop metrics and samples after `step`, and torn writes.

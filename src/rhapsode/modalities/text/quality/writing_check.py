@@ -189,8 +189,8 @@ def measure_model(
         For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`,
             the
         `elements_per_text` and `documents` that were written, and `written` beside `held_out` as
-        `measure_writing` gives them. Where nothing can be measured, `temperatures` is None and
-        `reason` says why.
+        `measure_writing` gives them. Where the real text is too short, `held_out` is None; where
+        nothing can be measured, `temperatures` is None. `reason` says why.
     """
     try:
         return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
@@ -210,12 +210,18 @@ def _measured(
     if bundle.provenance.section("source").get("prompt_field") and not real.prompts:
         raise DataError("this model completes prompts, but the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
+    reason = None
     if not sizes:
-        raise DataError(
+        reason = (
             f"the held-out text has {len(real.text):,} characters, "
             f"at least {FEWEST * LENGTHS[-1]:,} are needed"
         )
-    wanted = min(TEXTS, len(real.text) // sizes[0])
+        if isinstance(index, str):
+            raise DataError(reason)
+    # Without enough real text, what is copied of the training text is measured all the same.
+    room = len(real.text) if sizes else FEWEST * LENGTHS[0]
+    sizes = sizes or list(LENGTHS)
+    wanted = min(TEXTS, room // sizes[0])
     began = clock()
     written: list[_Written] = []
     for temperature in TEMPERATURES:
@@ -224,19 +230,21 @@ def _measured(
         with _few_threads(bundle):
             one.write(real.prompts, began + seconds * len(written) / len(TEMPERATURES), clock)
     for length in sizes:
-        number = min(TEXTS, len(real.text) // length, *(len(one.texts(length)) for one in written))
+        number = min(TEXTS, room // length, *(len(one.texts(length)) for one in written))
         if number >= FEWEST:
             break
     else:
         raise DataError(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    unit = choose_unit([real.text if isinstance(index, str) else index.text(0, len(real.text))])
+    unit = choose_unit([real.text if isinstance(index, str) else index.text(0, room)])
 
     def measure(texts: list[str]) -> dict[str, Any]:
         return measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
 
-    held_out = measure(held_out_pieces(real.text, length=length, number=number))
+    held_out = None
+    if reason is None:
+        held_out = measure(held_out_pieces(real.text, length=length, number=number))
     measured = [
         {
             "temperature": one.temperature,
@@ -253,7 +261,7 @@ def _measured(
         "texts": number,
         "length": length,
         "temperatures": measured,
-        "reason": None,
+        "reason": reason,
     }
 
 

@@ -1,0 +1,1 @@
+"""Text of documents, pages, books, subtitles and chats; tables of workbooks."""
