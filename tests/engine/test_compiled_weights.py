@@ -81,7 +81,8 @@ def multiplied(weight_GK: np.ndarray, x_RK: np.ndarray, y_RG: np.ndarray, kind: 
     x = np.ascontiguousarray(x_RK, dtype=np.float32).reshape(-1)
     matrix = packed(weight_GK, kind)
     assert len(matrix) == matrix_size(outputs, depth, kind)
-    product(np.zeros(FIRST, dtype=np.int64), flat, 0, row, matrix, 0, depth, row // PANEL, x, 0, depth, rows)
+    spec = np.zeros(FIRST, dtype=np.int64)
+    product(spec, flat, 0, row, matrix, 0, depth, row // PANEL, x, 0, depth, rows)
     return y[:, :outputs]
 
 

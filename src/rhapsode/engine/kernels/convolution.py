@@ -90,9 +90,7 @@ def read_convolution(
                         values, ring + slot * size, state, rows,
                     )  # fmt: skip
                 else:
-                    product(
-                        spec, found, 0, row, m, matrix, size, panels, branch, 0, row, rows
-                    )
+                    product(spec, found, 0, row, m, matrix, size, panels, branch, 0, row, rows)
             for b in range(rows):
                 own_ring = b * state + ring
                 if together:
