@@ -65,6 +65,7 @@ class Size:
 
 
 SIZES = {
+    "lstm 1 x 128, 65": Size("lstm.v1", {"hidden_size": 128}, 128, 65),
     "lstm 1 x 256, 65": Size("lstm.v1", {"hidden_size": 256}, 256, 65),
     "lstm 1 x 512, 65": Size("lstm.v1", {"hidden_size": 512}, 512, 65),
     "lstm 1 x 1024, 65": Size("lstm.v1", {"hidden_size": 1024}, 1024, 65),
@@ -214,7 +215,7 @@ def measure(  # noqa: PLR0917
                 if rows == 1
                 else threads * product_rate() * 1e9 / (2 * count)
             )
-            found[kind].append(rate(loop(ours[kind]), seconds))
+            found[kind].append(rate(loop(ours[kind]), seconds, rows))
         for peer, process in peers.items():
             for way in ways[peer]:
                 found[way].append(process.ask(way, seconds))

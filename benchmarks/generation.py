@@ -144,16 +144,18 @@ def eager_loop(bundle: IdBundle, rows: int, *, fused: bool) -> Iterator[int]:
             yield rows
 
 
-def rate(loop: Iterator[int], seconds: float) -> float:
-    """Elements a second, the first pieces left out."""
-    for _ in islice(loop, 4):
+def rate(loop: Iterator[int], seconds: float, pieces: int = 1) -> float:
+    """Elements a second, the first calls left out.
+
+    Whole calls are timed: the pieces of one come together, and a call of many rows may take longer than `seconds`.
+    """
+    for _ in islice(loop, -(-4 // pieces) * pieces):
         pass
-    done, began = 0, time.perf_counter()
-    for count in loop:
-        done += count
-        if time.perf_counter() - began > seconds:
-            break
-    return done / (time.perf_counter() - began)
+    done, began, ended = 0, time.perf_counter(), 0.0
+    while ended - began < seconds:
+        done += sum(islice(loop, pieces))
+        ended = time.perf_counter()
+    return done / (ended - began)
 
 
 def measure(family: str, vocabulary: int, rows: int, seconds: float) -> str:
@@ -187,7 +189,9 @@ def measure(family: str, vocabulary: int, rows: int, seconds: float) -> str:
             else product_rate() * 1e9 / (2 * weights)
         )
         for name, way in ways.items():
-            found[name].append(rate(way(), seconds))
+            found[name].append(
+                rate(way(), seconds, rows if name.startswith(("comp", "with")) else 1)
+            )
     middle = {name: statistics.median(values) for name, values in found.items()}
     others = [middle[name] for name in ("eager", "eager oneDNN", "numpy loop") if name in middle]
     return (

@@ -10,7 +10,7 @@ import pytest
 
 from rhapsode.bundle import Component, StretchRequest
 from rhapsode.config import GenerateSettings
-from rhapsode.engine import threads
+from rhapsode.engine import offsets, threads
 from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
 from rhapsode.engine.kernels import team
 from rhapsode.engine.kernels.products import packed
@@ -130,14 +130,19 @@ def test_helpers_change_nothing(weights: str, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("weights", ["float32", "bf16", "int8"])
 @pytest.mark.parametrize("rows", [1, 5])
-def test_a_helper_can_make_a_whole_product(weights: str, rows: int) -> None:
-    outputs, depth, panels = 200, 70, 7
+@pytest.mark.parametrize("turn", [0, 1])
+def test_a_helper_can_make_a_whole_product(weights: str, rows: int, turn: int) -> None:
+    outputs, depth, panels, claims = 600, 300, 19, 5  # the last claim is no whole one
     random = np.random.default_rng(0)
     matrix = packed(random.normal(size=(outputs, depth)).astype(np.float32), weights)
     x = random.normal(size=rows * depth).astype(np.float32)
-    wanted, found = (np.zeros(rows * panels * PANEL, dtype=np.float32) for _ in range(2))
+    wanted, turned, found = (np.zeros(rows * panels * PANEL, dtype=np.float32) for _ in range(3))
     step = panels * PANEL
-    product(0, wanted, 0, step, matrix, 0, depth, panels, x, 0, depth, rows)
+    spec = np.zeros(offsets.FIRST, dtype=np.int64)
+    product(spec, wanted, 0, step, matrix, 0, depth, panels, x, 0, depth, rows)
+    spec[offsets.TURN] = 1
+    product(spec, turned, 0, step, matrix, 0, depth, panels, x, 0, depth, rows)
+    assert np.array_equal(turned, wanted)
     room = np.zeros(team.BOARD, dtype=np.int64)
     inputs, x_step = x, depth
     if weights == "int8":
@@ -145,23 +150,23 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int) -> None:
         inputs = np.zeros(rows * x_step, dtype=np.uint8)
         for row in range(rows):
             round_inputs(x, row * depth, depth, inputs, row * x_step)
-    room[team.SHARED : team.SHARED + 10] = (
-        found.ctypes.data, 0, step, 0, depth, panels, inputs.ctypes.data, 0, x_step, rows,
+    room[team.SHARED : team.SHARED + 11] = (
+        found.ctypes.data, 0, step, 0, depth, panels, inputs.ctypes.data, 0, x_step, rows, turn,
     )  # fmt: skip
-    room[team.TICKET] = (5 << 32) + panels
+    room[team.TICKET] = (5 << team.NUMBER) + claims
     helper = threading.Thread(
         target=threads.help_write, args=(room.ctypes.data, matrix), daemon=True
     )
     helper.start()
     began = time.monotonic()
-    while room[team.DONE] < panels:
+    while room[team.DONE] < claims:
         assert time.monotonic() - began < 60
         time.sleep(0.001)
     room[team.ENDED] = 1
     helper.join(60)
     assert not helper.is_alive()
-    assert room[team.DONE] == panels
-    assert room[team.TICKET] == 5 << 32
+    assert room[team.DONE] == claims
+    assert room[team.TICKET] == 5 << team.NUMBER
     assert np.array_equal(found, wanted)
 
 

@@ -17,6 +17,7 @@ from rhapsode.engine.kernels.products import product as inner_product
 from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES, pack_bf16, pack_int8
 from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.tiles import PANEL, features_of, padded
+from rhapsode.engine.offsets import FIRST
 from rhapsode.engine.packed_weights import lay_out
 from rhapsode.engine.rounding import rounding_of
 from rhapsode.errors import BundleError
@@ -80,7 +81,8 @@ def multiplied(weight_GK: np.ndarray, x_RK: np.ndarray, y_RG: np.ndarray, kind: 
     x = np.ascontiguousarray(x_RK, dtype=np.float32).reshape(-1)
     matrix = packed(weight_GK, kind)
     assert len(matrix) == matrix_size(outputs, depth, kind)
-    product(0, flat, 0, row, matrix, 0, depth, row // PANEL, x, 0, depth, rows)
+    spec = np.zeros(FIRST, dtype=np.int64)
+    product(spec, flat, 0, row, matrix, 0, depth, row // PANEL, x, 0, depth, rows)
     return y[:, :outputs]
 
 

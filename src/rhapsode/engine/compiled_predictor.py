@@ -269,7 +269,8 @@ class CompiledPredictor(Predictor):
                 partial(rows.write, position, steps), lambda written: written[0].size
             )
             done = out_BT.shape[1]
-            self._step_seconds = (time.perf_counter() - began) / (done * len(live))
+            if position:  # the first elements come from logits that are there
+                self._step_seconds = (time.perf_counter() - began) / (done * len(live))
             position += done
             lasts = [{STOP: "stop", LENGTH: "length"}.get(int(end)) for end in end_B]
             yield [

@@ -23,7 +23,6 @@ from rhapsode.engine.kernels.products import help_out, product
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.offsets import (
-    BOARD,
     CLASSIC,
     CONVOLUTION,
     FEATURES,
@@ -55,7 +54,7 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
     row = panels * PANEL
     for b in range(rows):
         copy(z, b * row, w, spec[HEAD_BIAS], row)
-    product(spec[BOARD], z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
+    product(spec, z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
 
 
 @cache

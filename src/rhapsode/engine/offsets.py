@@ -24,5 +24,8 @@ TAPS, TAP_SIZE = 10, 11
 # Of every network: where a helper looks for work, an address; 0 without one
 BOARD = 15
 
+# Of every network: whether products take their panels from the last to the first; see `products`
+TURN = 16
+
 # A layer begins at FIRST + EACH * layer
-FIRST, EACH = 16, 16
+FIRST, EACH = 17, 16

@@ -16,7 +16,6 @@ from rhapsode.engine.kernels.maths import copy, exp32, fill, sigmoid32
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.engine.offsets import (
-    BOARD,
     CLASSIC,
     EACH,
     EMBEDDING,
@@ -243,7 +242,7 @@ def read_attention(
                 _root_normed(x, n * row, w, spec[own + NORM1], normed, n * row, size)
         _fill(qkv, qkv_row, positions, w, spec[own + QKV_BIAS])
         product(
-            spec[BOARD], qkv, 0, qkv_row, m, spec[own + QKV], size, qkv_panels,
+            spec, qkv, 0, qkv_row, m, spec[own + QKV], size, qkv_panels,
             read, 0, row, positions,
         )  # fmt: skip
         for b in range(rows):
@@ -261,7 +260,7 @@ def read_attention(
             for n in range(positions):
                 _add(x, n * row, w, spec[own + OUT_BIAS], size)
         product(
-            spec[BOARD], x, 0, row, m, spec[own + OUT], size, size_panels,
+            spec, x, 0, row, m, spec[own + OUT], size, size_panels,
             branch, 0, row, positions,
         )  # fmt: skip
         for n in range(positions):
@@ -272,7 +271,7 @@ def read_attention(
                 _root_normed(x, first, w, spec[own + NORM2], normed, first, size)
         _fill(lifted, up_row, positions, w, spec[own + UP_BIAS])
         product(
-            spec[BOARD], lifted, 0, up_row, m, spec[own + UP], size, up_panels,
+            spec, lifted, 0, up_row, m, spec[own + UP], size, up_panels,
             read, 0, row, positions,
         )  # fmt: skip
         for n in range(positions):
@@ -281,7 +280,7 @@ def read_attention(
             for n in range(positions):
                 _add(x, n * row, w, spec[own + DOWN_BIAS], size)
         product(
-            spec[BOARD], x, 0, row, m, spec[own + DOWN], inside, size_panels,
+            spec, x, 0, row, m, spec[own + DOWN], inside, size_panels,
             lifted, 0, up_row, positions,
         )  # fmt: skip
         if classic:

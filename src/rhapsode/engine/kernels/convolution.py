@@ -11,7 +11,6 @@ from rhapsode.engine.kernels.maths import copy
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.offsets import (
-    BOARD,
     EACH,
     FEATURES,
     FIRST,
@@ -87,13 +86,11 @@ def read_convolution(
                 if lag:
                     slot = (count_B[0] + reach - lag) % reach
                     product(
-                        spec[BOARD], found, 0, row, m, matrix, size, panels,
+                        spec, found, 0, row, m, matrix, size, panels,
                         values, ring + slot * size, state, rows,
                     )  # fmt: skip
                 else:
-                    product(
-                        spec[BOARD], found, 0, row, m, matrix, size, panels, branch, 0, row, rows
-                    )
+                    product(spec, found, 0, row, m, matrix, size, panels, branch, 0, row, rows)
             for b in range(rows):
                 own_ring = b * state + ring
                 if together:
@@ -109,7 +106,7 @@ def read_convolution(
                     copy(seen, place, branch, n * row, size)
                 for tap in range(taps):
                     product(
-                        spec[BOARD], found, b * time * row, row, m, weight + tap * spec[TAP_SIZE],
+                        spec, found, b * time * row, row, m, weight + tap * spec[TAP_SIZE],
                         size, panels, seen, tap * dilation * size, size, time,
                     )  # fmt: skip
                 for i in range(reach):

@@ -1,7 +1,12 @@
 """Products with a network's matrices, for all kinds of weights.
 
-They run on one core or two. The kind is the type of the vector of matrices, so that compiled code
+They run on one core or more. The kind is the type of the vector of matrices, so that compiled code
 contains only the kind it needs: float32 panels, bfloat16 in words, int8 in bytes.
+
+Large products are made claim by claim of a few panels, in an order for caches that hold part of a
+matrix. Step by step the order turns around, so that what was read last is read first. The leader
+goes from the first claim to the middle and back, its helper from the last one to the middle and
+back; whoever arrives there early goes on with what the other has left.
 """
 
 # ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it
@@ -31,6 +36,7 @@ from rhapsode.engine.kernels.reduced import (
     some_panels_int8,
 )
 from rhapsode.engine.kernels.tiles import PANEL, matmul, pack, padded
+from rhapsode.engine.offsets import BOARD, TURN
 
 # What the numbers of the vector are, by the kind of weights.
 KINDS: dict[str, type[np.generic]] = {
@@ -39,9 +45,11 @@ KINDS: dict[str, type[np.generic]] = {
     "int8": np.uint8,
 }
 
-# Bytes, times rows, of the smallest product that cores share: meeting takes about as long as
-# reading ten thousand.
+# Bytes, times rows, of the smallest product that is made claim by claim: meeting takes about as
+# long as reading ten thousand.
 LARGE = 1 << 19
+# Numbers on the board that describe a product.
+_SHARED = 11
 
 
 def packed(weight_GK: NDArray[np.float32], kind: str) -> NDArray[Any]:
@@ -145,7 +153,7 @@ def _lent_of_kind(m: Any, address: Any) -> Callable[..., Any]:
 
 @inner
 def product(
-    board: int, y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, panels: int,
+    spec: Any, y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, panels: int,
     x: Any, x_at: int, x_step: int, rows: int,
 ) -> None:  # fmt: skip
     """y[r] += M x[r] for some rows, with matrices of any kind.
@@ -153,7 +161,7 @@ def product(
     As `tiles.matmul`.
 
     Arguments:
-        board: where a helper looks for work, an address; 0 without one.
+        spec: description of the network; read is where a helper looks for work, and the order.
         y: outputs; a row has room for whole panels.
         y_at: where the first row lies.
         y_step: from a row to the next.
@@ -168,57 +176,64 @@ def product(
     """
     apart()
     v, v_at, v_step = _inputs(m, x, x_at, x_step, depth, rows)
-    if board == 0 or rows * depth * panels * PANEL * m.itemsize < LARGE:
+    if rows * depth * panels * PANEL * m.itemsize < LARGE:
         _some_panels(y, y_at, y_step, m, m_at, depth, 0, panels, v, v_at, v_step, rows)
         return
-    number = (team.read(board, team.TICKET) >> 32) + 1
+    board, turn = spec[BOARD], spec[TURN]
+    claims = (panels + team.CLAIM - 1) // team.CLAIM
+    if board == 0:
+        for claim in range(claims):
+            begin = (claims - 1 - claim if turn else claim) * team.CLAIM
+            end = min(panels, begin + team.CLAIM)
+            _some_panels(y, y_at, y_step, m, m_at, depth, begin, end, v, v_at, v_step, rows)
+        return
+    number = (team.read(board, team.TICKET) >> team.NUMBER) + 1
     at = board + 8 * team.SHARED
-    shared = carray(_pointer_to(at), 10, np.int64)
+    shared = carray(_pointer_to(at), _SHARED, np.int64)
     shared[0], shared[1], shared[2] = y.ctypes.data, y_at, y_step
     shared[3], shared[4], shared[5] = m_at, depth, panels
     shared[6], shared[7], shared[8] = v.ctypes.data, v_at, v_step
-    shared[9] = rows
+    shared[9], shared[10] = rows, turn
     team.write(board, team.DONE, 0)
-    team.write(board, team.TICKET, (number << 32) + panels)
+    team.write(board, team.TICKET, (number << team.NUMBER) + claims)
     while True:
         ticket = team.read(board, team.TICKET)
-        left = ticket & 0xFFFFFFFF
-        if left == 0:
+        if ticket & team.LEFT == 0:
             break
-        count = min(team.CLAIM, left)
-        if team.exchange(board, team.TICKET, ticket, ticket - count):
-            begin = panels - left
-            _some_panels(
-                y, y_at, y_step, m, m_at, depth, begin, begin + count, v, v_at, v_step, rows
-            )
-            team.add(board, team.DONE, count)
-    while team.read(board, team.DONE) != panels:
+        if team.exchange(board, team.TICKET, ticket, ticket + (1 << team.LED) - 1):
+            led = ticket >> team.LED & team.LEFT
+            begin = ((claims // 2 - 1 - led) % claims if turn else led) * team.CLAIM
+            end = min(panels, begin + team.CLAIM)
+            _some_panels(y, y_at, y_step, m, m_at, depth, begin, end, v, v_at, v_step, rows)
+            team.add(board, team.DONE, 1)
+    while team.read(board, team.DONE) != claims:
         team.rest()
 
 
 @inner
 def help_out(board: int, m: Any) -> int:
-    """Take panels off the board until the loop ends; return their number."""
+    """Take claims off the board until the loop ends; return their number."""
     apart()
-    shared = carray(_pointer_to(board + 8 * team.SHARED), 10, np.int64)
+    shared = carray(_pointer_to(board + 8 * team.SHARED), _SHARED, np.int64)
     done = 0
     while team.read(board, team.ENDED) == 0:
         ticket = team.read(board, team.TICKET)
-        left = ticket & 0xFFFFFFFF
+        left = ticket & team.LEFT
         if left == 0:
             team.rest()
             continue
-        count = min(team.CLAIM, left)
         y_address, y_at, y_step = shared[0], shared[1], shared[2]
         m_at, depth, panels = shared[3], shared[4], shared[5]
-        x_address, x_at, x_step, rows = shared[6], shared[7], shared[8], shared[9]
-        if team.exchange(board, team.TICKET, ticket, ticket - count):
+        x_address, x_at, x_step = shared[6], shared[7], shared[8]
+        rows, turn = shared[9], shared[10]
+        if team.exchange(board, team.TICKET, ticket, ticket - 1):
             y = carray(_pointer_to(y_address), _ANY, np.float32)
             x = _lent(m, x_address)
-            begin = panels - left
-            _some_panels(
-                y, y_at, y_step, m, m_at, depth, begin, begin + count, x, x_at, x_step, rows
-            )
-            team.add(board, team.DONE, count)
-            done += count
+            claims = (panels + team.CLAIM - 1) // team.CLAIM
+            helped = claims - (ticket >> team.LED & team.LEFT) - left
+            begin = ((claims // 2 + helped) % claims if turn else claims - 1 - helped) * team.CLAIM
+            end = min(panels, begin + team.CLAIM)
+            _some_panels(y, y_at, y_step, m, m_at, depth, begin, end, x, x_at, x_step, rows)
+            team.add(board, team.DONE, 1)
+            done += 1
     return done

@@ -11,7 +11,6 @@ from rhapsode.engine.kernels.maths import copy, fill, sigmoid32, tanh32
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.offsets import (
-    BOARD,
     EACH,
     FAMILY,
     FEATURES,
@@ -24,6 +23,7 @@ from rhapsode.engine.offsets import (
     TABLE,
     TABLE_STEP,
     TANH,
+    TURN,
 )
 
 # Of a layer
@@ -80,7 +80,8 @@ def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: 
     """Features after every element; the state is changed in place.
 
     The contribution of the inputs to a layer's gates is computed for all positions at once; only
-    that of the past is computed in order.
+    that of the past is computed in order. The order of panels alternates by position; see
+    `products`.
 
     Arguments:
         w: tables and biases.
@@ -100,6 +101,7 @@ def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: 
     kept = 2 * size if family == LSTM else size
     z = np.empty(rows * time * width, dtype=np.float32)
     past = np.empty(rows * width if family == GRU else 0, dtype=np.float32)
+    turn = 1 - spec[TURN]
     for layer in range(spec[LAYERS]):
         own = FIRST + layer * EACH
         if layer == 0 and spec[FOLDED]:
@@ -121,21 +123,22 @@ def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: 
                         n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * depth
                         copy(below, n * depth, w, first, depth)
             product(
-                spec[BOARD], z, 0, width, m, spec[own + INPUT], depth, panels,
+                spec, z, 0, width, m, spec[own + INPUT], depth, panels,
                 below, 0, depth, rows * time,
             )  # fmt: skip
         weight = spec[own + PAST]
         for t in range(time):
+            spec[TURN] = (turn + t) & 1
             if family == GRU:
                 for b in range(rows):
                     copy(past, b * width, w, spec[own + PAST_BIAS], width)
                 product(
-                    spec[BOARD], past, 0, width, m, weight, size, panels,
+                    spec, past, 0, width, m, weight, size, panels,
                     values, layer * kept, state, rows,
                 )  # fmt: skip
             else:
                 product(
-                    spec[BOARD], z, t * width, time * width, m, weight, size, panels,
+                    spec, z, t * width, time * width, m, weight, size, panels,
                     values, layer * kept, state, rows,
                 )  # fmt: skip
             for b in range(rows):

@@ -4,11 +4,11 @@ Nobody waits for a core that is busy elsewhere. The caller of the loop leads. A 
 thread, runs `help_out` while the loop runs; it takes panels of the current product on the board.
 Panels do not overlap, so that the numbers are the same whichever core computes them.
 
-The board is a vector of int64, with one cache line for each of: the ticket (number of the product
-in the high half, unclaimed panels in the low half), the number of finished panels, whether the loop
-has ended, and the product. A claim exchanges the ticket. If the exchange succeeds, what was read
-from the board belongs to the claim, since the next product is put there only after every panel of
-the current one is done.
+The board is a vector of int64, with one cache line for each of: the ticket, the number of finished
+claims, whether the loop has ended, and the product. A ticket is the number of the product in the
+high 24 bits, the claims of the leader in the next 20, and unclaimed claims in the low 20. A claim
+exchanges the ticket. If the exchange succeeds, what was read from the board belongs to the claim,
+since the next product is put there only after every panel of the current one is done.
 """
 
 from typing import Any
@@ -25,6 +25,8 @@ TICKET, DONE, ENDED, SHARED = 0, 8, 16, 24
 BOARD = 48
 # Panels that are claimed at a time.
 CLAIM = 4
+# A ticket: shifts of the number and of the leader's claims, and a mask of what is unclaimed.
+NUMBER, LED, LEFT = 40, 20, (1 << 20) - 1
 
 _INT = ir.IntType(64)
 

@@ -2,9 +2,10 @@
 
 A matrix (G, K) is stored in panels of 32 outputs: (G / 32, K, 32), with zeros after the last
 output. Every output adds its K products in order, one after the other, for one row or four and for
-one panel or four: vectors run across outputs, never along the sum. The code is written in vectors
+one panel or more: vectors run across outputs, never along the sum. The code is written in vectors
 of 16, which the compiler splits for the machine; but with sixteen registers of eight numbers
-(AVX2), a tile is made part by part, each with as many sums as fit into them.
+(AVX2), a tile is made part by part, each with as many sums as fit into them. Four rows read two
+panels at once: sixteen sums hide the time of an addition, and two streams come faster than one.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 from rhapsode.engine.kernels.jit import apart, inner
 
 PANEL = 32
-# Vectors of eight sums that a part of a tile keeps: two a cycle, four cycles each, and the
-# registers hold them.
-_ROOM = 8
-# Of a panel, 16 kB stay in the nearest cache while all rows are read.
-_NEAR, _ALL = 128, 1 << 40
+# Vectors of eight sums that a part of a tile keeps: with three weights and an input they take all
+# sixteen registers.
+_ROOM = 12
+# Inputs that are multiplied for all rows before the next: 32 kB of two panels stay in the nearest
+# cache.
+_NEAR = 128
 
 cgutils: Any = _cgutils
 
@@ -74,7 +76,8 @@ def shares(lanes: int, rows: int, panels: int, each: int = 1) -> list[list[tuple
     vectors = [
         (panel, place) for panel in range(panels) for place in range(0, PANEL // each, lanes)
     ]
-    most = len(vectors) if lanes > _ROOM else max(1, _ROOM // (rows * each))
+    most = len(vectors) if lanes > 8 else max(1, _ROOM // (rows * each))
+    most = -(-len(vectors) // -(-len(vectors) // most))  # parts of similar size
     return [vectors[first : first + most] for first in range(0, len(vectors), most)]
 
 
@@ -155,19 +158,10 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
     return cast("Callable[..., None]", intrinsic(tile))
 
 
-def _at_once(typing: Any) -> Any:
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(_INT, _NEAR if lanes_of(context) == _ROOM else _ALL)
-
-    return types.int64(), emit
-
-
-# Inputs that one output after the other is made of where many rows read the same panel.
-_deep = cast("Callable[[], int]", intrinsic(_at_once))
-
 _one_row = _tile(1, 4)
 _one_row_rest = _tile(1, 1)
-_four_rows = _tile(4, 1)
+_four_rows = _tile(4, 2)
+_four_rows_rest = _tile(4, 1)
 
 
 @inner
@@ -196,17 +190,17 @@ def matmul(
     apart()
     fours = rows // 4 * 4
     if fours:
-        most = _deep()
-        for panel in range(panels):
-            for begin in range(0, depth, most):
-                count, first = min(most, depth - begin), w_at + panel * step + begin * PANEL
+        for panel in range(0, panels, 2):
+            for begin in range(0, depth, _NEAR):
+                count, first = min(_NEAR, depth - begin), w_at + panel * step + begin * PANEL
                 for row in range(0, fours, 4):
                     a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step + begin
-                    _four_rows(
-                        y, w, x, first, step, count,
-                        (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                        (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                    )  # fmt: skip
+                    places = (a, a + y_step, a + 2 * y_step, a + 3 * y_step)
+                    inputs = (b, b + x_step, b + 2 * x_step, b + 3 * x_step)
+                    if panel + 1 < panels:
+                        _four_rows(y, w, x, first, step, count, places, inputs)
+                    else:
+                        _four_rows_rest(y, w, x, first, step, count, places, inputs)
     for row in range(fours, rows):
         a, b = y_at + row * y_step, x_at + row * x_step
         panel = 0
