@@ -253,7 +253,7 @@ def search_prompt(
     assert settings.seed is not None
     found = search(predictor, Job(prompt_N, 0, length), chain, settings, seed=settings.seed)
     for index, one in enumerate(found[: settings.count]):
-        yield _cut(encoder, prompt_N, index, one.elements, one.end, settings)
+        yield _cut(encoder, prompt_N, index, one.elements, end=one.end, settings=settings)
 
 
 def draw_best(
@@ -304,7 +304,7 @@ def draw_best(
         best = outputs[ranked[0]]
         end = "stop" if END_ID in best else "length"
         chosen = [each for each in best if each != END_ID]
-        yield _cut(encoder, prompt_N, number, chosen, end, settings)
+        yield _cut(encoder, prompt_N, number, chosen, end=end, settings=settings)
 
 
 def _cut(
@@ -312,6 +312,7 @@ def _cut(
     prompt_N: NDArray[np.int64],
     index: int,
     elements: Sequence[int],
+    *,
     end: str,
     settings: GenerateSettings,
 ) -> Piece:
