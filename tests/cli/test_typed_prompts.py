@@ -17,13 +17,24 @@ LINES = "ROMEO:\nI come, my café.\n\nJULIET:\nGo thou, then; go.\n\n" * 60
 def plays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Models of characters and of words, of a text without a backslash, and one of code."""
     base = tmp_path_factory.mktemp("plays")
-    texts = {"characters": LINES, "words": LINES, "code": LINES + "print('\\n')\n"}
+    flat = LINES.replace("\n", " ")
+    texts = {"characters": LINES, "words": LINES, "code": LINES + "print('\\n')\n", "split": flat}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
         for name, text in texts.items():
             (base / f"{name}.txt").write_text(text, encoding="utf-8")
-            encoding = "characters" if name == "code" else name
-            asked = ("--encoding", encoding, "--steps", "20", *QUICK, "--set", "samples.length=0")
+            encoding = {"code": "characters", "split": "words"}.get(name, name)
+            split = ("--set", "encoder.split=whitespace") if name == "split" else ()
+            asked = (
+                "--encoding",
+                encoding,
+                *split,
+                "--steps",
+                "20",
+                *QUICK,
+                "--set",
+                "samples.length=0",
+            )
             assert main(["train", str(base / f"{name}.txt"), "-o", str(base / name), *asked]) == 0
     return {name: str(base / name) for name in texts}
 
@@ -96,6 +107,9 @@ def test_a_space_at_the_end_of_a_prompt_of_words(cli: Cli, plays: dict[str, str]
     assert err == ""
     model = rh.load(plays["words"])
     assert len(model.encode("I come, my ")) == len(model.encode("I come, my")) + 1
+    split = tuple(rh.load(plays["split"]).generate("I come, ", length=4, seed=1).split())
+    assert split[:2] == ("I", "come,")
+    assert len(split) == len(["I", "come,"]) + 4
     letters = rh.load(plays["characters"])
     assert str(letters.generate("I come, ", length=1)).startswith("I come, ")
 

@@ -122,7 +122,7 @@ def test_words_of_a_user_dictionary_are_whole_elements(
     words = tmp_path / "words.txt"
     words.write_bytes((mark + ends.join(lines)).encode())
     wanted = [word for word in lines.values() if word]
-    text = "去" + "，".join(wanted) + "。NewNew york市 XC++ e.g.x 天书奇谭"
+    text = "去" + "，".join(wanted) + "。NewNew york市 XC++ 天书奇谭"
     encoder = learn(text, user_dictionary=str(words))
     assert set(wanted) <= set(encoder.vocabulary)
     assert encoder.decode(encoder.encode(text)) == text

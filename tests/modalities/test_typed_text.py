@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhapsode.config import unescaped
+from rhapsode.data import catalogue_documents
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import (
     BpeEncoder,
@@ -37,9 +38,10 @@ SPACED: dict[str, TrainedText] = {
         (WordEncoder, {}),
         (BpeEncoder, {"vocab_size": 400}),
         (WordPieceEncoder, {"vocab_size": 620}),
-        (UnigramEncoder, {"vocab_size": 400}),
     )
 }
+PROSE = "".join(document.text for document in catalogue_documents("python-docs"))[:60_000]
+SPACED["unigram.v1"] = trained(UnigramEncoder.learn([PROSE], {}), PROSE)
 SPACED["whitespace"] = trained(WordEncoder.learn([TEXT], {"split": "whitespace"}))
 SENTENCE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LENGTH = 400
 ROWS = 64
+# Elements of a prompt that a decoder reads before the text of a continuation.
+_BEFORE = 16
 # Last elements in which penalties count occurrences, where elements are single characters: in a
 # whole text nearly all of them occur.
 CHARACTER_RANGE = 64
@@ -168,7 +170,7 @@ def _write(
     The index of a piece is that of its job. End-of-sequence is among the elements.
     """
     assert settings.seed is not None
-    texts = [_stop_text(encoder, settings) for _ in jobs]
+    texts = [_stop_text(encoder, job.prompt_N, settings) for job in jobs]
     written = [0] * len(jobs)
     dropped: set[int] = set()
     for one in continue_jobs(
@@ -197,8 +199,13 @@ def _write(
         )
 
 
-def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:
-    return StopText(encoder.decoder(), settings.stop, after=settings.min_length)
+def _stop_text(
+    encoder: Encoder, prompt_N: NDArray[np.int64], settings: GenerateSettings
+) -> StopText:
+    decoder = encoder.decoder()
+    # The text of an element, as a space before a word, may depend on the elements before it.
+    decoder.feed(prompt_N[-_BEFORE:])
+    return StopText(decoder, settings.stop, after=settings.min_length)
 
 
 def look_back(bundle: IdBundle) -> int | None:
@@ -246,7 +253,7 @@ def search_prompt(
     assert settings.seed is not None
     found = search(predictor, Job(prompt_N, 0, length), chain, settings, seed=settings.seed)
     for index, one in enumerate(found[: settings.count]):
-        yield _cut(encoder, index, one.elements, one.end, settings)
+        yield _cut(encoder, prompt_N, index, one.elements, end=one.end, settings=settings)
 
 
 def draw_best(
@@ -296,14 +303,21 @@ def draw_best(
         )
         best = outputs[ranked[0]]
         end = "stop" if END_ID in best else "length"
-        yield _cut(encoder, number, [each for each in best if each != END_ID], end, settings)
+        chosen = [each for each in best if each != END_ID]
+        yield _cut(encoder, prompt_N, number, chosen, end=end, settings=settings)
 
 
 def _cut(
-    encoder: Encoder, index: int, elements: Sequence[int], end: str, settings: GenerateSettings
+    encoder: Encoder,
+    prompt_N: NDArray[np.int64],
+    index: int,
+    elements: Sequence[int],
+    *,
+    end: str,
+    settings: GenerateSettings,
 ) -> Piece:
     """A continuation up to its stop text, which is left out."""
-    text = _stop_text(encoder, settings)
+    text = _stop_text(encoder, prompt_N, settings)
     parts: list[str] = []
     for element in elements:
         parts.append(text.feed(element))

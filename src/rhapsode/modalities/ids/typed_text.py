@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import SettingsError
 
-# Frequent elements that are tried after a space, and characters before it.
-_PROBES, _TAIL = 48, 200
+# Elements that begin with a space, at least, where elements contain the space before them: few do
+# in texts without spaces between words.
+SPACED_SHARE = 0.1
+# Characters before a space that decide on its element.
+_TAIL = 200
 
 
 class TrainedText:
@@ -27,12 +30,15 @@ class TrainedText:
         self._encoder = encoder
         self._seen_V = counts_V > 0 if counts_V.any() else np.ones(len(counts_V), dtype=np.bool_)
         self._seen_V[UNKNOWN_ID] = False
-        often = [
-            element for element in np.argsort(-counts_V, kind="stable") if element > UNKNOWN_ID
-        ]
-        self._often = [int(element) for element in often[:_PROBES] if self._seen_V[element]]
-        seen = (encoder.decode([e]) for e in np.flatnonzero(self._seen_V).tolist() if e != END_ID)
-        self._characters = set("".join(seen)) - {"\N{REPLACEMENT CHARACTER}"}
+        seen = [element for element in np.flatnonzero(self._seen_V).tolist() if element != END_ID]
+        # The text of an element may depend on being the first one: it is taken after a word.
+        often = sorted(seen, key=lambda element: -counts_V[element])
+        word = [e for e in often if encoder.decode([e]).strip().isalpha()][:1]
+        begin = len(encoder.decode(word))
+        texts = [encoder.decode([*word, element])[begin:] for element in seen]
+        self._characters = set("".join(texts)) - {"\N{REPLACEMENT CHARACTER}"}
+        spaced = sum(text.startswith(" ") and not text.isspace() for text in texts)
+        self._contain_spaces = spaced > SPACED_SHARE * len(texts)
 
     def has(self, character: str) -> bool:
         """True if the training text had a character or its bytes."""
@@ -68,7 +74,7 @@ class TrainedText:
         write a second one. At the beginning of a line, other spaces of the indentation stay if the
         training text had such elements.
         """
-        if not text.endswith(" ") or not (self._is_lost(text) or self._is_open(text)):
+        if not text.endswith(" ") or not (self._contain_spaces or self._is_lost(text)):
             return text
         text, bare = text[:-1], text.rstrip(" ")
         if not bare.endswith("\n"):
@@ -83,14 +89,6 @@ class TrainedText:
         if np.array_equal(self._encoder.encode(text[-_TAIL:-1]), ids_N):
             return True
         return not self._seen_V[ids_N[-1]]
-
-    def _is_open(self, text: str) -> bool:
-        """True if most words contain the last space of a text."""
-        encoder, tail = self._encoder, text[-_TAIL:]
-        ids_N = encoder.encode(tail)
-        words = {encoder.decode([element]).strip() for element in self._often} - {""}
-        apart = [np.array_equal(encoder.encode(tail + w)[: len(ids_N)], ids_N) for w in words]
-        return 2 * sum(apart) < len(apart)
 
 
 def can_write(encoder: Encoder, text: str) -> bool:
