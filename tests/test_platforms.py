@@ -21,7 +21,7 @@ PLACES = {
     # Other systems: the files are the same, but a folder cannot be synced, and modes differ.
     "files.py": {"os.open", "os.fsync", "Path.chmod", "Path.replace", "Path.unlink"},
     "workflows/runs/run_folder.py": {
-        "os.fsync", "Path.chmod", "Path.rename", "Path.is_symlink"},
+        "os.fsync", "Path.chmod", "Path.rename", "Path.is_symlink", "Path.unlink"},
     # A cache: nothing in it is replaced, renamed or removed while it is open or mapped.
     "data/store.py": {"os.fsync", "Path.rename", "Path.replace", "Path.unlink", "numpy.memmap"},
     "data/texts.py": {"os.fsync", "Path.rename", "shutil.rmtree"},
