@@ -88,9 +88,7 @@ def test_a_division_of_the_data_is_called_a_split() -> None:
         *root.glob("*.md"),
         *root.glob("docs/**/*.md"),
     ]
-    other = re.compile(
-        r"\b(training|validation|test|held-out)\s+(part|share|portion)s?\b|\b(part|share)s? of (a|the|this) run\b"
-    )
+    other = re.compile(r"\b(training|validation|test|held-out)\s+(part|share|portion)s?\b")
     found = [
         f"{path.relative_to(root)}: {' '.join(match[0].split())}"
         for path in pages

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.cli.process import is_closed_pipe
+from rhapsode.cli.process import discard_output, is_closed_pipe
 from rhapsode.errors import RunError
 from rhapsode.log import log
 
@@ -116,17 +116,15 @@ def put(text: str) -> None:
     """
     if sys.stdout is None:
         raise RunError("standard output is closed", hint="leave it open, or send it to a file")
-    terminal = sys.stdout.isatty()
-    ways = (sys.stdout.encoding, "replace") if terminal else ("utf-8", "surrogateescape")
+    tty, pipe = (sys.stdout.encoding, "replace"), ("utf-8", "surrogateescape")
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode(*ways))
+        sys.stdout.buffer.write(text.encode(*(tty if sys.stdout.isatty() else pipe)))
         sys.stdout.buffer.flush()
     except OSError as problem:
         if is_closed_pipe(problem):
             raise
-        # What could not be written is not tried again when the program ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise RunError(f"cannot write: {problem.strerror}", where="standard output") from None
 
 

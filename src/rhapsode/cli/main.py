@@ -9,7 +9,12 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import rhapsode as rh
-from rhapsode.cli.process import accept_any_character, is_closed_pipe, seconds_since_process_start
+from rhapsode.cli.process import (
+    accept_any_character,
+    discard_output,
+    is_closed_pipe,
+    seconds_since_process_start,
+)
 from rhapsode.errors import RhapsodeError
 
 _KNOWN = {
@@ -93,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:
         if not is_closed_pipe(problem):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
     finally:
         gc.set_threshold(*collections)

@@ -37,3 +37,8 @@ def is_closed_pipe(problem: OSError) -> bool:
     """True if the reader has closed the output, as `head` does."""
     windows = sys.platform == "win32" and problem.errno == errno.EINVAL
     return windows or isinstance(problem, BrokenPipeError)
+
+
+def discard_output() -> None:
+    """Drop what could not be written, which Python tries again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
