@@ -58,6 +58,7 @@ class SourceOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     limit: int | None
     pattern: str | None
     text_encoding: str
@@ -289,6 +290,7 @@ class EvaluateOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     limit: int | None
     pattern: str | None
     text_encoding: str
@@ -314,7 +316,6 @@ class EvaluateOptions(TypedDict, total=False):
     duplicates: Literal["error", "mean", "last"]
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
-    header: Literal["auto", "yes", "no"]
 
 
 class CompareOptions(TypedDict, total=False):
@@ -324,6 +325,7 @@ class CompareOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     limit: int | None
     pattern: str | None
     text_encoding: str
