@@ -59,6 +59,7 @@ class SourceOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]
     boilerplate: Literal["keep", "drop"]
@@ -294,6 +295,7 @@ class EvaluateOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]
     boilerplate: Literal["keep", "drop"]
@@ -323,7 +325,6 @@ class EvaluateOptions(TypedDict, total=False):
     duplicates: Literal["error", "mean", "last"]
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
-    header: Literal["auto", "yes", "no"]
 
 
 class CompareOptions(TypedDict, total=False):
@@ -333,6 +334,7 @@ class CompareOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]
     boilerplate: Literal["keep", "drop"]

@@ -112,6 +112,8 @@ def test_how_its_text_is_read(cli: Cli, run_folder: Path, second: str) -> None:
     assert elements(*records, "--template", "{a} {b}") == 40 * 16
     assert elements(*records, "--prompt-field", "a", "--completion-field", "b") == 40 * 7
     assert elements(*records, "--field", "a", "--limit", "10") == 10 * 9
+    Path("rows.csv").write_text("the soup\n" * 40)
+    assert elements("--on", "rows.csv", "--field", "column 1", "--header", "no") == 40 * 9
     folder = ("--on", "folder", "--pattern", "one.*", "--text-encoding", "cp1252")
     assert elements(*folder) == 20 * 17 + 1
     assert elements(*folder, "--newlines", "keep") == 20 * 18 + 1

@@ -82,6 +82,18 @@ def test_limit(cli: Cli, records: str) -> None:
     assert few["elements"] == 2 * len("Soup 0 ")
 
 
+def test_header(cli: Cli) -> None:
+    Path("rows.csv").write_text("".join(f"soup {number:02}\n" for number in range(60)))
+    flags = ("--field", "column 1", "--header", "no")
+    assert json.loads(cli("data", "show", "rows.csv", *flags, "--json").out)["documents"] == 60
+    assert cli("train", "rows.csv", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
+    assert TextModel("run").bundle.provenance.documents == 60
+    found = json.loads(cli("evaluate", "run", "rows.csv", *flags, "--json").out)
+    assert found["elements"] == 60 * len("soup 00 ")
+    named = ("--field", "soup 00", "--header", "yes")
+    assert json.loads(cli("data", "show", "rows.csv", *named, "--json").out)["documents"] == 59
+
+
 def test_pattern(cli: Cli) -> None:
     Path("books/old").mkdir(parents=True)
     for name in ("a.txt", "b.md", "old/c.txt"):

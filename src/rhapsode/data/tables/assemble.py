@@ -81,7 +81,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
 def assemble_arrays(
     arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings
 ) -> SeriesSet:
-    """The series of arrays of numbers, beside one of times at most. Needs no polars.
+    """The series of arrays of numbers and times, without polars.
 
     Raises:
         DataError: a number is infinite, a time occurs twice, or there is no value at all.
@@ -104,8 +104,9 @@ def assemble_arrays(
         raise DataError(f"an infinite number: {values_NK[row, column]:g}", where=where)
     columns = tuple(Column(name, "number", nothing) for name in values)
     roles = Roles(Table(where, ()), times, (), columns, (), (), ())
+    kind = times.kind if times else "order"
     given = SeriesSet(
-        ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), times.kind if times else "order", (),
+        ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), kind, (),
         np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N),
     )  # fmt: skip
     return _gridded(given, np.arange(len(values_NK)), series_N, roles, settings)

@@ -90,7 +90,7 @@ class Frequency:
 
     @property
     def period(self) -> int:
-        """Values in the likeliest season, as 12 of months; 1 if there is none."""
+        """Values in the likeliest season; 1 if there is none."""
         season = _SEASONS.get(self.unit, 1)
         return season // self.step if season % self.step == 0 else 1
 
@@ -109,7 +109,7 @@ class Frequency:
         return _NANOSECONDS.get(self.unit, 1) * self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
-        """Times that are a number of grid steps later than times on the grid."""
+        """Times a number of steps after others on the grid."""
         if self.unit == "month":
             months = months_of(times_N) + steps_N * self.step
             first, length = _days(months)

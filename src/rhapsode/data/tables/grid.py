@@ -53,7 +53,7 @@ class Gridder:
         return np.repeat(np.arange(len(self.given)), self.given.lengths)
 
     def along(self, steps: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Steps from row to row, without those from one series to the next."""
+        """Steps from row to row within series."""
         inner = self.given.offsets[1:-1]
         steps[inner[(inner > 0) & (inner <= len(steps))] - 1] = False
         return steps
@@ -152,7 +152,7 @@ class Gridder:
         return wanted
 
     def inferred(self) -> tuple[Frequency, ...]:
-        """Frequency of each series: the common one if that fits, otherwise its own."""
+        """Frequency of each series: the common one or its own."""
         given = self.given
         if given.kind == "order":
             return (Frequency("order"),) * len(given)
@@ -212,7 +212,8 @@ class Gridder:
             return given
         if total > _MOST_PLACES * max(count, 10):
             raise DataError(
-                f"a grid that is {given.frequencies[0].name} has {total:,} times for {count:,} rows",
+                f"a grid that is {given.frequencies[0].name} has {total:,} times "
+                f"for {count:,} rows",
                 where=self.place(int(self.rows_N[0])),
                 hint="set the time step with --frequency, for example monthly",
             )

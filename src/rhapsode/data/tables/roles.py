@@ -1,6 +1,7 @@
-"""Roles of the columns of a table: time, id, value, known covariate, attribute of a series.
+"""Roles of the columns of a table.
 
-Roles that the settings leave open are found by rules over names and cells, and reported.
+A role is time, id, value, known covariate or attribute of a series. Roles that the settings leave
+open are found by rules over names and cells, and reported.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ _LISTED = 8
 
 
 class Times(NamedTuple):
-    """The time of every row: values, their meaning and offsets, and where they stand in words."""
+    """The time of every row, and its columns in words."""
 
     values: pl.Series
     kind: TimeKind
@@ -82,7 +83,7 @@ class Times(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """The roles of the columns of a table, which has a row for each time.
+    """The roles of columns, in a row for each time.
 
     `across` counts the columns of values if every row was a series.
     """

@@ -209,7 +209,7 @@ def places(series_N: Ints) -> Ints:
 
 
 def format_time(time: int, kind: TimeKind, frequency: Frequency, zone: Zone | None = None) -> str:
-    """Format a time as precisely as its frequency, or fully with its offset from UTC.
+    """Format a time as precisely as its frequency, or with its offset.
 
     Examples are 1949, 1998Q1, 1949-01, 2020-03-01 and 2020-03-01 00:00+01:00.
     """

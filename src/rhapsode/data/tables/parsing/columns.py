@@ -37,7 +37,7 @@ def plain_name(name: str) -> str:
 
 
 class Bad(NamedTuple):
-    """The first cell that is not of the kind of its column, and the count of all."""
+    """The first invalid cell of a column, and the count of all."""
 
     row: int
     text: str
@@ -83,7 +83,7 @@ class Column:
 
     @cached_property
     def labels(self) -> pl.Series:
-        """The cells as labels, null where empty: an id 007 is not 7."""
+        """The cells as labels: an id 007 is not 7."""
         import polars as pl
 
         if self.kind == "label":
@@ -102,7 +102,7 @@ class Column:
 
     @property
     def is_text(self) -> bool:
-        """True of free text: most cells have it, of several words each, and few repeat."""
+        """True of free text: several words in most cells, few repeated."""
         there = self.values.drop_nulls()
         if self.kind != "label" or 2 * len(there) < len(self.values) or len(there) < 2:
             return False
@@ -134,7 +134,7 @@ class Table:
         return len(self.columns[0].values) if self.columns else 0
 
     def numbers(self, column: Column) -> NDArray[np.float64]:
-        """The numbers of a column that is to be used, NaN where missing.
+        """The numbers of a column, NaN where missing.
 
         Raises:
             DataError: a cell is no number, or infinite.

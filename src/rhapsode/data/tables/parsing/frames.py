@@ -50,7 +50,7 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
 
 
 def flat_arrays(arrays: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
-    """Arrays of one or two axes as columns, the shorter ones ended with missing numbers.
+    """Arrays as columns; shorter ones end with missing numbers.
 
     Raises:
         DataError: there is no array, one has more than two axes or another type, or arrays of times

@@ -71,7 +71,7 @@ class NumberFormat(NamedTuple):
 
 
 def is_missing(text: pl.Series, missing: Iterable[str]) -> pl.Series:
-    """Mask of the cells, without space around them, that stand for a missing value."""
+    """Mask of the stripped cells that stand for a missing value."""
     return text.is_null() | text.str.to_lowercase().is_in([*MISSING]) | text.is_in([*missing])
 
 

@@ -256,7 +256,7 @@ def _settle_order(found: pl.DataFrame, dates: Order) -> tuple[str, bool]:
 
 
 def from_digits(whole: pl.Series, digits: int) -> tuple[pl.Series, str] | None:
-    """Times of whole numbers such as 20200131; None if they are no calendar dates."""
+    """Times of numbers such as 20200131; None for other numbers."""
     import polars as pl
 
     if digits not in _DIGITS:

@@ -1,4 +1,4 @@
-"""Tables of text: their shape is found first, then the kinds of their columns.
+"""Tables of text: first their shape, then their columns.
 
 Rows of one width are read by polars. A slower reader takes ragged rows, and names lines.
 """
