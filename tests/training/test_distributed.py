@@ -128,7 +128,7 @@ def torchrun(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p),
-             "OMP_NUM_THREADS": "1", **more},
+             "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **more},
     )  # fmt: skip
 
 
