@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import read_bundle
+from rhapsode.config import from_mapping
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import Group, Step, read_checkpoint
+from rhapsode.workflows.runs.planning import check_settings
 from rhapsode.workflows.runs.run import prepare_training
 
 STEPS = 50
@@ -106,6 +110,13 @@ def check_group(group: Group) -> None:
     group.copy_first([own])
     assert own.item() == 1.0
     assert group.agree(lambda: {"rank": rank}) == {"rank": 0}
+    check_settings(
+        from_mapping(TrainSettings, {"steps": 5, "device": f"cuda:{rank}"}, where=""), None, group
+    )
+    differing = from_mapping(TrainSettings, {"training": {"window": 8 + rank}}, where="")
+    named = pytest.raises(SettingsError, match=r"training.window \(8 -> 9\)")
+    with named if rank else nullcontext():
+        check_settings(differing, None, group)
     marks: list[int] = []
     with group.first_goes():
         marks.append(rank)

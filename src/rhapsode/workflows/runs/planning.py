@@ -111,7 +111,7 @@ def plan_training(
         settings = _inherited(settings, opened, modality)
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
-    _check_settings(asked, opened, group)
+    check_settings(asked, opened, group)
     device = choose_device(asked.device)
     modality.check(asked)
     if asked.training.compile == "on":
@@ -211,10 +211,15 @@ def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[A
     return replace(planned, settings=changed)
 
 
-def _check_settings(asked: TrainingSettings, base: BaseModel | None, group: Group) -> None:
+def check_settings(asked: TrainingSettings, base: BaseModel | None, group: Group) -> None:
     """Refuse settings other than those of the first process.
 
     The device may be another one.
+
+    Arguments:
+        asked: settings of this process.
+        base: the model that it begins as.
+        group: the processes that train together.
 
     Raises:
         SettingsError: some differ, which are named.
