@@ -210,7 +210,7 @@ def test_resume_refuses_a_finished_run_and_a_folder_without_one(
 def test_a_lengthened_run_goes_on_and_is_resumed_anywhere(
     small_source: Path, tmp_path: Path, told: list[str]
 ) -> None:
-    """Twice as long, twice; interrupted in the second part, it equals the unbroken one bit for bit."""
+    """Twice as long, twice; interrupted in the second stage, it equals the unbroken one bit for bit."""
     asked_once = asked("lstm", steps=8)
     for name, stops in (("whole", ()), ("broken", (13, 16))):
         folder = tmp_path / name
@@ -263,19 +263,19 @@ def test_other_data_names_from(finished: Path, tmp_path: Path) -> None:
         prepare_training((str(other),), {"steps": 9}, output=str(finished), resume=True)
 
 
-def test_summary_card_and_curve_tell_of_both_parts(finished: Path, tmp_path: Path) -> None:
+def test_summary_card_and_curve_tell_of_both_stages(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder)
     training = prepare_training((), {"steps": 10}, output=str(folder), resume=True)
     for _ in training.events():
         assert not (folder / "summary.json").exists()
     summary = training.finish()
-    assert [part["steps"] for part in summary["parts"]] == [4, 6]
+    assert [stage["steps"] for stage in summary["stages"]] == [4, 6]
     assert summary["steps"] == 10
     assert "Lengthened: updates 4 in" in (folder / "README.md").read_text()
     assert "lengthened after 4 updates" in (folder / "curve.svg").read_text()
     assert "# Lengthened after step 4" in (folder / "samples.md").read_text()
-    assert json.loads((folder / "summary.json").read_text())["parts"] == summary["parts"]
+    assert json.loads((folder / "summary.json").read_text())["stages"] == summary["stages"]
 
 
 @pytest.fixture(scope="module")

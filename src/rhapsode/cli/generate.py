@@ -23,8 +23,8 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
     """Options."""
 
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
-    """Text to continue, or a table of series; - reads it from standard input. Escapes such as \\n are
-    read if the training text has no backslash, here and in --stop, --ban, --bias, --prefix,
+    """Text to continue, or a table of series; - reads it from standard input. Escapes such as \\n
+    are read if the training text has no backslash, here and in --stop, --ban, --bias, --prefix,
     --dry-breakers and --penalty-spare."""
     only_new: bool = False
     """Leave the prompt out of the output."""

@@ -152,7 +152,8 @@ def read_texts(model: "rh.Model[Any]", settings: S) -> S:
         read[name] = (
             model.typed(value) if isinstance(value, str) else tuple(map(model.typed, value))
         )
-    return dataclasses.replace(settings, **{name: each for name, each in read.items() if each})  # type: ignore[type-var]
+    given = {name: each for name, each in read.items() if each}
+    return dataclasses.replace(settings, **given)  # type: ignore[type-var]
 
 
 def read_stdin() -> str:

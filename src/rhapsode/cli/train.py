@@ -50,8 +50,8 @@ class TrainCommand(SourceSettings, RunSettings):
     """Value of any setting, for example network.hidden_size=256 or training.learning_rate=0.002;
     may be repeated."""
     resume: bool = False
-    """Continue the run in -o exactly from its last checkpoint. A larger --budget, --epochs or --steps
-    lengthens it, also if it is finished: the limit covers the whole run, and the learning rate is
+    """Continue the run in -o exactly from its last checkpoint. A larger --budget, --epochs or
+    --steps lengthens it, also if it is finished: the limit covers the whole run, and the learning rate is
     warmed up again."""
     from_: Annotated[str | None, option("MODEL", "random weights", name="from")] = None
     """Fine-tune this base model (a run folder or model file): its encoding and network are used,

@@ -30,7 +30,7 @@ class Clock(ABC):
     def fraction(self, step: int) -> float:
         """Completed fraction of the run, 0 to 1, after `step` updates.
 
-        Of a run that was lengthened, the fraction of its last part. The run ends at 1.
+        Of a run that was lengthened, the fraction of its last stage. The run ends at 1.
         """
 
     def elapsed(self) -> float:

@@ -378,7 +378,7 @@ class TrainingLoop:
         return Checkpoint(tensors, asdict(self.progress) | timed)
 
     def lengthen(self) -> Checkpoint:
-        """Begin another part of the run; return its first state.
+        """Begin another stage of the run; return its first state.
 
         Weights, optimiser, best loss and place in the stream stay; evaluations and patience begin
         again. Processes that share the work must call it together.

@@ -43,8 +43,8 @@ _HAN = re.compile("[\u4e00-\u9fd5]")
 _OF_JIEBA = re.compile("[a-zA-Z0-9+#&._%-]{0,16}[\u4e00-\u9fd5][\u4e00-\u9fd5a-zA-Z0-9+#&._%-]*")
 # A line of a user dictionary: a word, perhaps its frequency, perhaps a tag of a part of speech.
 _ENTRY = re.compile(
-    r"(.+?)(?:\s+([0-9]{1,9}))?(?:\s+(?:a[dgn]?|b|c|d[fg]?|e|eng|[fghijkl]|m[gq]?|n[grstz]?|nrfg|nrt"
-    r"|o|p|q|r[grz]?|s|tg?|u[dgjlvz]?|v[dginq]?|x|y|zg?))?"
+    r"(.+?)(?:\s+([0-9]{1,9}))?(?:\s+(?:a[dgn]?|b|c|d[fg]?|e|eng|[fghijkl]|m[gq]?|n[grstz]?|nrfg"
+    r"|nrt|o|p|q|r[grz]?|s|tg?|u[dgjlvz]?|v[dginq]?|x|y|zg?))?"
 )
 # A sentence for jieba, if it contains Chinese; otherwise a word with the space before it, a mark
 # with the space before it, or one character of white space.
@@ -70,8 +70,8 @@ class JiebaSettings(NormalSettings):
     """Elements that occur less often than this become the unknown element."""
     user_dictionary: str = ""
     """File of additional words in UTF-8, one on each line, with an optional frequency and tag after
-    spaces or tabs. Words with spaces, marks or letters alone are whole elements wherever they occur;
-    lines without effect are named. The content is saved in the model."""
+    spaces or tabs. Words with spaces, marks or letters alone are whole elements wherever they
+    occur; lines without effect are named. The content is saved in the model."""
     hmm: bool = True
     """Also find words outside the dictionaries with jieba's hidden Markov model."""
     segmenter: dict[str, str] = field(default_factory=dict)

@@ -164,7 +164,7 @@ def prepare_training(
     if resumed is not None and going_on:
         loop.resume(folder.checkpoint)
         if resumed.lengthened:
-            _begin_part(training)
+            _begin_stage(training)
     elif began_as is not None:
         _begin_with(began_as.get("validation_loss"), training, hooks)
     elif run.begins_well and hooks.evaluate is not None and group.size == 1:
@@ -216,8 +216,8 @@ def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> Non
     training.loop.resume(checkpoint)
 
 
-def _begin_part(training: Training) -> None:
-    """Begin another part of a run, and checkpoint it."""
+def _begin_stage(training: Training) -> None:
+    """Begin another stage of a run, and checkpoint it."""
     state, folder = training.loop.lengthen(), training.folder
     with training.group.first_goes():
         if training.group.first:

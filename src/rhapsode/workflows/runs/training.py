@@ -132,9 +132,9 @@ class Training:
             **finished.summary,
             **self._facts(self._last),
         }
-        parts = self._parts(self._last)
-        if len(parts) > 1:
-            summary["parts"] = parts
+        stages = self._stages(self._last)
+        if len(stages) > 1:
+            summary["stages"] = stages
         if self.start is not None:
             summary["from"] = self.start
         marks: Mapping[str, float | None] = finished.marks
@@ -149,8 +149,8 @@ class Training:
         )
         write_atomically(folder.curve, curve.encode("utf-8", "backslashreplace"))
         card = modality.card(finished.bundle, summary)
-        if len(parts) > 1:
-            words = ", ".join(f"{part['steps']:,} in {part['seconds']:.0f} s" for part in parts)
+        if len(stages) > 1:
+            words = ", ".join(f"{stage['steps']:,} in {stage['seconds']:.0f} s" for stage in stages)
             told = f"{card.summary} Lengthened: updates {words}, each with its own warm-up."
             card = replace(card, summary=told)
         write_atomically(folder.card, card_text(card).encode())
@@ -166,8 +166,8 @@ class Training:
         provenance = replace(planned.provenance, step=step, validation_loss=loss)
         return replace(planned, members=kept.members, provenance=provenance)
 
-    def _parts(self, last: Finished) -> list[dict[str, Any]]:
-        """Updates and seconds of each part of a run that was lengthened."""
+    def _stages(self, last: Finished) -> list[dict[str, Any]]:
+        """Updates and seconds of each stage of a run that was lengthened."""
         events = [e for e in read_events(self.folder.metrics) if e["event"] == "lengthened"]
         ends = [*((e["step"], e["elapsed"]) for e in events), (last.step, last.elapsed)]
         return [
