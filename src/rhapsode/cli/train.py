@@ -51,8 +51,8 @@ class TrainCommand(SourceSettings, RunSettings):
     may be repeated."""
     resume: bool = False
     """Continue the run in -o exactly from its last checkpoint. A larger --budget, --epochs or
-    --steps lengthens it, also if it is finished: the limit covers the whole run, and the learning rate is
-    warmed up again."""
+    --steps lengthens it, also if it is finished: the limit covers the whole run, and the learning
+    rate is warmed up again."""
     from_: Annotated[str | None, option("MODEL", "random weights", name="from")] = None
     """Fine-tune this base model (a run folder or model file): its encoding and network are used,
     training begins with its weights, and the learning rate is lower."""
