@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -58,11 +59,11 @@ def can_write(folder: Path) -> bool:
 @lru_cache
 def temporary_cache() -> Path:
     """A temporary folder of this user for cached files, and a warning."""
-    user = os.getuid() if os.name == "posix" else 0
+    user = 0 if sys.platform == "win32" else os.getuid()
     folder = Path(tempfile.gettempdir()) / f"rhapsode-{user}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        if os.name == "posix" and folder.stat().st_uid != user:  # somebody else made it
+        if folder.stat().st_uid != user:  # somebody else made it
             folder = Path(tempfile.mkdtemp(prefix="rhapsode-"))
         log.warning(f"no cache folder can be written in the home folder: {folder} is used")
     return folder

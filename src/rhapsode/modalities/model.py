@@ -46,11 +46,8 @@ if TYPE_CHECKING:
 B = TypeVar("B", bound=Bundle[Any, Any])
 
 
-class Model(ABC, Generic[B]):
-    """An opened model file.
-
-    Networks are loaded at the first prediction.
-    """
+class OpenedModel(ABC, Generic[B]):
+    """Members of an opened model that each kind of sequence defines."""
 
     path: Path
     """The model file."""
@@ -85,6 +82,155 @@ class Model(ABC, Generic[B]):
         For a model of a run this is the run folder.
         """
         return self.path.parent
+
+    def described(self, continuation: Continuation) -> dict[str, Any]:
+        """A continuation as plain values."""
+        plain = asdict(continuation)
+        del plain["trace"], plain["chosen"]
+        return plain
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """Refuse settings that do not apply to this kind of model.
+
+        Raises:
+            SettingsError: a setting does not apply.
+        """
+
+    @property
+    @abstractmethod
+    def predictor(self) -> Any:
+        """The predictor of the model; made on first use."""
+
+    @abstractmethod
+    def ready(self, settings: GenerateSettings) -> None:
+        """Load the predictor before anything is printed.
+
+        Raises:
+            RhapsodeError: it cannot be loaded.
+        """
+
+    @abstractmethod
+    def prompt(self, value: Any, settings: GenerateSettings) -> Prompt:
+        """Make a prompt of a value, path or text.
+
+        An empty text begins a new document.
+
+        Raises:
+            RhapsodeError: the model cannot read it.
+        """
+
+    def begin(self, value: Any, settings: GenerateSettings) -> Prompt:
+        """Make a prompt that the model continues; see `without_open_space`."""
+        return self.prompt(self.without_open_space(value), settings)
+
+    def without_open_space(self, value: Any) -> Any:
+        """A prompt without a last space that the next element contains.
+
+        The model writes that space. Prompts of models whose elements contain no space stay.
+        """
+        return value
+
+    def typed(self, text: str) -> str:
+        r"""The text that somebody typed in a shell.
+
+        Escapes such as `\n` are read if the training text has no backslash, and this is logged. No
+        other method reads escapes.
+        """
+        return text
+
+    @abstractmethod
+    def restored(self, saved: Mapping[str, Any]) -> Prompt:
+        """Restore a prompt from the plain values of `Prompt.saved`.
+
+        Raises:
+            DataError: the values are not those of a prompt.
+        """
+
+    def held_out(self, number: int, settings: GenerateSettings) -> list[Any]:
+        """Prompts from the held-out data of the run, drawn by the seed.
+
+        Raises:
+            RhapsodeError: there is no held-out data.
+        """
+        raise SettingsError("this kind of model cannot draw prompts from its data")
+
+    def tell_notes(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> None:
+        """Log unseen parts of prompts and settings without effect."""
+
+    @abstractmethod
+    def chain(self, settings: GenerateSettings) -> Chain:
+        """The filters between the model and the draw.
+
+        Raises:
+            SettingsError: they do not go with this model.
+        """
+
+    @abstractmethod
+    def explained(self, settings: GenerateSettings) -> str:
+        """The filters and the draw in words."""
+
+    @abstractmethod
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+        """Continue prompts, and yield text as it is generated.
+
+        Arguments:
+            prompts: of this model.
+            settings: how, with a seed.
+        """
+
+    @abstractmethod
+    def name_of(self, element: Any) -> str:
+        """The name of an element, for tables."""
+
+    @abstractmethod
+    def why(self, rows: Rows, element: Any, top: int) -> Shown:
+        """The distribution in which an element was chosen.
+
+        Arguments:
+            rows: the only row, before the element.
+            element: the chosen element.
+            top: number of likeliest elements to name.
+        """
+
+    @abstractmethod
+    def following(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        *,
+        temperatures: Sequence[float] = (),
+        top: int = 5,
+    ) -> Following:
+        """Predictions of the model after prompts; nothing is generated.
+
+        Arguments:
+            prompts: of this model.
+            settings: the filters.
+            temperatures: in place of the settings' own.
+            top: how many elements, or steps, to name.
+        """
+
+    @abstractmethod
+    def encoded(self, value: Any) -> Shown:
+        """A value, path or text as the model sees it."""
+
+    @abstractmethod
+    def identity(self) -> Iterator[bytes]:
+        """Everything that determines the generated text."""
+
+    def fingerprint(self) -> str:
+        """Hash of everything that determines the generated text."""
+        digest = hashlib.sha256()
+        for part in self.identity():
+            digest.update(part)
+        return digest.hexdigest()
+
+
+class Model(OpenedModel[B], Generic[B]):
+    """An opened model file.
+
+    Networks are loaded at the first prediction.
+    """
 
     @property
     def summary(self) -> dict[str, Any] | None:
@@ -319,148 +465,6 @@ class Model(ABC, Generic[B]):
             RunError: it cannot be written.
         """
         return append_texts(path, [document.text() for document in documents])
-
-    def described(self, continuation: Continuation) -> dict[str, Any]:
-        """A continuation as plain values."""
-        plain = asdict(continuation)
-        del plain["trace"], plain["chosen"]
-        return plain
-
-    def refuse(self, names: Iterable[str]) -> None:
-        """Refuse settings that do not apply to this kind of model.
-
-        Raises:
-            SettingsError: a setting does not apply.
-        """
-
-    @property
-    @abstractmethod
-    def predictor(self) -> Any:
-        """The predictor of the model; made on first use."""
-
-    @abstractmethod
-    def ready(self, settings: GenerateSettings) -> None:
-        """Load the predictor before anything is printed.
-
-        Raises:
-            RhapsodeError: it cannot be loaded.
-        """
-
-    @abstractmethod
-    def prompt(self, value: Any, settings: GenerateSettings) -> Prompt:
-        """Make a prompt of a value, path or text.
-
-        An empty text begins a new document.
-
-        Raises:
-            RhapsodeError: the model cannot read it.
-        """
-
-    def begin(self, value: Any, settings: GenerateSettings) -> Prompt:
-        """Make a prompt that the model continues; see `without_open_space`."""
-        return self.prompt(self.without_open_space(value), settings)
-
-    def without_open_space(self, value: Any) -> Any:
-        """A prompt without a last space that the next element contains.
-
-        The model writes that space. Prompts of models whose elements contain no space stay.
-        """
-        return value
-
-    def typed(self, text: str) -> str:
-        r"""The text that somebody typed in a shell.
-
-        Escapes such as `\n` are read if the training text has no backslash, and this is logged. No
-        other method reads escapes.
-        """
-        return text
-
-    @abstractmethod
-    def restored(self, saved: Mapping[str, Any]) -> Prompt:
-        """Restore a prompt from the plain values of `Prompt.saved`.
-
-        Raises:
-            DataError: the values are not those of a prompt.
-        """
-
-    def held_out(self, number: int, settings: GenerateSettings) -> list[Any]:
-        """Prompts from the held-out data of the run, drawn by the seed.
-
-        Raises:
-            RhapsodeError: there is no held-out data.
-        """
-        raise SettingsError("this kind of model cannot draw prompts from its data")
-
-    def tell_notes(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> None:
-        """Log unseen parts of prompts and settings without effect."""
-
-    @abstractmethod
-    def chain(self, settings: GenerateSettings) -> Chain:
-        """The filters between the model and the draw.
-
-        Raises:
-            SettingsError: they do not go with this model.
-        """
-
-    @abstractmethod
-    def explained(self, settings: GenerateSettings) -> str:
-        """The filters and the draw in words."""
-
-    @abstractmethod
-    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
-        """Continue prompts, and yield text as it is generated.
-
-        Arguments:
-            prompts: of this model.
-            settings: how, with a seed.
-        """
-
-    @abstractmethod
-    def name_of(self, element: Any) -> str:
-        """The name of an element, for tables."""
-
-    @abstractmethod
-    def why(self, rows: Rows, element: Any, top: int) -> Shown:
-        """The distribution in which an element was chosen.
-
-        Arguments:
-            rows: the only row, before the element.
-            element: the chosen element.
-            top: number of likeliest elements to name.
-        """
-
-    @abstractmethod
-    def following(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerateSettings,
-        *,
-        temperatures: Sequence[float] = (),
-        top: int = 5,
-    ) -> Following:
-        """Predictions of the model after prompts; nothing is generated.
-
-        Arguments:
-            prompts: of this model.
-            settings: the filters.
-            temperatures: in place of the settings' own.
-            top: how many elements, or steps, to name.
-        """
-
-    @abstractmethod
-    def encoded(self, value: Any) -> Shown:
-        """A value, path or text as the model sees it."""
-
-    @abstractmethod
-    def identity(self) -> Iterator[bytes]:
-        """Everything that determines the generated text."""
-
-    def fingerprint(self) -> str:
-        """Hash of everything that determines the generated text."""
-        digest = hashlib.sha256()
-        for part in self.identity():
-            digest.update(part)
-        return digest.hexdigest()
 
 
 def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ def _airline() -> Arrays:
     Source: Box and Jenkins 1976, series G.
     """
     file = resources.files("rhapsode.data.tables") / "airline.csv"
-    (month, number), *rows = (row.split(",") for row in file.read_text("utf-8").split())
+    (month, number), *rows = (row.split(",") for row in file.read_text(encoding="utf-8").split())
     months, numbers = zip(*rows, strict=True)
     return {month: np.array(months, "M8[D]"), number: np.array(numbers, np.float64)}
 
