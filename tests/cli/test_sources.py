@@ -182,7 +182,7 @@ def test_pipes_and_broken_links_are_no_patterns(cli: Cli) -> None:
 def test_a_field_of_a_table_with_numbers_is_text(cli: Cli) -> None:
     rows = "".join(f'{n % 7},"a pie of {n}"\n' for n in range(50))
     Path("titles.csv").write_text("steps,title\n" + rows, encoding="utf-8")
-    assert "use --field NAME" in cli("data", "show", "titles.csv").err
+    assert "use --field title" in cli("data", "show", "titles.csv").err
     shown = cli("data", "show", "titles.csv", "--field", "title", "--json")
     assert json.loads(shown.out)["text"] == "a pie of 0"
     assert cli("data", "info", "titles.csv", "--field", "title").code == 0

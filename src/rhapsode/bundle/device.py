@@ -152,7 +152,7 @@ def numbers(tensor: Tensor) -> NDArray[Any]:
 
 def scalar(tensor: Tensor) -> float:
     """The only number of a tensor on any device; waits for it."""
-    return float(_fetched(tensor))
+    return float(_fetched(tensor).item())
 
 
 def _fetched(tensor: Tensor) -> NDArray[Any]:

@@ -97,8 +97,8 @@ def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> d
     from rhapsode.workflows.runs.planning import plan_corpus
 
     speed = machine_speed(matmul_rates(), torch.get_num_threads())
-    planned = plan_corpus(modality, surveyed.corpus, settings, speed)
     try:
+        planned = plan_corpus(modality, surveyed.corpus, settings, speed)
         modality.stream(planned)
     except DataError as problem:
         return {"reasons": [problem.what]}
