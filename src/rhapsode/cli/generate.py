@@ -14,7 +14,8 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, plain, put, say, stdout
-from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, read_texts, settings_of
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of
+from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 
 

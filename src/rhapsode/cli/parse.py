@@ -19,9 +19,6 @@ C = TypeVar("C")
 S = TypeVar("S")
 Typed = Mapping[str, Any]  # values that were typed, by field
 
-# Settings that are texts as they are written.
-TEXTS = ("stop", "ban", "bias", "prefix", "dry_breakers", "penalty_spare")
-
 # Commands with flags of their own for each kind of data.
 MEASURING: dict[str, Any] = {"evaluate": "evaluation", "compare": "comparison"}
 
@@ -142,18 +139,6 @@ def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str,
     """The typed values of the settings for models of one kind."""
     classes = rh.measuring_settings(MEASURING[command], models)
     return {name: value for cls in classes for name, value in typed_of(typed, cls).items()}
-
-
-def read_texts(model: "rh.Model[Any]", settings: S) -> S:
-    """Settings with the escapes of their texts read; see `Model.typed`."""
-    read: dict[str, Any] = {}
-    for name in TEXTS:
-        value = getattr(settings, name, "")
-        read[name] = (
-            model.typed(value) if isinstance(value, str) else tuple(map(model.typed, value))
-        )
-    given = {name: each for name, each in read.items() if each}
-    return dataclasses.replace(settings, **given)  # type: ignore[type-var]
 
 
 def read_stdin() -> str:

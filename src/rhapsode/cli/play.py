@@ -14,7 +14,8 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import note
-from rhapsode.cli.parse import ModelArgument, Typed, read_texts
+from rhapsode.cli.parse import ModelArgument, Typed
+from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import (
     GenerateSettings,
     Positional,

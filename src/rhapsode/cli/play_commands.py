@@ -9,8 +9,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from rhapsode.cli.console import note, print_parts
-from rhapsode.cli.parse import TEXTS
 from rhapsode.cli.play_words import HELP, file_in, number_in
+from rhapsode.cli.typed_settings import TEXTS
 from rhapsode.config import GenerateSettings, suggest, to_mapping, unescaped
 from rhapsode.errors import SettingsError
 from rhapsode.views.terminal.text_tables import (
