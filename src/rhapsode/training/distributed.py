@@ -132,7 +132,10 @@ class Group:
         return make()
 
     def tells(self) -> bool:
-        """True if this process reports an error: the first of its machine that calls this."""
+        """True if this process reports an error.
+
+        The first process of a machine that calls this does.
+        """
         return True
 
     @contextmanager

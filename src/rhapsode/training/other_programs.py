@@ -21,7 +21,10 @@ class OtherPrograms:
         self._before = self._read()
 
     def are_busy(self) -> bool:
-        """True if others took half a core or more, and less was idle, in the last seconds."""
+        """True if other programs left no core free.
+
+        They took half a core or more in the last seconds, and less was idle.
+        """
         if self._before is None or time.monotonic() - self._before[0] < _PERIOD:
             return self._busy
         after = self._read()

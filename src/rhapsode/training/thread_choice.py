@@ -21,8 +21,8 @@ from rhapsode.training.other_programs import OtherPrograms
 # Seconds of a stretch after which a way is judged: longer than the bursts in which other programs
 # tend to work. A way that is this much slower than the best one is given up sooner.
 STRETCH, SHORT, HOPELESS = 1.0, 0.25, 1.3
-# Seconds of updates after which a measurement counts for 1 / e; and what is left of all of them once
-# the best way changes its speed by more than this logarithm.
+# Seconds of updates after which a measurement counts for 1 / e; and what is left of all of them
+# once the best way changes its speed by more than this logarithm.
 MEMORY, CHANGED, FORGET = 12.0, 0.25, 0.2
 # Standard deviation of the logarithm of a stretch's speed: at first, and at least.
 NOISE, LEAST_NOISE = 0.05, 0.01
@@ -124,8 +124,9 @@ class _Record:
 class ThreadChooser:
     """The fastest way to use the cores, found by trials.
 
-    Each stretch goes to the way with the lowest confidence bound of its cost (Agrawal 1995). A bound
-    falls as measurements fade, so that every way is tried again, and sooner where times scatter.
+    Each stretch goes to the way with the lowest confidence bound of its cost (Agrawal 1995). A
+    bound falls as measurements fade, so that every way is tried again, and sooner where times
+    scatter.
 
     Arguments:
         modes: ways, the safest first.
