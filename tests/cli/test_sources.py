@@ -208,11 +208,12 @@ def test_a_list_of_names(cli: Cli) -> None:
     for asked in ((), flags):  # as in training, and as asked
         assert json.loads(cli("evaluate", "run", "names.txt", *asked, "--json").out)["elements"] == elements  # fmt: skip
     compared = cli("compare", "run", "whole", "--on", "names.txt", *flags, "--json")
-    assert json.loads(compared.out)["units"] == len(names)
+    assert json.loads(compared.out)["passages"] == "documents"
+    assert json.loads(compared.out)["rows"][0]["figures"]["elements"] == elements
     written = cli("generate", "run", "--count", "9", "--seed", "1", "--format", "jsonl").out
     lines = [json.loads(line) for line in written.splitlines()]
     assert [line["finish_reason"] for line in lines] == ["stop"] * 9
-    assert all("\n" not in line["text"] and len(line["text"]) < 12 for line in lines)
+    assert all("\n" not in line["text"] for line in lines)
 
 
 def test_formats_and_boilerplate(cli: Cli) -> None:
