@@ -1,6 +1,7 @@
 """How sources are read, by flag, in every command that has them."""
 
 import gzip
+import itertools
 import json
 import math
 import os
@@ -189,28 +190,30 @@ def test_a_field_of_a_table_with_numbers_is_text(cli: Cli) -> None:
 
 
 def test_a_list_of_names(cli: Cli) -> None:
-    names = [f"{a}{b}{c}" for a in ("an", "be", "co") for b in "mnrs" * 3 for c in ("a", "o", "y")]
-    Path("names.txt").write_text("\n".join(names * 10) + "\n")
+    names = ["".join(word) for word in itertools.product(("an", "be", "co", "di", "el"), repeat=4)]
+    names += [name.upper() for name in names]
+    Path("names.txt").write_text("\n".join(names) + "\n")
     whole = cli("train", "names.txt", "-o", "whole", "--steps", "3", *QUICK)
     assert "use --documents lines" in " ".join(whole.err.split())
     flags = ("--documents", "lines")
     told = cli("train", "names.txt", *flags, "-o", "run", "--steps", "60", *QUICK)
     assert "--documents lines" not in told.err
     model = TextModel("run")
-    assert model.bundle.provenance.documents == len(names) * 10
+    assert model.bundle.provenance.documents == len(names)
     assert model.bundle.context.kind == "fresh"
     info = json.loads(cli("data", "info", "names.txt", *flags, "--json").out)
-    assert info["documents"] == len(names) * 10
+    assert info["documents"] == len(names)
     assert any("--documents lines" in w for w in json.loads(cli("data", "info", "names.txt", "--json").out)["warnings"])  # fmt: skip
-    elements = sum(len(name) + 1 for name in names * 10)
+    elements = sum(len(name) + 1 for name in names)
     for asked in ((), flags):  # as in training, and as asked
         assert json.loads(cli("evaluate", "run", "names.txt", *asked, "--json").out)["elements"] == elements  # fmt: skip
     compared = cli("compare", "run", "whole", "--on", "names.txt", *flags, "--json")
-    assert json.loads(compared.out)["units"] == len(names) * 10
+    assert json.loads(compared.out)["passages"] == "documents"
+    assert json.loads(compared.out)["rows"][0]["figures"]["elements"] == elements
     written = cli("generate", "run", "--count", "9", "--seed", "1", "--format", "jsonl").out
     lines = [json.loads(line) for line in written.splitlines()]
     assert [line["finish_reason"] for line in lines] == ["stop"] * 9
-    assert all("\n" not in line["text"] and len(line["text"]) < 12 for line in lines)
+    assert all("\n" not in line["text"] for line in lines)
 
 
 def test_formats_and_boilerplate(cli: Cli) -> None:

@@ -151,7 +151,7 @@ def test_a_notebook_without_its_outputs(tmp_path: Path) -> None:
     ("body", "text"),
     [
         ("<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r></w:p>", "a\tb\nc"),
-        ("<w:p><w:ins><w:t>new</w:t></w:ins><w:del><w:delText>old</w:delText></w:del></w:p>", "new"),
+        ("<w:p><w:ins><w:t>new</w:t></w:ins><w:del><w:tab/><w:delText>old</w:delText></w:del><w:t>er</w:t></w:p>", "newer"),
         ("<w:p><w:instrText>PAGE</w:instrText><w:t>a</w:t></w:p><w:p/>", "a"),
         ("<w:p><mc:Choice><w:t>a</w:t></mc:Choice><mc:Fallback><w:t>a</w:t></mc:Fallback></w:p>", "a"),
         ("<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:t>a</w:t></w:p>", "a"),
@@ -193,6 +193,7 @@ def test_a_chat_without_times(tmp_path: Path, chat: str) -> None:
         "[2020-12-31 22:15:03] INFO: a\n" * 9,
         "ROMEO:\nBut soft\n" * 9,
         "12/31/20 the day: was\n" * 9,
+        "12/31/20, 10:15 - the meeting begins\n" * 9,
     ],
 )
 def test_a_log_is_no_chat(tmp_path: Path, text: str) -> None:
