@@ -300,7 +300,9 @@ def check_course(device: torch.device, scale: Scale, kind: str) -> Measured:
                 training.loop.stop()
         model = rh.train(output=folder, resume=True)
         written = (
-            model.forecast(horizon=4) if kind == "series" else model.generate("The ", length=40)
+            model.forecast(source, horizon=4)
+            if kind == "series"
+            else model.generate("The ", length=40)
         )
         summary = model.summary
         return {
@@ -315,18 +317,20 @@ def check_agreement(device: torch.device, scale: Scale, kind: str) -> Measured:
     found: list[list[float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         source, settings = sources_of(kind, Path(scratch))
-        for name in ("cpu", str(device)):
+        # Planned once: a plan follows the speed of its device.
+        decided = rh.plan(
+            source, steps=scale.steps, device="cpu", network={"dropout": 0.0}, samples={"length": 0},
+            training={"precision": "float32"}, **settings,
+        ).to_mapping()  # fmt: skip
+        for place, name in enumerate(("cpu", str(device))):
             losses: list[float] = []
 
             def keep(event: Any, losses: list[float] = losses) -> None:
                 if isinstance(event, rh.Step):
                     losses.append(event.loss)
 
-            rh.train(
-                source, output=f"{scratch}/{name}", steps=scale.steps, device=name, on_event=keep,
-                network={"dropout": 0.0}, samples={"length": 0},
-                training={"precision": "float32", "batch_size": 16}, **settings,
-            )  # fmt: skip
+            asked = {**decided, "device": name}
+            rh.train(source, output=f"{scratch}/run{place}", on_event=keep, **asked)
             found.append(losses)
     difference = float(np.abs(np.subtract(*found)).max())
     return {"largest_difference": difference, "passed": difference <= WANTED_DIFFERENCE}
