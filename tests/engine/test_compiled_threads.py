@@ -132,7 +132,7 @@ def test_helpers_change_nothing(weights: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_a_helper_can_make_a_whole_product(weights: str, rows: int, turn: int) -> None:
-    outputs, depth, panels, claims = 600, 300, 19, 5  # the last claim is no whole one
+    outputs, depth, panels, claims = 600, 900, 19, 5  # the last claim is no whole one
     random = np.random.default_rng(0)
     matrix = packed(random.normal(size=(outputs, depth)).astype(np.float32), weights)
     x = random.normal(size=rows * depth).astype(np.float32)

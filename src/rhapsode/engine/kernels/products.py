@@ -45,9 +45,11 @@ KINDS: dict[str, type[np.generic]] = {
     "int8": np.uint8,
 }
 
-# Bytes, times rows, of the smallest product that is made claim by claim: meeting takes about as
-# long as reading ten thousand.
+# Bytes, times rows, of the smallest product that cores share: meeting takes about as long as
+# reading ten thousand.
 LARGE = 1 << 19
+# Bytes of the smallest matrix that one core reads back and forth: smaller ones stay in its cache.
+TURNED = 1 << 21
 # Numbers on the board that describe a product.
 _SHARED = 11
 
@@ -176,10 +178,10 @@ def product(
     """
     apart()
     v, v_at, v_step = _inputs(m, x, x_at, x_step, depth, rows)
-    if rows * depth * panels * PANEL * m.itemsize < LARGE:
+    board, turn, size = spec[BOARD], spec[TURN], depth * panels * PANEL * m.itemsize
+    if rows * size < LARGE or (board == 0 and size < TURNED):
         _some_panels(y, y_at, y_step, m, m_at, depth, 0, panels, v, v_at, v_step, rows)
         return
-    board, turn = spec[BOARD], spec[TURN]
     claims = (panels + team.CLAIM - 1) // team.CLAIM
     if board == 0:
         for claim in range(claims):
