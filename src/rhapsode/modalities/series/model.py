@@ -86,7 +86,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         asked = _forecast_settings(settings)
         for number, prompt in enumerate(prompts):
             if prompt.place is None:
-                table = forecast_rows(self.forecast(prompt.series, asked), (), paths=True)
+                table = forecast_rows(self._drawn(prompt.series, asked, kept=False), (), paths=True)
             else:
                 table = series_rows(
                     self.new_series(settings.length, count=settings.count, settings=asked)
@@ -106,7 +106,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         if given.place is not None:
             value = self.new_series(settings.length, settings=asked)
         else:
-            value = continued(self.forecast(given.series, replace(asked, samples=1)))
+            value = continued(self._drawn(given.series, replace(asked, samples=1), kept=False))
         return SeriesDocument(value, asked.seed, "length")
 
     def encode(self, value: Any) -> NDArray[Any]:
@@ -198,6 +198,9 @@ class SeriesModel(ValueModel[SeriesBundle]):
             RhapsodeError: a history the model does not fit.
         """
         settings = settings or from_mapping(ForecastSettings, options, where="options")
+        return self._drawn(history, settings, kept=True)
+
+    def _drawn(self, history: Any, settings: ForecastSettings, *, kept: bool) -> SeriesForecast:
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.nonzero(rows)[0]
@@ -213,6 +216,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
             seed=settings.seed,
             temperature=settings.temperature,
             chain=chain_of_values(settings, self.predictor.vocab_size),
+            kept=kept,
         )
         levels = tuple(sorted(set(settings.quantiles))) or LEVELS
         return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)

@@ -258,6 +258,7 @@ def draw_forecasts(
     temperature: float = 1.0,
     chain: Chain | None = None,
     wanted: bool = True,
+    kept: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Sample paths (B, S, H, K) after the first rows, and times.
 
@@ -272,6 +273,7 @@ def draw_forecasts(
         temperature: as in `sample_paths`.
         chain: as in `sample_paths`.
         wanted: True if covariates that are not known ahead are an error; else they are missing.
+        kept: True to keep properties of the histories; see `keep_properties`.
 
     Raises:
         SettingsError: more numbers than can be held.
@@ -303,7 +305,7 @@ def draw_forecasts(
         chain=chain,
         filter_seed=seed,
     )
-    for place, (series, count) in enumerate(origins):
+    for place, (series, count) in enumerate(origins if kept else ()):
         first = int(given.offsets[series])
         for number, history_T in enumerate(given.values_NK[first : first + count].T):
             lowest = None if facts.lowest is None else facts.lowest[number]
