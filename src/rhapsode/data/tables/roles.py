@@ -59,10 +59,17 @@ _EPOCHS = (
     ("microseconds", 10**14, 10**16, 10**3),
     ("nanoseconds", 10**17, 9 * 10**18, 1),
 )
+_ID_NAME = re.compile(
+    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
+)
 # Names of columns that go on from the time of a row, and what joins them to it.
 _GOES_ON = (
     (" ", rf"(?:{MONTH_NAME})\.?|q[1-4]|[012]?\d:\d\d"), ("-", "1[0-2]|0?[1-9]"),
 )  # fmt: skip
+_LEFT = {
+    "label": "holding no numbers", "time": "a second column of times",
+    "clock": "times of day or durations", "number": "holding no numbers",
+}  # fmt: skip
 _LISTED = 8
 
 
@@ -139,7 +146,7 @@ class _Finder:
         if not static and ids:
             static = self.attributes(ids, free)
         if not values:
-            free = _others(free, self.counters(free) if times is not None else ())
+            free = _others(free, self.no_values(times, ids, free))
             values = self.value_columns(_others(free, static))
         left = _others(free, (*values, *static))
         self.tell_left([column for column in left if column.kind != "number"])
@@ -167,21 +174,33 @@ class _Finder:
 
     def tell_left(self, columns: Sequence[Column]) -> None:
         self.left_out.extend(columns)
-        self.tell(columns, "left out, holding no numbers")
+        for kind, what in _LEFT.items():
+            self.tell([c for c in columns if c.kind == kind], f"left out, {what}")
 
-    def counters(self, free: Sequence[Column]) -> list[Column]:
-        """Columns that only number the rows."""
-        found = [
-            column
-            for column in free
-            if plain_name(column.name) in _COUNTERS
-            and column.kind == "number"
-            and len(steps := column.values.diff()[1:]) > 1
-            and steps.eq_missing(1.0).all()
-        ]
-        for column in found:
-            self.tell([column], "left out, numbering the rows")
-        return found
+    def no_values(self, times: Times | None, ids: Columns, free: Sequence[Column]) -> list[Column]:
+        """Numbers of rows, times that stand in a second column, and codes."""
+        if times is None:
+            return []
+        entries = [column.values for column in ids]
+        groups = _distinct(entries) if ids else 1
+        found: dict[str, list[Column]] = {"numbering the rows": [], "a time again": [], "codes": []}
+        for column in free:
+            if column.kind != "number" or column.bad is not None:
+                continue
+            steps = column.values.diff()[1:]
+            if plain_name(column.name) in _COUNTERS and len(steps) > 1 and (
+                10 * (steps == 1.0).sum() >= 9 * len(steps)
+            ):
+                found["numbering the rows"].append(column)
+            elif times.kind == "time" and _is_again(times.instants, column):
+                found["a time again"].append(column)
+            elif _is_id_name(column.name) and column.is_whole and (
+                _distinct([*entries, column.values]) == groups
+            ):
+                found["codes"].append(column)
+        for what, columns in found.items():
+            self.tell(columns, f"left out, {what}")
+        return [*itertools.chain(*found.values())]
 
     def value_columns(self, free: Sequence[Column]) -> Columns:
         """Columns of numbers that have no other part."""
@@ -239,6 +258,7 @@ class _Finder:
         """Turn each row of numbers into a row for each of them."""
         import polars as pl
 
+        self.notes += dict.fromkeys(note for column in across for note in column.notes)
         numbers = np.column_stack([self.table.numbers(column) for column in across]).ravel()
         value = Column("value", "number", pl.Series(numbers).fill_nan(None))
         at, old = _repeated(self.table.rows, len(across)), self.table.lines
@@ -272,6 +292,10 @@ class _Finder:
         if not ids:  # the first column of text in which no text occurs twice
             ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
         when = _times_of_names(names, settings) if names and table.header else None
+        if when is None and names and table.header:  # the newest first
+            values = values[::-1]
+            when = _times_of_names(names[::-1], settings)
+            values = values if when else values[::-1]
         if not forced and when is None and not (_numbered(names) and ids):
             return None
         if not values:
@@ -297,7 +321,7 @@ class _Finder:
 
     def find_ids(self, times: Times | None, free: Sequence[Column]) -> Columns:
         """The columns that tell series apart; none if no time occurs twice."""
-        hinted = [column for column in free if plain_name(column.name) in ID_NAMES]
+        hinted = [column for column in free if _is_id_name(column.name)]
         labels = [c for c in free if c.kind == "label" and len(c.levels) > 1]
         candidates = [column for column in labels if column in hinted]
         if times is not None:
@@ -330,12 +354,16 @@ class _Finder:
         def distinct(*columns: Column) -> int:
             return _distinct([when, *(c.values for c in columns)], there)
 
+        def recur(*columns: Column) -> bool:
+            return 2 * _distinct([c.values for c in columns], there) <= count or distinct() == 1
+
+        candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()
         if not doubles and self.settings.layout == "auto":
             return ()
         for size in range(1, min(len(candidates), 4) + 1):
             for columns in itertools.combinations(candidates, size):
-                if distinct(*columns) == count:
+                if distinct(*columns) == count and recur(*columns):
                     return columns
         repeats = {column: count - distinct(column) for column in candidates}
         best = min(repeats, key=repeats.__getitem__, default=None)
@@ -382,14 +410,16 @@ class _Finder:
             clock = next(
                 (c for c in free if c.kind == "clock" or _part_of(c, c.name) == "hour"), None
             )
-            if clock is not None and not (date.values % DAY != 0).any():
+            if clock is not None and not date.labels.str.contains(":").any():
                 return self.joined([date, clock], " ")
             return self.single(date)
         if parts := _parts_of((column, column.name) for column in free):
             return self.from_parts(parts)
         numbers = [column for column in free if column.kind == "number"]
-        if not self.table.header and len(numbers) > 2:
-            parts = _parts_of(zip(numbers, ("year", "month"), strict=False))
+        unnamed = [column for column in free if not column.name.strip()]
+        if len(unnamed) > 1 or (not self.table.header and len(numbers) > 2):
+            lead = unnamed if self.table.header else numbers
+            parts = _parts_of(zip(lead, ("year", "month"), strict=False))
             times = self.from_parts(parts) if parts else None
             if times is not None and (times.values.diff()[1:] > 0).all():
                 return times
@@ -445,6 +475,24 @@ class _Finder:
         glue = "".join(_GLUE[part] if parts[part].kind == "number" else "-" for part in used[1:])
         times = self.joined([parts[part] for part in used], glue)
         return times._replace(columns=tuple(parts.values()))
+
+
+def _is_id_name(name: str) -> bool:
+    return plain_name(name) in ID_NAMES or _ID_NAME.fullmatch(name) is not None
+
+
+def _is_again(instants: pl.Series, column: Column) -> bool:
+    """True of a column that holds the times again, or their end, or a part of them."""
+    import polars as pl
+
+    if (part := _part_of(column, column.name)) is not None:
+        same = getattr(instants.cast(pl.Datetime("ns")).dt, part)() == column.values
+        return bool(same.all())
+    found = _numeric(column.values, sure=True)
+    years = (column.values - 1970) * 365.2425 * DAY
+    step, count = instants.unique().sort().diff().max(), len(instants)
+    other = found[0] if found is not None and found[1] == "time" else years
+    return count > 2 and bool(((other - instants).abs() <= 2 * max(step or 0, DAY)).all())
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:

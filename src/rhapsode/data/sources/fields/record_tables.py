@@ -172,7 +172,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
         cells = [cell for row in rows[1:] or rows for cell in row]
         even = sum(len(row) == usual for row in rows) / max(1, len(rows))
         simple = sum(_SIMPLE.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
-        if usual > 1 and (candidate != " " or simple == even == 1):
+        if usual > 1 and (candidate != " " or (simple > 0.9 and even > 0.8)):
             scores[candidate] = (round(even, 1), round(simple, 1), usual)
     return max(scores, key=scores.__getitem__)
 

@@ -56,6 +56,7 @@ _DECORATED = (
     rf"(?i)^(?P<open>\()?(?P<sign>[+-])? *{_CURRENCY} *(?P<minus>-)?(?P<number>[\d.,' ]*\d[.,]?) *"
     rf"(?P<scale>%|‰|[kmbt]|tsd|mio|mln|bn|mrd|万|亿)?\.? *{_CURRENCY}\)?$"
 )
+_FLAG = r"(?i)(?: +| *[\[(])(?:[a-z]{1,2}|\*+|†|‡)[\])]?$|^\[[a-z]{1,2}\]$|[*†‡]+$"
 _SCALES = {"k": "e3", "tsd": "e3", "万": "e4", "m": "e6", "mio": "e6", "mln": "e6", "亿": "e8",
            "b": "e9", "bn": "e9", "mrd": "e9", "t": "e12"}  # fmt: skip
 WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
@@ -124,6 +125,7 @@ def parse_numbers(
     missing: tuple[str, ...],
     *,
     decorated: bool = False,
+    flags: bool = False,
     plain: pl.Series | None = None,
 ) -> tuple[pl.Series, pl.Series]:
     """The numbers of a column."""
@@ -134,6 +136,8 @@ def parse_numbers(
     wrong = pl.zeros(len(cells), pl.Boolean, eager=True)
     if rest.any():
         text = cells.filter(rest).str.strip_chars()
+        if flags:
+            text = text.str.replace(_FLAG, "").str.strip_chars()
         nothing = is_missing(text, missing)
         if decorated:
             percent = text.str.contains("[%‰]$")
@@ -149,6 +153,13 @@ def parse_numbers(
     if missing:
         values = values.set(values.is_in(amounts_of(missing, decimal)), None)
     return values, wrong
+
+
+def few_flags(cells: pl.Series) -> bool:
+    """True if flags stand beside numbers that are no signs of magnitude."""
+    found = cells.str.strip_chars().str.extract(f"({_FLAG})")
+    flags = found.str.strip_chars(" []()").str.to_lowercase().drop_nulls()
+    return bool(len(flags)) and (len(flags) < cells.count() or not flags.is_in([*_SCALES]).all())
 
 
 def amounts_of(missing: Iterable[str], decimal: str = ".") -> list[float]:
