@@ -135,20 +135,22 @@ def _sheet_table(
     blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings, reading: SourceSettings
 ) -> Table:
     """The table of the only sheet that holds one."""
-    tables: dict[str, Table] = {}
-    for sheet in sheets:
+    timed: dict[str, Table] = {}
+    plain: dict[str, Table] = {}
+    names = [Path(sheet.relative).stem for sheet in sheets]
+    for name, sheet in zip(names, sheets, strict=True):
         with suppress(DataError):
             table = _blob_table(sheet, settings, reading)
-            if find_roles(table, settings).times is not None:
-                tables[Path(sheet.relative).stem] = table
-    names = [Path(sheet.relative).stem for sheet in sheets]
+            has_times = find_roles(table, settings).times is not None
+            (timed if has_times else plain)[name] = table
+    tables = timed or plain
     if len(tables) == 1:
-        (name, table), = tables.items()
+        ((name, table),) = tables.items()
         others = f"sheet {name!r} is read; no times in {listed(n for n in names if n != name)}"
         return replace(table, notes=(others, *table.notes))
-    what = "several sheets hold" if tables else "no sheet holds"
+    what = "several sheets hold a table" if tables else "no sheet holds a table of numbers"
     raise DataError(
-        f"{what} a table with times: {listed(tables or names)}",
+        f"{what}: {listed(tables or names)}",
         where=blob.name,
         hint=f"name one, as {shlex.quote(f'{blob.name}/{next(iter(tables or names))}')}",
     )

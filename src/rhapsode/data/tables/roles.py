@@ -188,14 +188,18 @@ class _Finder:
             if column.kind != "number" or column.bad is not None:
                 continue
             steps = column.values.diff()[1:]
-            if plain_name(column.name) in _COUNTERS and len(steps) > 1 and (
-                10 * (steps == 1.0).sum() >= 9 * len(steps)
+            if (
+                plain_name(column.name) in _COUNTERS
+                and len(steps) > 1
+                and (10 * (steps == 1.0).sum() >= 9 * len(steps))
             ):
                 found["numbering the rows"].append(column)
-            elif times.kind == "time" and _is_again(times.instants, column):
+            elif times.kind == "time" and _is_again(times, column):
                 found["a time again"].append(column)
-            elif _is_id_name(column.name) and column.is_whole and (
-                _distinct([*entries, column.values]) == groups
+            elif (
+                _is_id_name(column.name)
+                and column.is_whole
+                and (_distinct([*entries, column.values]) == groups)
             ):
                 found["codes"].append(column)
         for what, columns in found.items():
@@ -355,7 +359,9 @@ class _Finder:
             return _distinct([when, *(c.values for c in columns)], there)
 
         def recur(*columns: Column) -> bool:
-            return 2 * _distinct([c.values for c in columns], there) <= count or distinct() == 1
+            groups = _distinct([c.values for c in columns], there)
+            hinted = all(_is_id_name(column.name) for column in columns)
+            return 2 * groups <= count or distinct() == 1 or (hinted and groups < count)
 
         candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()
@@ -481,18 +487,19 @@ def _is_id_name(name: str) -> bool:
     return plain_name(name) in ID_NAMES or _ID_NAME.fullmatch(name) is not None
 
 
-def _is_again(instants: pl.Series, column: Column) -> bool:
+def _is_again(times: Times, column: Column) -> bool:
     """True of a column that holds the times again, or their end, or a part of them."""
     import polars as pl
 
     if (part := _part_of(column, column.name)) is not None:
-        same = getattr(instants.cast(pl.Datetime("ns")).dt, part)() == column.values
-        return bool(same.all())
-    found = _numeric(column.values, sure=True)
-    years = (column.values - 1970) * 365.2425 * DAY
-    step, count = instants.unique().sort().diff().max(), len(instants)
-    other = found[0] if found is not None and found[1] == "time" else years
-    return count > 2 and bool(((other - instants).abs() <= 2 * max(step or 0, DAY)).all())
+        same = getattr(times.values.cast(pl.Datetime("ns")).dt, part)() == column.values
+    else:
+        found, instants = _numeric(column.values, sure=True), times.instants
+        years = (column.values - 1970) * 365.2425 * DAY
+        other = found[0] if found is not None and found[1] == "time" else years
+        step = instants.unique().sort().diff().max()
+        same = (other - instants).abs() <= 2 * max(step or 0, DAY)
+    return len(same) > 2 and bool(same.fill_null(value=False).all())
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:

@@ -158,6 +158,14 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     return rows
 
 
+def are_numbers(head: str) -> bool:
+    """True if a text begins with columns of numbers, comments and a header aside."""
+    rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
+    width = usual_width(rows)
+    full = [row for row in rows if len(row) == width and all(map(_SIMPLE.fullmatch, row))]
+    return width > 1 and len(full) > max(4, 0.75 * len(rows))
+
+
 def usual_width(rows: Sequence[Sequence[str]]) -> int:
     """Commonest number of cells, the greater of two equally common ones."""
     counts = Counter(map(len, rows))

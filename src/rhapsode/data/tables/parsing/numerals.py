@@ -159,7 +159,9 @@ def few_flags(cells: pl.Series) -> bool:
     """True if flags stand beside numbers that are no signs of magnitude."""
     found = cells.str.strip_chars().str.extract(f"({_FLAG})")
     flags = found.str.strip_chars(" []()").str.to_lowercase().drop_nulls()
-    return bool(len(flags)) and (len(flags) < cells.count() or not flags.is_in([*_SCALES]).all())
+    if len(flags) < cells.count():
+        return bool(len(flags))
+    return flags.n_unique() == 1 and not flags.is_in([*_SCALES]).any()
 
 
 def amounts_of(missing: Iterable[str], decimal: str = ".") -> list[float]:

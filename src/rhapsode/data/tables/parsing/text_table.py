@@ -240,11 +240,10 @@ class _Shape:
 
         again = pl.zeros(frame.height, pl.Boolean, eager=True)
         for row in self.heads:
-            cells = [cell.strip() for cell in row]
             same = ~again
-            for column, cell in zip(frame.get_columns(), cells, strict=False):
-                if cell and same.any():
-                    same &= (column.str.strip_chars() == cell).fill_null(value=False)
+            for column, cell in zip(frame.get_columns(), [*row, *[""] * frame.width], strict=False):
+                if same.any():
+                    same &= column.fill_null("").str.strip_chars() == cell.strip()
             again |= same
         if again.any():
             line, count = self.lines()[again.arg_max() or 0], int(again.sum())
