@@ -178,33 +178,24 @@ class _Finder:
             self.tell([c for c in columns if c.kind == kind], f"left out, {what}")
 
     def no_values(self, times: Times | None, ids: Columns, free: Sequence[Column]) -> list[Column]:
-        """Numbers of rows, times that stand in a second column, and codes."""
+        """Numbers of rows, times that stand in a second column, and codes of series."""
         if times is None:
             return []
         entries = [column.values for column in ids]
         groups = _distinct(entries) if ids else 1
-        found: dict[str, list[Column]] = {"numbering the rows": [], "a time again": [], "codes": []}
-        for column in free:
-            if column.kind != "number" or column.bad is not None:
-                continue
-            steps = column.values.diff()[1:]
-            if (
-                plain_name(column.name) in _COUNTERS
-                and len(steps) > 1
-                and (10 * (steps == 1.0).sum() >= 9 * len(steps))
-            ):
-                found["numbering the rows"].append(column)
-            elif times.kind == "time" and _is_again(times, column):
-                found["a time again"].append(column)
-            elif (
-                _is_id_name(column.name)
-                and column.is_whole
-                and (_distinct([*entries, column.values]) == groups)
-            ):
-                found["codes"].append(column)
-        for what, columns in found.items():
-            self.tell(columns, f"left out, {what}")
-        return [*itertools.chain(*found.values())]
+        numbers = [c for c in free if c.kind == "number" and c.bad is None]
+        found: list[Column] = []
+        for what, rule in {
+            "numbering the rows": _is_counter,
+            "a time again": lambda c: times.kind == "time" and _is_again(times, c),
+            "the same in all rows of a series": lambda c: (
+                _is_id_name(c.name) and c.is_whole and _distinct([*entries, c.values]) == groups
+            ),
+        }.items():
+            these = [column for column in _others(numbers, found) if rule(column)]
+            self.tell(these, f"left out, {what}")
+            found += these
+        return found
 
     def value_columns(self, free: Sequence[Column]) -> Columns:
         """Columns of numbers that have no other part."""
@@ -431,9 +422,11 @@ class _Finder:
                 return times
         for column in numbers if len(numbers) > 1 else ():
             named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
-            if column.bad is None and (named or column is self.table.columns[0]):
-                found = _numeric(column.values, named=named, header=self.table.header)
-                if found is not None:
+            first = named or column is self.table.columns[0]
+            likely = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
+            if column.bad is None and (first or likely):
+                found = _numeric(column.values, named=named or likely, header=self.table.header)
+                if found is not None and (first or found[1] == "time"):
                     return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
         return None
 
@@ -485,6 +478,13 @@ class _Finder:
 
 def _is_id_name(name: str) -> bool:
     return plain_name(name) in ID_NAMES or _ID_NAME.fullmatch(name) is not None
+
+
+def _is_counter(column: Column) -> bool:
+    """True of a column that numbers the rows, perhaps of several parts of the table."""
+    steps = column.values.diff()[1:]
+    named = plain_name(column.name) in _COUNTERS
+    return named and len(steps) > 1 and 10 * int((steps == 1.0).sum()) >= 9 * len(steps)
 
 
 def _is_again(times: Times, column: Column) -> bool:

@@ -13,28 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import polars as pl
 
-MISSING = frozenset(
-    {
-        "",
-        "na",
-        "n/a",
-        "n.a.",
-        "#n/a",
-        "nan",
-        "nat",
-        "null",
-        "none",
-        "nil",
-        "-",
-        "--",
-        "?",
-        ".",
-        "..",
-        "...",
-        ":",
-        "***",
-    }
-)
+MISSING = frozenset({
+    "", "na", "n/a", "n.a.", "n.d.", "k.a.", "#n/a", "#div/0!", "#value!", "#ref!", "nan", "nat",
+    "null", "(null)", "none", "nil", "unavailable", "-", "--", "---", "?", ".", "..", "...", ":",
+    "***",
+})  # fmt: skip
 """Cells that hold nothing, in lower case."""
 
 _CHARACTERS = {"\N{MINUS SIGN}": "-", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
@@ -56,7 +39,7 @@ _DECORATED = (
     rf"(?i)^(?P<open>\()?(?P<sign>[+-])? *{_CURRENCY} *(?P<minus>-)?(?P<number>[\d.,' ]*\d[.,]?) *"
     rf"(?P<scale>%|‰|[kmbt]|tsd|mio|mln|bn|mrd|万|亿)?\.? *{_CURRENCY}\)?$"
 )
-_FLAG = r"(?i)(?: +| *[\[(])(?:[a-z]{1,2}|\*+|†|‡)[\])]?$|^\[[a-z]{1,2}\]$|[*†‡]+$"
+_FLAG = r"(?i)(?: +| *[\[(])(?:[a-z]{1,2}|\*+|†|‡)[\])]?$|^\[[a-z]{1,2}\]$|[*†‡#¹²³]+$"
 _SCALES = {"k": "e3", "tsd": "e3", "万": "e4", "m": "e6", "mio": "e6", "mln": "e6", "亿": "e8",
            "b": "e9", "bn": "e9", "mrd": "e9", "t": "e12"}  # fmt: skip
 WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
