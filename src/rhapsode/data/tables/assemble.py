@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ Ints = NDArray[np.int64]
 
 _MOST = 100_000_000
 _MOST_WORDS = 100
+_CODE = re.compile(r"-([789])\1(?:\1+|\.\1|\1+\.\1)\1*")
 
 
 def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
@@ -42,8 +44,10 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     roles = find_roles(table, settings)
     table = roles.table
     notes = [*table.notes, *roles.notes]
-    notes.extend(note for column in (*roles.values, *roles.known) for note in column.notes)
+    told = [note for column in (*roles.values, *roles.known) for note in column.notes]
+    notes += dict.fromkeys(told)
     values_NK = np.stack([table.numbers(column) for column in roles.values]).T
+    notes += _set_missing(values_NK)
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
     kind: TimeKind = "order"
@@ -332,6 +336,23 @@ def _constants(series: SeriesSet) -> list[str]:
     named = ", ".join(repr(series.ids[number]) for number in still[:4])
     more = ", ..." if len(still) > 4 else ""
     return [f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{more}"]
+
+
+def _set_missing(values_NK: Floats) -> list[str]:
+    """Set to missing what only a code can be: -999.9, -9999 and the like, far from all others."""
+    found: dict[str, int] = defaultdict(int)
+    for values in values_NK.T:
+        low = float(np.fmin.reduce(values, initial=0))
+        if low > -77.7 or not _CODE.fullmatch(f"{low:.6f}".rstrip("0").rstrip(".")):
+            continue
+        others = values[~np.isnan(values) & (values != low)]
+        if len(others) > 2 and others.min() - low > max(np.ptp(others), 1.0):
+            found[f"{low:g}"] += int((values == low).sum())
+            values[values == low] = np.nan
+    return [
+        f"{code} marks missing values ({count:,}); name other codes with --missing-values"
+        for code, count in found.items()
+    ]
 
 
 def _codes_for_missing(given: SeriesSet) -> list[str]:

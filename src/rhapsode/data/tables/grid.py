@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Words = Callable[[int], str]
 
+HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
 _ASKED = 64
 _USUAL_FILL = 0.5
 _MOST_PLACES = 100
@@ -41,6 +42,7 @@ class Gridder:
             self.given = replace(self.given, kind="order", times_N=steps.astype(np.int64))
         self.merge(duplicates)
         if frequency is None:
+            self.without_events()
             frequencies = self.inferred()
         else:
             frequencies = (self.fitting(frequency),) * len(self.given)
@@ -103,29 +105,74 @@ class Gridder:
         again = np.append(False, again)
         first, count, series_N = int(again.argmax()), int(again.sum()), self.series_N
         of = f" in series{name}" if (name := self.named(series_N[first])) else ""
+        if duplicates == "error" and self.is_clock_change(np.flatnonzero(again)):
+            self.notes.append(
+                f"clocks go back on {self.time(first)[:10]}, and an hour occurs twice without an "
+                "offset from UTC; --duplicates last takes its second reading"
+            )
+            duplicates = "mean"
         if duplicates == "error":
             more = f", the first of {count:,} such rows" if count > 1 else ""
             before = self.line(int(self.rows_N[first - 1]))
             raise DataError(
                 f"the time {self.time(first)} occurs twice{of}, first in {before}{more}",
                 where=self.place(int(self.rows_N[first])),
-                hint="use --duplicates mean or last, or name the column that "
+                hint="use --duplicates sum, mean or last, or name the column that "
                 "identifies the series with --id-column",
             )
         rows = "rows" if count > 1 else "row"
-        taken = "the last is used" if duplicates == "last" else "their mean is used"
+        taken = "the last is used" if duplicates == "last" else f"their {duplicates} is used"
         self.notes.append(
             f"{count:,} {rows} with a repeated time, the first {self.time(first)}{of}: {taken}"
         )
         begins = np.flatnonzero(~again)
         ends = np.append(begins[1:], len(again))
         values, known = (
-            means(part, begins, ends) for part in (self.given.values_NK, self.given.known_NC)
+            means(part, begins, ends, total=duplicates == "sum" and part is self.given.values_NK)
+            for part in (self.given.values_NK, self.given.known_NC)
         )
         # Rows of one time are still in the order of the table.
         self.take(ends - 1, series_N[begins])
-        if duplicates == "mean":
+        if duplicates != "last":
             self.given = replace(self.given, values_NK=values, known_NC=known)
+
+    def is_clock_change(self, again_R: Ints) -> bool:
+        """True if the repeated times are one hour at night, in a few weeks of two seasons."""
+        times = self.given.times_N
+        if self.given.kind != "time" or np.any(times[again_R - 2] == times[again_R]):
+            return False
+        days = {*(times[again_R] // DAY).tolist()}
+        months = {*(np.asarray([*days]) * DAY).astype("M8[ns]").astype("M8[M]").astype(int) % 12}
+        hours = times[again_R] % DAY // HOUR
+        steps = np.diff(times[max(again_R[0] - 4, 0) : again_R[0]])
+        step = steps[steps > 0].min(initial=DAY)
+        weekly = all((day + 3) % 7 == 6 for day in days)
+        count = len(days) * len(self.given) * HOUR
+        return bool(
+            weekly and months <= {2, 3, 9, 10} and step <= HOUR and np.ptp(hours) == 0
+            and 0 <= hours[0] <= 3 and len(again_R) * step <= count
+        )  # fmt: skip
+
+    def without_events(self) -> None:
+        """Leave out rows without values between the times of a grid."""
+        given = self.given
+        empty = np.isnan(given.values_NK).all(axis=1)
+        filled = given.times_N[~empty]
+        if given.kind != "time" or len(given) > 1 or not empty.any() or len(filled) < 3:
+            return
+        whole, frequency = (infer_frequency(times, given.kind) for times in (given.times_N, filled))
+        if whole != Frequency("order") or frequency is None or frequency.unit == "order":
+            return
+        firsts = np.full(len(empty), filled[0])
+        off = frequency.joined(np.minimum(firsts, given.times_N), np.maximum(firsts, given.times_N))
+        off = empty & ~off & (firsts != given.times_N)
+        if off.any():
+            row = int(off.argmax())
+            self.notes.append(
+                f"{int(off.sum()):,} rows without values between the times of the others left "
+                f"out, the first in {self.line(int(self.rows_N[row]))}"
+            )
+            self.take(np.flatnonzero(~off), self.series_N[~off])
 
     def fitting(self, wanted: Frequency) -> Frequency:
         """The given frequency, if the times fit it."""
@@ -243,12 +290,12 @@ class Gridder:
         return replace(given, offsets=ends, times_N=times, values_NK=values, known_NC=known)
 
 
-def means(values_NK: Floats, begins: Ints, ends: Ints) -> Floats:
-    """Means of groups of rows, of the values that are there."""
+def means(values_NK: Floats, begins: Ints, ends: Ints, *, total: bool = False) -> Floats:
+    """Means or sums of groups of rows, of the values that are there."""
     there = ~np.isnan(values_NK)
     sums = np.add.reduceat(np.where(there, values_NK, 0.0), begins, axis=0)
     counts = np.add.reduceat(there.astype(np.float64), begins, axis=0)
-    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    mean = np.where(counts > 0, sums / (1 if total else np.maximum(counts, 1)), np.nan)
     return np.where((ends - begins == 1)[:, None], values_NK[begins], mean)
 
 

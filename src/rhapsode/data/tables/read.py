@@ -1,7 +1,9 @@
 """Read series from files, named corpora, data frames or arrays."""
 
 import importlib.util
-from contextlib import closing
+import shlex
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble, assemble_arrays
 from rhapsode.data.tables.embedded import SERIES
-from rhapsode.data.tables.parsing.columns import Table
+from rhapsode.data.tables.parsing.columns import Table, listed
 from rhapsode.data.tables.parsing.frames import (
     flat_arrays,
     frame_table,
@@ -25,6 +27,7 @@ from rhapsode.data.tables.parsing.frames import (
     parquet_table,
 )
 from rhapsode.data.tables.parsing.text_table import text_table
+from rhapsode.data.tables.roles import find_roles
 from rhapsode.data.tables.series_set import SeriesSet
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, MissingExtraError
@@ -116,6 +119,8 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
         return _blob_table(blob, settings, reading)
     with members(blob, kind, inner) as entries:
         found = list(entries)
+        if kind == "workbook" and len(found) > 1:
+            return _sheet_table(blob, found, settings, reading)
         if len(found) > 1:
             names = ", ".join(entry.relative for entry in found[:5])
             raise DataError(
@@ -124,6 +129,31 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
                 hint=f"name one, as {blob.name}/{found[0].relative}",
             )
         return _blob_table(found[0], settings, reading)
+
+
+def _sheet_table(
+    blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings, reading: SourceSettings
+) -> Table:
+    """The table of the only sheet that holds one."""
+    timed: dict[str, Table] = {}
+    plain: dict[str, Table] = {}
+    names = [Path(sheet.relative).stem for sheet in sheets]
+    for name, sheet in zip(names, sheets, strict=True):
+        with suppress(DataError):
+            table = _blob_table(sheet, settings, reading)
+            has_times = find_roles(table, settings).times is not None
+            (timed if has_times else plain)[name] = table
+    tables = timed or plain
+    if len(tables) == 1:
+        ((name, table),) = tables.items()
+        others = f"sheet {name!r} is read; no times in {listed(n for n in names if n != name)}"
+        return replace(table, notes=(others, *table.notes))
+    what = "several sheets hold a table" if tables else "no sheet holds a table of numbers"
+    raise DataError(
+        f"{what}: {listed(tables or names)}",
+        where=blob.name,
+        hint=f"name one, as {shlex.quote(f'{blob.name}/{next(iter(tables or names))}')}",
+    )
 
 
 def _ascii(blob: Blob) -> str | None:

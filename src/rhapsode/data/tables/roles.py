@@ -59,10 +59,17 @@ _EPOCHS = (
     ("microseconds", 10**14, 10**16, 10**3),
     ("nanoseconds", 10**17, 9 * 10**18, 1),
 )
+_ID_NAME = re.compile(
+    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
+)
 # Names of columns that go on from the time of a row, and what joins them to it.
 _GOES_ON = (
     (" ", rf"(?:{MONTH_NAME})\.?|q[1-4]|[012]?\d:\d\d"), ("-", "1[0-2]|0?[1-9]"),
 )  # fmt: skip
+_LEFT = {
+    "label": "holding no numbers", "time": "a second column of times",
+    "clock": "times of day or durations", "number": "holding no numbers",
+}  # fmt: skip
 _LISTED = 8
 
 
@@ -139,7 +146,7 @@ class _Finder:
         if not static and ids:
             static = self.attributes(ids, free)
         if not values:
-            free = _others(free, self.counters(free) if times is not None else ())
+            free = _others(free, self.no_values(times, ids, free))
             values = self.value_columns(_others(free, static))
         left = _others(free, (*values, *static))
         self.tell_left([column for column in left if column.kind != "number"])
@@ -167,20 +174,27 @@ class _Finder:
 
     def tell_left(self, columns: Sequence[Column]) -> None:
         self.left_out.extend(columns)
-        self.tell(columns, "left out, holding no numbers")
+        for kind, what in _LEFT.items():
+            self.tell([c for c in columns if c.kind == kind], f"left out, {what}")
 
-    def counters(self, free: Sequence[Column]) -> list[Column]:
-        """Columns that only number the rows."""
-        found = [
-            column
-            for column in free
-            if plain_name(column.name) in _COUNTERS
-            and column.kind == "number"
-            and len(steps := column.values.diff()[1:]) > 1
-            and steps.eq_missing(1.0).all()
-        ]
-        for column in found:
-            self.tell([column], "left out, numbering the rows")
+    def no_values(self, times: Times | None, ids: Columns, free: Sequence[Column]) -> list[Column]:
+        """Numbers of rows, times that stand in a second column, and codes of series."""
+        if times is None:
+            return []
+        entries = [column.values for column in ids]
+        groups = _distinct(entries) if ids else 1
+        numbers = [c for c in free if c.kind == "number" and c.bad is None]
+        found: list[Column] = []
+        for what, rule in {
+            "numbering the rows": _is_counter,
+            "a time again": lambda c: times.kind == "time" and _is_again(times, c),
+            "the same in all rows of a series": lambda c: (
+                _is_id_name(c.name) and c.is_whole and _distinct([*entries, c.values]) == groups
+            ),
+        }.items():
+            these = [column for column in _others(numbers, found) if rule(column)]
+            self.tell(these, f"left out, {what}")
+            found += these
         return found
 
     def value_columns(self, free: Sequence[Column]) -> Columns:
@@ -239,6 +253,7 @@ class _Finder:
         """Turn each row of numbers into a row for each of them."""
         import polars as pl
 
+        self.notes += dict.fromkeys(note for column in across for note in column.notes)
         numbers = np.column_stack([self.table.numbers(column) for column in across]).ravel()
         value = Column("value", "number", pl.Series(numbers).fill_nan(None))
         at, old = _repeated(self.table.rows, len(across)), self.table.lines
@@ -272,6 +287,10 @@ class _Finder:
         if not ids:  # the first column of text in which no text occurs twice
             ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
         when = _times_of_names(names, settings) if names and table.header else None
+        if when is None and names and table.header:  # the newest first
+            values = values[::-1]
+            when = _times_of_names(names[::-1], settings)
+            values = values if when else values[::-1]
         if not forced and when is None and not (_numbered(names) and ids):
             return None
         if not values:
@@ -297,7 +316,7 @@ class _Finder:
 
     def find_ids(self, times: Times | None, free: Sequence[Column]) -> Columns:
         """The columns that tell series apart; none if no time occurs twice."""
-        hinted = [column for column in free if plain_name(column.name) in ID_NAMES]
+        hinted = [column for column in free if _is_id_name(column.name)]
         labels = [c for c in free if c.kind == "label" and len(c.levels) > 1]
         candidates = [column for column in labels if column in hinted]
         if times is not None:
@@ -330,12 +349,18 @@ class _Finder:
         def distinct(*columns: Column) -> int:
             return _distinct([when, *(c.values for c in columns)], there)
 
+        def recur(*columns: Column) -> bool:
+            groups = _distinct([c.values for c in columns], there)
+            hinted = all(_is_id_name(column.name) for column in columns)
+            return 2 * groups <= count or distinct() == 1 or (hinted and groups < count)
+
+        candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()
         if not doubles and self.settings.layout == "auto":
             return ()
         for size in range(1, min(len(candidates), 4) + 1):
             for columns in itertools.combinations(candidates, size):
-                if distinct(*columns) == count:
+                if distinct(*columns) == count and recur(*columns):
                     return columns
         repeats = {column: count - distinct(column) for column in candidates}
         best = min(repeats, key=repeats.__getitem__, default=None)
@@ -382,22 +407,26 @@ class _Finder:
             clock = next(
                 (c for c in free if c.kind == "clock" or _part_of(c, c.name) == "hour"), None
             )
-            if clock is not None and not (date.values % DAY != 0).any():
+            if clock is not None and not date.labels.str.contains(":").any():
                 return self.joined([date, clock], " ")
             return self.single(date)
         if parts := _parts_of((column, column.name) for column in free):
             return self.from_parts(parts)
         numbers = [column for column in free if column.kind == "number"]
-        if not self.table.header and len(numbers) > 2:
-            parts = _parts_of(zip(numbers, ("year", "month"), strict=False))
+        unnamed = [column for column in free if not column.name.strip()]
+        if len(unnamed) > 1 or (not self.table.header and len(numbers) > 2):
+            lead = unnamed if self.table.header else numbers
+            parts = _parts_of(zip(lead, ("year", "month"), strict=False))
             times = self.from_parts(parts) if parts else None
             if times is not None and (times.values.diff()[1:] > 0).all():
                 return times
         for column in numbers if len(numbers) > 1 else ():
             named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
-            if column.bad is None and (named or column is self.table.columns[0]):
-                found = _numeric(column.values, named=named, header=self.table.header)
-                if found is not None:
+            first = named or column is self.table.columns[0]
+            likely = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
+            if column.bad is None and (first or likely):
+                found = _numeric(column.values, named=named or likely, header=self.table.header)
+                if found is not None and (first or found[1] == "time"):
                     return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
         return None
 
@@ -445,6 +474,32 @@ class _Finder:
         glue = "".join(_GLUE[part] if parts[part].kind == "number" else "-" for part in used[1:])
         times = self.joined([parts[part] for part in used], glue)
         return times._replace(columns=tuple(parts.values()))
+
+
+def _is_id_name(name: str) -> bool:
+    return plain_name(name) in ID_NAMES or _ID_NAME.fullmatch(name) is not None
+
+
+def _is_counter(column: Column) -> bool:
+    """True of a column that numbers the rows, perhaps of several parts of the table."""
+    steps = column.values.diff()[1:]
+    named = plain_name(column.name) in _COUNTERS
+    return named and len(steps) > 1 and 10 * int((steps == 1.0).sum()) >= 9 * len(steps)
+
+
+def _is_again(times: Times, column: Column) -> bool:
+    """True of a column that holds the times again, or their end, or a part of them."""
+    import polars as pl
+
+    if (part := _part_of(column, column.name)) is not None:
+        same = getattr(times.values.cast(pl.Datetime("ns")).dt, part)() == column.values
+    else:
+        found, instants = _numeric(column.values, sure=True), times.instants
+        years = (column.values - 1970) * 365.2425 * DAY
+        other = found[0] if found is not None and found[1] == "time" else years
+        step = instants.unique().sort().diff().max()
+        same = (other - instants).abs() <= 2 * max(step or 0, DAY)
+    return len(same) > 2 and bool(same.fill_null(value=False).all())
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:

@@ -39,9 +39,11 @@ class SeriesSettings:
     frequency: Annotated[str, option("NAME", "detected")] = "auto"
     """Time between consecutive values, for example monthly, "15 minutes" or "business days"; none
     uses only the order of the values."""
-    duplicates: Annotated[Literal["error", "mean", "last"], option("error|mean|last")] = "error"
-    """Two rows of a series with the same time: error stops, mean takes their mean, last takes the
-    last one."""
+    duplicates: Annotated[
+        Literal["error", "mean", "sum", "last"], option("error|mean|sum|last")
+    ] = "error"
+    """Two rows of a series with the same time: error stops, mean takes their mean, sum adds them
+    up, last takes the last one."""
     missing_values: Annotated[Names, option("VALUE", "none")] = ()
     """Cell value that marks a missing value, for example -200, in addition to empty cells, NA, NaN,
     null, - and ?; may be repeated."""

@@ -15,6 +15,7 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
+from rhapsode.data.sources.fields.record_tables import are_numbers
 from rhapsode.data.sources.formats.workbooks import WORKBOOKS, is_workbook
 from rhapsode.data.tables import SERIES as NAMED_SERIES
 from rhapsode.data.tables import NoNumbersError, read_series
@@ -71,7 +72,17 @@ FINISHING_FORECASTS = 400
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz", *WORKBOOKS)
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 
+PLAIN = (".txt", ".dat", ".data", ".asc", ".prn")
+
 SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
+
+
+def _is_plain_table(path: Path) -> bool:
+    """True of a text file that holds columns of numbers."""
+    if path.suffix.lower() not in PLAIN:
+        return False
+    with path.open(encoding="latin-1") as file:
+        return are_numbers(file.read(1 << 15))
 
 
 class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBundle]):
@@ -111,7 +122,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
                 else Claim(Degree.NONE)
             )
         name = table.with_suffix("") if table.suffix.lower() in PACKED else table
-        if table.is_dir() or name.suffix.lower() not in TABLES:
+        if table.is_dir() or not (name.suffix.lower() in TABLES or _is_plain_table(table)):
             return Claim(Degree.NONE, "no table by its suffix")
         try:
             found = read_series(source)

@@ -158,6 +158,14 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     return rows
 
 
+def are_numbers(head: str) -> bool:
+    """True if a text begins with columns of numbers, comments and a header aside."""
+    rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
+    width = usual_width(rows)
+    full = [row for row in rows if len(row) == width and all(map(_SIMPLE.fullmatch, row))]
+    return width > 1 and len(full) > max(4, 0.75 * len(rows))
+
+
 def usual_width(rows: Sequence[Sequence[str]]) -> int:
     """Commonest number of cells, the greater of two equally common ones."""
     counts = Counter(map(len, rows))
@@ -172,7 +180,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
         cells = [cell for row in rows[1:] or rows for cell in row]
         even = sum(len(row) == usual for row in rows) / max(1, len(rows))
         simple = sum(_SIMPLE.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
-        if usual > 1 and (candidate != " " or simple == even == 1):
+        if usual > 1 and (candidate != " " or (simple > 0.9 and even > 0.8)):
             scores[candidate] = (round(even, 1), round(simple, 1), usual)
     return max(scores, key=scores.__getitem__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Bad, Column, plain_name
-from rhapsode.data.tables.parsing.numerals import WORDS, parse_numbers
+from rhapsode.data.tables.parsing.numerals import WORDS, few_flags, parse_numbers
 from rhapsode.data.tables.parsing.stamps import time_column
 from rhapsode.data.tables.settings import SeriesSettings
 
@@ -35,6 +35,11 @@ def column_of(
     named = name in {*settings.value_columns, *settings.known}
     if not named and (times := time_column(name, cells, settings)) is not None:
         return times
+    if few_flags(cells):
+        bare, odd = parse_numbers(cells, decimal, missing, flags=True)
+        if not odd.any():
+            told = ("flags beside numbers, such as 4.5 p or 12 [r], are left out",)
+            return Column(name, "number", bare, cells, notes=told)
     signed, odd = parse_numbers(cells, decimal, missing, decorated=True)
     words = not WORDS.keys().isdisjoint(head.str.strip_chars().str.to_lowercase())
     if not odd.any() and (named or not words):

@@ -13,28 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import polars as pl
 
-MISSING = frozenset(
-    {
-        "",
-        "na",
-        "n/a",
-        "n.a.",
-        "#n/a",
-        "nan",
-        "nat",
-        "null",
-        "none",
-        "nil",
-        "-",
-        "--",
-        "?",
-        ".",
-        "..",
-        "...",
-        ":",
-        "***",
-    }
-)
+MISSING = frozenset({
+    "", "na", "n/a", "n.a.", "n.d.", "k.a.", "#n/a", "#div/0!", "#value!", "#ref!", "nan", "nat",
+    "null", "(null)", "none", "nil", "unavailable", "-", "--", "---", "?", ".", "..", "...", ":",
+    "***",
+})  # fmt: skip
 """Cells that hold nothing, in lower case."""
 
 _CHARACTERS = {"\N{MINUS SIGN}": "-", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ",
@@ -56,6 +39,7 @@ _DECORATED = (
     rf"(?i)^(?P<open>\()?(?P<sign>[+-])? *{_CURRENCY} *(?P<minus>-)?(?P<number>[\d.,' ]*\d[.,]?) *"
     rf"(?P<scale>%|‰|[kmbt]|tsd|mio|mln|bn|mrd|万|亿)?\.? *{_CURRENCY}\)?$"
 )
+_FLAG = r"(?i)(?: +| *[\[(])(?:[a-z]{1,2}|\*+|†|‡)[\])]?$|^\[[a-z]{1,2}\]$|[*†‡#¹²³]+$"
 _SCALES = {"k": "e3", "tsd": "e3", "万": "e4", "m": "e6", "mio": "e6", "mln": "e6", "亿": "e8",
            "b": "e9", "bn": "e9", "mrd": "e9", "t": "e12"}  # fmt: skip
 WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
@@ -124,6 +108,7 @@ def parse_numbers(
     missing: tuple[str, ...],
     *,
     decorated: bool = False,
+    flags: bool = False,
     plain: pl.Series | None = None,
 ) -> tuple[pl.Series, pl.Series]:
     """The numbers of a column."""
@@ -134,6 +119,8 @@ def parse_numbers(
     wrong = pl.zeros(len(cells), pl.Boolean, eager=True)
     if rest.any():
         text = cells.filter(rest).str.strip_chars()
+        if flags:
+            text = text.str.replace(_FLAG, "").str.strip_chars()
         nothing = is_missing(text, missing)
         if decorated:
             percent = text.str.contains("[%‰]$")
@@ -149,6 +136,15 @@ def parse_numbers(
     if missing:
         values = values.set(values.is_in(amounts_of(missing, decimal)), None)
     return values, wrong
+
+
+def few_flags(cells: pl.Series) -> bool:
+    """True if flags stand beside numbers that are no signs of magnitude."""
+    found = cells.str.strip_chars().str.extract(f"({_FLAG})")
+    flags = found.str.strip_chars(" []()").str.to_lowercase().drop_nulls()
+    if len(flags) < cells.count():
+        return bool(len(flags))
+    return flags.n_unique() == 1 and not flags.is_in([*_SCALES]).any()
 
 
 def amounts_of(missing: Iterable[str], decimal: str = ".") -> list[float]:

@@ -6,6 +6,7 @@ Usual forms are read by polars, others are matched against a table of patterns.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from rhapsode.data.tables.parsing.columns import Bad, Column
@@ -64,6 +65,7 @@ _DATES = (
     r"(?P<yy>\d)-(?P<m>0[1-9]|1[0-2])",
     r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)",
 )
+_FISCAL = r"^(?:FY ?)?(?P<y>\d{4})(?:[/–]|-)(?P<end>\d{4}|\d\d)(?:\D.*)?$"
 _SECONDS = r"(?P<second>\d\d)(?:[.,](?P<part>\d{1,18}))?"
 _HALF = r"(?: ?(?P<half>[ap])\.?m\.?)?"
 _CLOCK = (
@@ -123,6 +125,15 @@ def time_column(
     name: str, cells: pl.Series, settings: SeriesSettings, *, least: float = 0.9
 ) -> Column | None:
     """A column of times, or of times of day."""
+    import polars as pl
+
+    head = cells.drop_nulls().head(_HEAD).str.strip_chars()
+    if len(head) > 1 and (ends := head.str.extract_groups(_FISCAL).struct.unnest())["y"].count():
+        ends = ends.cast(pl.Int64, strict=False)
+        if ((ends["y"] + 1 - ends["end"]) % 100 == 0).fill_null(value=False).all():
+            told = f"years of column {name!r} run over two years: each has the first of them"
+            found = time_column(name, cells.str.replace(r"^\s*(\d{4}).*", "$1-01"), settings)
+            return found and replace(found, cells=cells, notes=(told,))
     if (usual := _usual(name, cells, settings.missing_values)) is not None:
         return usual
     there = ~is_missing(cells.str.strip_chars(), settings.missing_values)

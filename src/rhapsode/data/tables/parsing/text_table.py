@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
+from rhapsode.data.tables.frequency import parse_frequency
 from rhapsode.data.tables.parsing.cells import column_of
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Table, plain_name
 from rhapsode.data.tables.parsing.numerals import find_format, is_missing
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
 Row = tuple[list[str], int]
 
 _PIECE = 1 << 18
-_FOOTER = 5
+_FOOTER = 40
+_TOTAL = 10
 _PREAMBLE = 30
 _TYPED = {"number", "time"}
 _NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
 _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
+# Times of years, quarters and months, and the months between them.
+_STEPS = {
+    "years": (12, r"^\d{4}$"),
+    "quarters": (3, r"^(?i)(?:\d{4}[ -]?Q\d|Q\d[ -]?\d{4})$"),
+    "months": (1, r"^(?i)(?:\d{4}[ -]?(?:m?\d\d|\p{L}{3,9})|\p{L}{3,9}[ -]\d{4})$"),
+}
 
 
 def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -> Table:
@@ -37,7 +45,7 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     import polars as pl
 
     shape = _Shape(text, where, settings.header, "\t" if tabs else None)
-    frame = shape.frame()
+    frame = shape.of_one_step(shape.frame(), settings.frequency)
     decimal, notes = _decimal(frame, shape.delimiter, settings)
     plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
     likely = [name for name, is_plain in zip(frame.columns, plain, strict=True) if is_plain]
@@ -96,7 +104,9 @@ class _Shape:
                 self.notes.append(f"line {line}, another header row, skipped: {told[:80]}")
         self.begin = reader.line
         if before := first if best < 0 else best:
-            self.notes.insert(0, f"{before} line{'s' * (before > 1)} before the table skipped")
+            other = any(kinds.count("number") > 2 for kinds in self.kinds[:before])
+            told = f"{before} line{'s' * (before > 1)} before the table skipped"
+            self.notes.insert(0, told + ", among them another table" * other)
         ahead = list(itertools.islice(self.rows, 1))  # and the comments before it
         self.rows = itertools.chain(ahead, self.rows)
         comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
@@ -104,12 +114,20 @@ class _Shape:
         if len(above) != self.width and comment:
             above = comment[0].split()
         named = self.sample[best] if best >= 0 else above
-        levels = [row for row in self.sample[best:first] if best >= 0 and len(row) == self.width]
+        self.heads = self.sample[:first]
+        levels = [
+            row if row is named else [*itertools.accumulate(row, lambda left, cell: cell or left)]
+            for row in self.sample[max(best - 2, 0) : first]
+            if best >= 0 and len(row) == self.width and sum(map(bool, row)) > 1
+        ]
         joined = [
             "/".join(dict.fromkeys(filter(None, cells))) for cells in zip(*levels, strict=True)
         ]
-        if len(set(named)) < len(named) == len(set(joined)):  # headings in several rows
-            named = joined
+        if _repeats(named) and len(named) == len(joined) and not _repeats(joined):
+            named = joined  # headings in several rows
+        if best < 0 and header == "auto" and self.is_year_by_months(self.sample[first:]):
+            named, best = ["year", *map(str, range(1, 13))], first
+            self.notes.append("no header: a year and its twelve months in each row")
         self.header = best >= 0 or (header == "auto" and 1 < len(named) == self.width)
         self.names = _names(
             named if self.header else map("column {}".format, range(1, self.width + 1))
@@ -126,7 +144,15 @@ class _Shape:
         """True if a row has numbers and times where the table has them, from the first on."""
         pairs = zip(kinds, self.usual, strict=False)
         typed = [(mine, usual) for mine, usual in pairs if usual in _TYPED]
-        return any(mine == usual for mine, usual in typed) and typed[0][0] != "label"
+        if not typed or typed[0][0] == "label" or typed[0] == ("nothing", "time"):
+            return False
+        return any(mine == usual for mine, usual in typed)
+
+    def is_year_by_months(self, rows: Sequence[Sequence[str]]) -> bool:
+        """True if every row is a year and twelve numbers."""
+        years = [row[0].strip() for row in rows if len(row) == self.width]
+        dated = self.width == 13 and len(years) > 2 and all(map(_YEAR.fullmatch, years))
+        return dated and _counts_up(years) and {*self.usual} == {"number"}
 
     def find_header(self, header: str) -> tuple[int, int]:
         """The numbers of the first row of data, and of the row that names the columns or -1."""
@@ -134,18 +160,21 @@ class _Shape:
         full = next((row for row in rows if len(self.sample[row]) == self.width), 0)
         if header == "no":
             return full, -1
-        first = next((row for row in rows if self.is_data(self.kinds[row])), full + 1)
+        long = (row for row in rows if 2 * len(self.sample[row]) > self.width)
+        first = next((row for row in long if self.is_data(self.kinds[row])), full + 1)
         if first < len(rows) and self.names_times(first):
             return first + 1, first
         if not first:
             return (1, 0) if header == "yes" else (0, -1)
-        wide = [row for row in rows[:first] if 2 * sum(map(bool, self.sample[row])) > self.width]
+        heads = [row for row in rows[:first] if {*self.kinds[row]} != {"number"}]
+        wide = [row for row in heads if 2 * sum(map(bool, self.sample[row])) > self.width]
+        wide = [row for row in wide if len(self.sample[row]) == self.width] or wide
 
         def rank(row: int) -> tuple[bool, int]:
             names = {plain_name(cell) for cell in self.sample[row]}
             return not names.isdisjoint(TIME_NAMES - {""}), len(names)
 
-        return first, max(wide or rows[:first], key=rank)
+        return first, max(wide or heads, key=rank, default=-1)
 
     def names_times(self, row: int) -> bool:
         """True if years, or numbers that go up by one, stand above other numbers."""
@@ -162,17 +191,23 @@ class _Shape:
         return _counts_up(numbers) and (not _counts_up(under) or are_years == [True, False])
 
     def frame(self) -> pl.DataFrame:
-        """The cells of the table, without empty rows and texts below it."""
+        """The cells of the table, without the rows that are no data.
+
+        These are empty rows, repeated headers, and totals and texts below the table.
+        """
         frame = self.read_quickly()
         frame = self.read_slowly() if frame is None else frame
+        frame = self.without_heads(frame)
         tail = [[cell or "" for cell in row] for row in frame.tail(_FOOTER).rows()]
         foot: list[str] = []
+        totals = 0
         for row, kinds in zip(tail[::-1], _cell_kinds(tail)[::-1], strict=True):
             words = [cell.strip() for cell in row if cell.strip()]
-            titled = ("label", "time") in zip(kinds, self.usual, strict=False)
-            alone = len(words) == 1 < self.width and any(map(str.isalpha, words[0]))
-            if not (titled or alone) or not _TYPED & {*self.usual} or self.is_data(kinds):
+            total = ("nothing", "time") in zip(kinds, self.usual, strict=False)
+            total &= "number" in kinds and not totals and frame.height > _TOTAL
+            if not self.is_foot(kinds, words, below=bool(foot)) and not total:
                 break
+            totals += total
             foot.append(", ".join(words)[:80])
         frame = frame.head(frame.height - len(foot))
         if not frame.height:
@@ -187,6 +222,60 @@ class _Shape:
                 "the absent cells count as missing"
             )
         return frame
+
+    def is_foot(self, kinds: Sequence[str], words: Sequence[str], *, below: bool) -> bool:
+        """True for a row of text below the table, or a total; `below` if others follow it."""
+        if not _TYPED & {*self.usual} or not words:
+            return False
+        if len(words) == 1 < self.width and ("label" in kinds or (below and words[0][0] == "-")):
+            return True
+        pairs = [*zip(kinds, self.usual, strict=False)]
+        text = self.delimiter == " " or "number" not in kinds
+        titled = ("label", "time") in pairs or (text and pairs[0] == ("label", "number"))
+        return titled and not self.is_data(kinds)
+
+    def without_heads(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that repeat no line above the table."""
+        import polars as pl
+
+        again = pl.zeros(frame.height, pl.Boolean, eager=True)
+        for row in self.heads:
+            same = ~again
+            for column, cell in zip(frame.get_columns(), [*row, *[""] * frame.width], strict=False):
+                if same.any():
+                    same &= column.fill_null("").str.strip_chars() == cell.strip()
+            again |= same
+        if again.any():
+            line, count = self.lines()[again.arg_max() or 0], int(again.sum())
+            rows = f"{count} such rows" if count > 1 else "one row"
+            self.notes.append(f"line {line}: the lines above the table again, {rows} skipped")
+        return self.only(frame, ~again)
+
+    def of_one_step(self, frame: pl.DataFrame, frequency: str) -> pl.DataFrame:
+        """The months, quarters or years of a table that holds several of them."""
+        first = frame.to_series(0).str.strip_chars()
+        if self.usual[0] != "time":
+            return frame
+        rows = {name: first.str.contains(form) for name, (_, form) in _STEPS.items()}
+        rows = {name: mask for name, mask in rows.items() if mask.sum() > 1}
+        if len(rows) < 2 or sum(mask.sum() for mask in rows.values()) < first.count():
+            return frame
+        asked = None if frequency == "auto" else parse_frequency(frequency)
+        taken = next((n for n in rows if asked and asked.step == _STEPS[n][0]), [*rows][-1])
+        others = " and ".join(name for name in rows if name != taken)
+        self.notes.append(
+            f"{', '.join(rows)} stand one below another: {taken} are read, {others} left out; "
+            "--frequency yearly, quarterly or monthly chooses"
+        )
+        return self.only(frame, rows[taken])
+
+    def only(self, frame: pl.DataFrame, keep: pl.Series) -> pl.DataFrame:
+        """Some rows, and their lines."""
+        keep = keep.fill_null(value=False)
+        if keep.all():
+            return frame
+        self.known_lines = [*itertools.compress(self.lines(), keep)]
+        return frame.filter(keep)
 
     def read_quickly(self) -> pl.DataFrame | None:
         """All rows by polars; None if some are shorter or longer than others."""
@@ -281,6 +370,11 @@ def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 def _commonest(kinds: Sequence[str]) -> str:
     there = [kind for kind in kinds if kind != "nothing"]
     return Counter(there).most_common(1)[0][0] if there else "nothing"
+
+
+def _repeats(names: Sequence[str]) -> bool:
+    there = [name for name in names if name]
+    return len({*there}) < len(there)
 
 
 def _counts_up(cells: Sequence[str]) -> bool:
