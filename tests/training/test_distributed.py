@@ -286,7 +286,11 @@ def test_a_lost_worker_ends_the_run_which_goes_on_alone(source: Path, tmp_path: 
     assert kept == list(range(1, at + 2))
 
 
-def test_ctrl_c_ends_all_of_them_saved(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_signal_ends_all_of_them_saved(source: Path, tmp_path: Path, number: int) -> None:
+    """Ctrl-C comes from the agent, SIGTERM to one worker alone."""
     folder = tmp_path / "run"
     process = torchrun(
         "-m", "rhapsode", "train", str(source), "-o", str(folder), "--steps", "1000000",
@@ -294,7 +298,7 @@ def test_ctrl_c_ends_all_of_them_saved(source: Path, tmp_path: Path) -> None:
         "--set", "network.hidden_size=16", "--set", "training.precision=float32",
     )  # fmt: skip
     wait_for_steps(folder, 20)
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid if number == signal.SIGINT else workers_of(process)[1], number)
     code, _, err = ended(process)
     assert code != 0
     assert err.count(f"rhapsode train -o {folder} --resume") == 1
