@@ -120,7 +120,8 @@ def test_year_and_month_are_found_without_a_header(tmp_path: Path):
     body = "1950;01;1950.042;0.5\n1950;02;1950.125;3.8\n1950;03;1950.208;7.6\n"
     found = series_of(tmp_path, body)
     assert found.frequency.name == "monthly"
-    assert found.ids == ("column 3", "column 4")
+    assert found.ids == ("column 4",)
+    assert "a time again: 'column 3'" in told(found)
 
 
 def test_times_may_be_named_by_their_order(tmp_path: Path):

@@ -65,7 +65,7 @@ _DATES = (
     r"(?P<yy>\d)-(?P<m>0[1-9]|1[0-2])",
     r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)",
 )
-_FISCAL = r"^(?:FY ?)?(?P<y>\d{4})(?:[/–]|-)(?P<end>\d{4}|\d\d)(?:\D.*)?$"
+_FISCAL = r"^\s*(?:FY ?)?(?P<y>\d{4})[-–/](?P<end>\d{4}|\d\d)(?: ?\[.*)?\s*$"
 _SECONDS = r"(?P<second>\d\d)(?:[.,](?P<part>\d{1,18}))?"
 _HALF = r"(?: ?(?P<half>[ap])\.?m\.?)?"
 _CLOCK = (
@@ -127,12 +127,12 @@ def time_column(
     """A column of times, or of times of day."""
     import polars as pl
 
-    head = cells.drop_nulls().head(_HEAD).str.strip_chars()
-    if len(head) > 1 and (ends := head.str.extract_groups(_FISCAL).struct.unnest())["y"].count():
-        ends = ends.cast(pl.Int64, strict=False)
-        if ((ends["y"] + 1 - ends["end"]) % 100 == 0).fill_null(value=False).all():
+    if cells.drop_nulls().head(1).str.contains(_FISCAL).any():
+        both = cells.drop_nulls().unique().str.extract_groups(_FISCAL).struct.unnest()
+        both = both.cast(pl.Int64, strict=False)
+        if len(both) > 1 and ((both["y"] + 1 - both["end"]) % 100).fill_null(1).sum() == 0:
             told = f"years of column {name!r} run over two years: each has the first of them"
-            found = time_column(name, cells.str.replace(r"^\s*(\d{4}).*", "$1-01"), settings)
+            found = time_column(name, cells.str.replace(_FISCAL, "$y-01-01"), settings)
             return found and replace(found, cells=cells, notes=(told,))
     if (usual := _usual(name, cells, settings.missing_values)) is not None:
         return usual
