@@ -131,8 +131,8 @@ def test_helpers_change_nothing(weights: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("weights", ["float32", "bf16", "int8"])
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("turn", [0, 1])
-def test_a_helper_can_make_a_whole_product(weights: str, rows: int, turn: int) -> None:
-    outputs, depth, panels, claims = 600, 900, 19, 5  # the last claim is no whole one
+def test_a_helper_makes_what_the_leader_leaves(weights: str, rows: int, turn: int) -> None:
+    outputs, depth, panels, claims, led = 600, 900, 19, 5, 2  # the last claim is no whole one
     random = np.random.default_rng(0)
     matrix = packed(random.normal(size=(outputs, depth)).astype(np.float32), weights)
     x = random.normal(size=rows * depth).astype(np.float32)
@@ -143,6 +143,9 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int, turn: int) -
     spec[offsets.TURN] = 1
     product(spec, turned, 0, step, matrix, 0, depth, panels, x, 0, depth, rows)
     assert np.array_equal(turned, wanted)
+    # Both ways the leader's first claims are those below the middle.
+    done = led * team.CLAIM * PANEL
+    found.reshape(rows, step)[:, :done] = wanted.reshape(rows, step)[:, :done]
     room = np.zeros(team.BOARD, dtype=np.int64)
     inputs, x_step = x, depth
     if weights == "int8":
@@ -153,20 +156,20 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int, turn: int) -
     room[team.SHARED : team.SHARED + 11] = (
         found.ctypes.data, 0, step, 0, depth, panels, inputs.ctypes.data, 0, x_step, rows, turn,
     )  # fmt: skip
-    room[team.TICKET] = (5 << team.NUMBER) + claims
+    room[team.TICKET] = (5 << team.NUMBER) + (led << team.LED) + claims - led
     helper = threading.Thread(
         target=threads.help_write, args=(room.ctypes.data, matrix), daemon=True
     )
     helper.start()
     began = time.monotonic()
-    while room[team.DONE] < claims:
+    while room[team.DONE] < claims - led:
         assert time.monotonic() - began < 60
         time.sleep(0.001)
     room[team.ENDED] = 1
     helper.join(60)
     assert not helper.is_alive()
-    assert room[team.DONE] == claims
-    assert room[team.TICKET] == 5 << team.NUMBER
+    assert room[team.DONE] == claims - led
+    assert room[team.TICKET] == (5 << team.NUMBER) + (led << team.LED)
     assert np.array_equal(found, wanted)
 
 
