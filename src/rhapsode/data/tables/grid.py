@@ -163,7 +163,7 @@ class Gridder:
         whole, frequency = (infer_frequency(times, given.kind) for times in (given.times_N, filled))
         if whole != Frequency("order") or frequency is None or frequency.unit == "order":
             return
-        firsts = np.full(len(empty), filled[0])
+        firsts = np.full(len(given), filled[0])
         off = frequency.joined(np.minimum(firsts, given.times_N), np.maximum(firsts, given.times_N))
         off = empty & ~off & (firsts != given.times_N)
         if off.any():

@@ -116,7 +116,7 @@ class _Shape:
         named = self.sample[best] if best >= 0 else above
         self.heads = self.sample[:first]
         levels = [
-            row if row is named else [*itertools.accumulate(row, lambda left, cell: cell or left)]
+            row if row is named else [*itertools.accumulate(row, _cell_or_left)]
             for row in self.sample[max(best - 2, 0) : first]
             if best >= 0 and len(row) == self.width and sum(map(bool, row)) > 1
         ]
@@ -337,6 +337,10 @@ class _Shape:
             rows = _filled(self.reader(self.delimiter))
             self.known_lines = [line for _, line in rows if line > self.begin]
         return self.known_lines
+
+
+def _cell_or_left(left: str, cell: str) -> str:
+    return cell or left
 
 
 def _filled(rows: Iterable[Row]) -> Iterator[Row]:
