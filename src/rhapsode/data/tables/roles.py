@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,7 +60,8 @@ _EPOCHS = (
     ("nanoseconds", 10**17, 9 * 10**18, 1),
 )
 _ID_NAME = re.compile(
-    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
+    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))"
+    r"|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
 )
 # Names of columns that go on from the time of a row, and what joins them to it.
 _GOES_ON = (
@@ -185,13 +186,14 @@ class _Finder:
         groups = _distinct(entries) if ids else 1
         numbers = [c for c in free if c.kind == "number" and c.bad is None]
         found: list[Column] = []
-        for what, rule in {
+        rules: dict[str, Callable[[Column], bool]] = {
             "numbering the rows": _is_counter,
             "a time again": lambda c: times.kind == "time" and _is_again(times, c),
             "the same in all rows of a series": lambda c: (
                 _is_id_name(c.name) and c.is_whole and _distinct([*entries, c.values]) == groups
             ),
-        }.items():
+        }
+        for what, rule in rules.items():
             these = [column for column in _others(numbers, found) if rule(column)]
             self.tell(these, f"left out, {what}")
             found += these
@@ -423,9 +425,9 @@ class _Finder:
         for column in numbers if len(numbers) > 1 else ():
             named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
             first = named or column is self.table.columns[0]
-            likely = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
-            if column.bad is None and (first or likely):
-                found = _numeric(column.values, named=named or likely, header=self.table.header)
+            hinted = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
+            if column.bad is None and (first or hinted):
+                found = _numeric(column.values, named=named or hinted, header=self.table.header)
                 if found is not None and (first or found[1] == "time"):
                     return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
         return None
@@ -497,8 +499,8 @@ def _is_again(times: Times, column: Column) -> bool:
         found, instants = _numeric(column.values, sure=True), times.instants
         years = (column.values - 1970) * 365.2425 * DAY
         other = found[0] if found is not None and found[1] == "time" else years
-        step = instants.unique().sort().diff().max()
-        same = (other - instants).abs() <= 2 * max(step or 0, DAY)
+        steps = np.diff(instants.drop_nulls().unique().sort().to_numpy())
+        same = (other - instants).abs() <= 2 * int(steps.max(initial=DAY))
     return len(same) > 2 and bool(same.fill_null(value=False).all())
 
 
