@@ -137,7 +137,7 @@ class Gridder:
             self.given = replace(self.given, values_NK=values, known_NC=known)
 
     def is_clock_change(self, again_R: Ints) -> bool:
-        """True if the repeated times are one hour at night, in a few weeks of two seasons."""
+        """True if one hour of a Sunday night occurs twice."""
         times = self.given.times_N
         if self.given.kind != "time" or np.any(times[again_R - 2] == times[again_R]):
             return False
@@ -156,7 +156,7 @@ class Gridder:
     def without_events(self) -> None:
         """Leave out rows without values between the times of a grid."""
         given = self.given
-        empty = np.isnan(given.values_NK).all(axis=1)
+        empty = np.asarray(np.isnan(given.values_NK).all(axis=1))
         filled = given.times_N[~empty]
         if given.kind != "time" or len(given) > 1 or not empty.any() or len(filled) < 3:
             return
@@ -291,7 +291,7 @@ class Gridder:
 
 
 def means(values_NK: Floats, begins: Ints, ends: Ints, *, total: bool = False) -> Floats:
-    """Means or sums of groups of rows, of the values that are there."""
+    """Means or sums of groups of rows, missing values aside."""
     there = ~np.isnan(values_NK)
     sums = np.add.reduceat(np.where(there, values_NK, 0.0), begins, axis=0)
     counts = np.add.reduceat(there.astype(np.float64), begins, axis=0)

@@ -60,7 +60,8 @@ _EPOCHS = (
     ("nanoseconds", 10**17, 9 * 10**18, 1),
 )
 _ID_NAME = re.compile(
-    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
+    r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))"
+    r"|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
 )
 # Names of columns that go on from the time of a row, and what joins them to it.
 _GOES_ON = (
@@ -498,9 +499,8 @@ def _is_again(times: Times, column: Column) -> bool:
         found, instants = _numeric(column.values, sure=True), times.instants
         years = (column.values - 1970) * (365.2425 * DAY)
         other = found[0] if found is not None and found[1] == "time" else years
-        steps = np.diff(np.unique(instants.to_numpy()))
-        step = int(steps.max()) if len(steps) else 0
-        same = (other - instants).abs() <= 2 * max(step, DAY)
+        steps = np.diff(instants.drop_nulls().unique().sort().to_numpy())
+        same = (other - instants).abs() <= 2 * int(steps.max(initial=DAY))
     return len(same) > 2 and bool(same.fill_null(value=False).all())
 
 

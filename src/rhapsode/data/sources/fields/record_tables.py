@@ -159,7 +159,7 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def are_numbers(head: str) -> bool:
-    """True if a text begins with columns of numbers, comments and a header aside."""
+    """True if most lines of a text hold columns of numbers."""
     rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
     width = usual_width(rows)
     full = [row for row in rows if len(row) == width and all(map(_SIMPLE.fullmatch, row))]

@@ -38,8 +38,8 @@ def column_of(
     if few_flags(cells):
         bare, odd = parse_numbers(cells, decimal, missing, flags=True)
         if not odd.any():
-            left_out = "flags beside numbers, such as 4.5 p or 12 [r], are left out"
-            return Column(name, "number", bare, cells, notes=(left_out,))
+            left = "flags beside numbers, such as 4.5 p or 12 [r], are left out"
+            return Column(name, "number", bare, cells, notes=(left,))
     signed, odd = parse_numbers(cells, decimal, missing, decorated=True)
     words = not WORDS.keys().isdisjoint(head.str.strip_chars().str.to_lowercase())
     if not odd.any() and (named or not words):

@@ -132,8 +132,8 @@ def time_column(
         both = both.cast(pl.Int64, strict=False)
         if len(both) > 1 and ((both["y"] + 1 - both["end"]) % 100).fill_null(1).sum() == 0:
             told = f"years of column {name!r} run over two years: each has the first of them"
-            column = time_column(name, cells.str.replace(_FISCAL, "$y-01-01"), settings)
-            return column and replace(column, cells=cells, notes=(told,))
+            years = time_column(name, cells.str.replace(_FISCAL, "$y-01-01"), settings)
+            return years and replace(years, cells=cells, notes=(told,))
     if (usual := _usual(name, cells, settings.missing_values)) is not None:
         return usual
     there = ~is_missing(cells.str.strip_chars(), settings.missing_values)

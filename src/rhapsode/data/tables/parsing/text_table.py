@@ -116,7 +116,7 @@ class _Shape:
         named = self.sample[best] if best >= 0 else above
         self.heads = self.sample[:first]
         levels = [
-            row if row is named else [*itertools.accumulate(row, _cell_or_left)]
+            row if row is named else _spread(row)
             for row in self.sample[max(best - 2, 0) : first]
             if best >= 0 and len(row) == self.width and sum(map(bool, row)) > 1
         ]
@@ -374,6 +374,14 @@ def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 def _commonest(kinds: Sequence[str]) -> str:
     there = [kind for kind in kinds if kind != "nothing"]
     return Counter(there).most_common(1)[0][0] if there else "nothing"
+
+
+def _spread(row: Iterable[str]) -> list[str]:
+    """Names of merged cells, in every cell that they span."""
+    names = [""]
+    for cell in row:
+        names.append(cell or names[-1])
+    return names[1:]
 
 
 def _repeats(names: Sequence[str]) -> bool:
