@@ -95,7 +95,7 @@ class SeriesOptions(TypedDict, total=False):
     static: Sequence[str]
     dates: Literal["auto", "day-first", "month-first"]
     frequency: str
-    duplicates: Literal["error", "mean", "last"]
+    duplicates: Literal["error", "mean", "sum", "last"]
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
     header: Literal["auto", "yes", "no"]
@@ -322,7 +322,7 @@ class EvaluateOptions(TypedDict, total=False):
     static: Sequence[str]
     dates: Literal["auto", "day-first", "month-first"]
     frequency: str
-    duplicates: Literal["error", "mean", "last"]
+    duplicates: Literal["error", "mean", "sum", "last"]
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
 
