@@ -246,8 +246,13 @@ def test_sheets_are_tables(tmp_path: Path) -> None:
     for suffix in (".xlsx", ".ods"):
         path = tmp_path / f"a{suffix}"
         mixed.write_workbook(path, {"About": [["ours"]], "Q1.24": rows})
-        with pytest.raises(DataError, match=r"About.csv, Q1.24.csv; name one"):
-            read_series(path)
+        only = read_series(path)
+        assert only.values_NK.tolist() == wanted.values_NK.tolist()
+        assert "sheet 'Q1.24' is read; no times in 'About'" in only.notes
+        both = tmp_path / f"both{suffix}"
+        mixed.write_workbook(both, {"Q1.24": rows, "Q2.24": rows})
+        with pytest.raises(DataError, match=r"several sheets .*'Q1.24', 'Q2.24'; name one"):
+            read_series(both)
         found = read_series(f"{path}/Q1.24")
         assert found.values_NK.tolist() == wanted.values_NK.tolist()
         assert found.times_N.tolist() == wanted.times_N.tolist()
