@@ -46,12 +46,15 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     notes = [*table.notes, *roles.notes]
     told = [note for column in (*roles.values, *roles.known) for note in column.notes]
     notes += dict.fromkeys(told)
-    values_NK = np.stack([table.numbers(column) for column in roles.values]).T
+    values_NK = np.empty((table.rows, len(roles.values)), order="F")
+    for number, column in enumerate(roles.values):
+        values_NK[:, number] = table.numbers(column)
     notes += _set_missing(values_NK)
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
     kind: TimeKind = "order"
-    rows_N, zone = np.arange(table.rows), None
+    rows_N: Ints | slice = slice(None)
+    zone = None
     if roles.times is None:
         times_N = places(series_N)
     else:
@@ -70,15 +73,17 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
                 raise DataError("no row has a time", where=table.where)
             count = times.null_count()
             notes.append(f"{count:,} row{'s' * (count > 1)} without time and values left out")
-    if len(ids) > 1:
-        rows_N = rows_N[np.argsort(series_N[rows_N], kind="stable")]
+    owners = series_N[rows_N]
+    if len(ids) > 1 and (owners[1:] < owners[:-1]).any():
+        rows_N = np.arange(table.rows)[rows_N][np.argsort(owners, kind="stable")]
     names = tuple(column.name for column in roles.values)
     given = SeriesSet(
         ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
-        **_statics(table, roles.static, series_N), left_out=tuple(c.name for c in roles.left_out),
+        **_statics(table, roles.static, series_N, len(ids)), left_out=tuple(c.name for c in roles.left_out),
         texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
         known_of=known_of, zone=zone, notes=tuple(notes),
     )  # fmt: skip
+    roles, table = roles.without_cells(), None
     return _gridded(given, rows_N, series_N, roles, settings)
 
 
@@ -111,13 +116,13 @@ def assemble_arrays(
     kind = times.kind if times else "order"
     given = SeriesSet(
         ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), kind, (),
-        np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N),
+        np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N, 1),
     )  # fmt: skip
-    return _gridded(given, np.arange(len(values_NK)), series_N, roles, settings)
+    return _gridded(given, slice(None), series_N, roles, settings)
 
 
 def _gridded(
-    given: SeriesSet, rows_N: Ints, series_N: Ints, roles: Roles, settings: SeriesSettings
+    given: SeriesSet, rows_N: Ints | slice, series_N: Ints, roles: Roles, settings: SeriesSettings
 ) -> SeriesSet:
     """Series on their grids, from rows of a table in an order of series, and what is told."""
     frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
@@ -230,15 +235,21 @@ def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
         ids=ids,
         names=("value",),
         offsets=np.append(0, np.cumsum(joint.lengths[chosen])),
-        times_N=np.concatenate([np.tile(joint.times_N[rows], count) for rows in all_rows]),
-        values_NK=np.concatenate([joint.values_NK[rows].T.ravel() for rows in all_rows])[:, None],
-        known_NC=np.concatenate([np.tile(joint.known_NC[rows], (count, 1)) for rows in all_rows]),
+        times_N=_joined([np.tile(joint.times_N[rows], count) for rows in all_rows]),
+        values_NK=_joined([joint.values_NK[rows].T.ravel() for rows in all_rows])[:, None],
+        known_NC=_joined([np.tile(joint.known_NC[rows], (count, 1)) for rows in all_rows]),
     )
 
 
-def _statics(table: Table, columns: Sequence[Column], series_N: Ints) -> dict[str, Any]:
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays one after another; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _statics(
+    table: Table, columns: Sequence[Column], series_N: Ints, count: int
+) -> dict[str, Any]:
     """Attributes of series as fields of `SeriesSet`."""
-    count = int(series_N.max()) + 1
     firsts = np.unique(series_N, return_index=True)[1] if columns else np.zeros(count, np.int64)
     labels = [column for column in columns if column.kind == "label"]
     numbers = [column for column in columns if column.kind != "label"]
@@ -326,6 +337,9 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
 
 def _constants(series: SeriesSet) -> list[str]:
     values, starts = series.values_NK, series.offsets[:-1]
+    seconds = np.minimum(starts + 1, len(values) - 1)
+    if (np.abs(values[seconds] - values[starts]) > 0).any(axis=1).all():
+        return []
     low = np.fmin.reduceat(values, starts, axis=0)
     high = np.fmax.reduceat(values, starts, axis=0)
     still = np.flatnonzero((low == high).all(axis=1) & (series.lengths > 1))
@@ -365,7 +379,7 @@ def _codes_for_missing(given: SeriesSet) -> list[str]:
         # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
         low = float(np.fmin.reduce(values, initial=0))
         count = 0 if low > -1 else int(np.count_nonzero(values == low))
-        if count < max(5, 0.01 * np.count_nonzero(~np.isnan(values))):
+        if count < 5 or count < 0.01 * np.count_nonzero(~np.isnan(values)):
             continue
         there = values[~np.isnan(values)]
         rest = there[there != low]
@@ -409,7 +423,8 @@ def _summary(roles: Roles, series: SeriesSet) -> str:
         parts.append(f"known ahead: {listed(roles.known)}")
     shortest, longest = int(series.lengths.min()), int(series.lengths.max())
     of = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-    missing = int(np.isnan(series.values_NK).sum())
+    has_missing = np.isnan(series.values_NK.min())
+    missing = np.count_nonzero(np.isnan(series.values_NK)) if has_missing else 0
     lacking = f", {missing:,} of {series.values_NK.size:,} values missing" if missing else ""
     parts.append(f"{len(series):,} series of {of}{lacking}")
     return "; ".join(parts)

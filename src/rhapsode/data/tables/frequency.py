@@ -179,6 +179,8 @@ def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
 
 
 def _months(times_N: Ints) -> Frequency | None:
+    if times_N[1] - times_N[0] < 28 * _DAY:
+        return None
     gaps = np.diff(times_N)
     if gaps.min() < 28 * _DAY or (steps := np.diff(months_of(times_N))).min() < 1:
         return None
@@ -207,8 +209,9 @@ def _month_day(times_N: Ints) -> int:
 
 def _fixed(times_N: Ints) -> Frequency:
     gaps = np.diff(times_N)
-    gaps = gaps[:1] if (gaps == gaps[0]).all() else gaps
-    values, counts = np.unique(gaps, return_counts=True)
+    values, counts = gaps[:1], np.ones(1)
+    if (gaps != gaps[0]).any():
+        values, counts = np.unique(gaps, return_counts=True)
     # Days without any week-end, over two week-ends at least.
     days = values[0] == _DAY and times_N[-1] - times_N[0] > 9 * _DAY and not np.any(values % _DAY)
     if days and np.all(_weekdays(times_N)):

@@ -31,16 +31,21 @@ class Gridder:
     """Series on their way to a grid."""
 
     def __init__(self, given: SeriesSet, place: Words, line: Words, notes: list[str]) -> None:
-        self.given, self.rows_N = given, np.arange(len(given.times_N))
+        self.given = given
+        self.orders: list[Ints] = []
         self.place, self.line, self.notes = place, line, notes
 
     def onto_grid(self, frequency: Frequency | None, duplicates: str) -> SeriesSet:
         """The series on their grids."""
-        self.sort()
+        times_N = self.given.times_N
+        rising = not self.along(times_N[1:] <= times_N[:-1]).any()
+        if not rising:
+            self.sort()
         if frequency is not None and frequency.unit == "order":
             steps = np.concatenate([np.arange(length) for length in self.given.lengths])
             self.given = replace(self.given, kind="order", times_N=steps.astype(np.int64))
-        self.merge(duplicates)
+        elif not rising:
+            self.merge(duplicates)
         if frequency is None:
             self.without_events()
             frequencies = self.inferred()
@@ -68,16 +73,22 @@ class Gridder:
         """The name of a series, if there are several."""
         return f" {self.given.ids[series]!r}" if len(self.given) > 1 else ""
 
-    def take(self, keep: Ints, series_N: Ints) -> None:
+    def row(self, places: int | Ints) -> int:
+        """The row of the table from which a row was taken; the first one of several."""
+        for order in reversed(self.orders):
+            places = order[places]
+        return int(np.min(places))
+
+    def gaps(self, frequency: Frequency) -> NDArray[np.bool_]:
+        """Steps from row to row that are not those of the grid."""
+        steps = np.diff(frequency.ordinal(self.given.times_N))
+        return self.along(steps != frequency.stride)
+
+    def take(self, keep: Ints | slice, series_N: Ints) -> None:
         """Some rows in a new order; sets where series begin."""
-        if (
-            len(keep) == len(self.rows_N)
-            and len(self.given) == 1
-            and not np.any(keep != self.rows_N)
-        ):
-            self.given = replace(self.given, offsets=np.array([0, len(keep)]))
-            return
-        given, self.rows_N = self.given, self.rows_N[keep]
+        given = self.given
+        if not isinstance(keep, slice):
+            self.orders.append(keep)
         self.given = replace(
             given,
             offsets=np.searchsorted(series_N, np.arange(len(given) + 1)).astype(np.int64),
@@ -88,18 +99,19 @@ class Gridder:
 
     def sort(self) -> None:
         """Sort the rows of each series by time."""
-        moved = np.flatnonzero(self.along(np.diff(self.given.times_N) < 0)) + 1
+        times_N = self.given.times_N
+        moved = np.flatnonzero(self.along(times_N[1:] < times_N[:-1])) + 1
         if not len(moved):
             return
         self.notes.append(
             f"{len(moved):,} row{'s come' if len(moved) > 1 else ' comes'} before an earlier time, "
-            f"the first in {self.line(int(self.rows_N[moved].min()))}: sorted by time"
+            f"the first in {self.line(self.row(moved))}: sorted by time"
         )
-        self.take(np.lexsort((self.given.times_N, self.series_N)), self.series_N)
+        self.take(np.lexsort((times_N, self.series_N)), self.series_N)
 
     def merge(self, duplicates: str) -> None:
         """Merge rows of the same time."""
-        again = self.along(np.diff(self.given.times_N) == 0)
+        again = self.along(self.given.times_N[1:] == self.given.times_N[:-1])
         if not again.any():
             return
         again = np.append(False, again)
@@ -113,10 +125,10 @@ class Gridder:
             duplicates = "mean"
         if duplicates == "error":
             more = f", the first of {count:,} such rows" if count > 1 else ""
-            before = self.line(int(self.rows_N[first - 1]))
+            before = self.line(self.row(first - 1))
             raise DataError(
                 f"the time {self.time(first)} occurs twice{of}, first in {before}{more}",
-                where=self.place(int(self.rows_N[first])),
+                where=self.place(self.row(first)),
                 hint="use --duplicates sum, mean or last, or name the column that "
                 "identifies the series with --id-column",
             )
@@ -193,7 +205,7 @@ class Gridder:
             row = int(odd.argmax()) + 1
             raise DataError(
                 f"the time {self.time(row)} does not fit a series that is {wanted.name}",
-                where=self.place(int(self.rows_N[row])),
+                where=self.place(self.row(row)),
                 hint="use --frequency none to use only the order of values",
             )
         return wanted
@@ -208,12 +220,13 @@ class Gridder:
         # The frequency of most of some series, the longer ones first.
         longest = np.argsort(-lengths, kind="stable")
         votes: Counter[Frequency] = Counter()
-        for number in longest[np.unique(np.linspace(0, len(given) - 1, _ASKED).astype(np.int64))]:
+        for number in longest[sorted({*np.linspace(0, len(given) - 1, _ASKED, dtype=int)})]:
             if (voted := infer_frequency(times[number], given.kind)) is not None:
                 votes[voted] += 1 + (lengths[number] > 3)
         common = votes.most_common(1)[0][0] if votes else Frequency("order")
         found = [common] * len(given)
-        if common.unit != "order":
+        # Business days may differ in their time of day.
+        if common.unit == "business day" or (common.unit != "order" and self.gaps(common).any()):
             odd = self.along(~common.joined(times_N[:-1], times_N[1:]))
             misfits = np.bincount(self.series_N[1:][odd], minlength=len(given))
             for number in np.flatnonzero(lengths > 1):
@@ -240,7 +253,7 @@ class Gridder:
         given, lengths = self.given, self.given.lengths
         if len({*given.frequencies}) == 1 and given.kind != "order":
             (only,) = {*given.frequencies}
-            if not self.along(np.diff(only.ordinal(given.times_N)) != only.stride).any():
+            if not self.gaps(only).any():
                 return given
         firsts_N = np.repeat(given.offsets[:-1], lengths)
         place_N = np.arange(len(given.times_N)) - firsts_N
@@ -261,7 +274,7 @@ class Gridder:
             raise DataError(
                 f"a grid that is {given.frequencies[0].name} has {total:,} times "
                 f"for {count:,} rows",
-                where=self.place(int(self.rows_N[0])),
+                where=self.place(self.row(0)),
                 hint="set the time step with --frequency, for example monthly",
             )
         target = place_N + np.repeat(ends[:-1], lengths)

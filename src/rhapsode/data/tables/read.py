@@ -25,6 +25,7 @@ from rhapsode.data.tables.parsing.frames import (
     frame_table,
     npy_arrays,
     parquet_table,
+    polars_table,
 )
 from rhapsode.data.tables.parsing.text_table import text_table
 from rhapsode.data.tables.roles import find_roles
@@ -76,22 +77,21 @@ def read_series(
     if arrays is not None:
         import polars as pl
 
-        table = frame_table(pl.DataFrame(flat), where, settings, header=len(arrays[0]) > 1)
-    elif found is not None:
-        table = _file_table(*found, settings, reading)
-    elif is_frame(source):
-        table = frame_table(source, "the data frame", settings)
-    elif name is None:
+        header = len(arrays[0]) > 1
+        return assemble(polars_table(pl.DataFrame(flat), where, settings, header=header), settings)
+    if found is not None:
+        return assemble(_file_table(*found, settings, reading), settings)
+    if is_frame(source):
+        return assemble(frame_table(source, "the data frame", settings), settings)
+    if name is None:
         raise DataError(
             f"a {type(source).__name__} cannot be read as series",
             hint="give a path, a name, a data frame or an array",
         )
-    elif is_there(Path(name)) and Path(name).is_dir():
+    if is_there(Path(name)) and Path(name).is_dir():
         raise DataError("a folder", where=name, hint="name one table in it")
-    else:
-        known = f"series known by name: {', '.join(SERIES)}"
-        raise DataError("no such file", where=name or "''", hint=known)
-    return assemble(table, settings)
+    known = f"series known by name: {', '.join(SERIES)}"
+    raise DataError("no such file", where=name or "''", hint=known)
 
 
 def _arrays(

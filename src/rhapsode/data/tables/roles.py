@@ -106,6 +106,16 @@ class Roles(NamedTuple):
     left_out: Columns = ()
     across: int = 0
 
+    def without_cells(self) -> Roles:
+        """The same roles of columns without cells, whose memory is free then."""
+        groups = (self.table.columns[:1], self.ids, self.values, self.known)
+        first, ids, values, known = (
+            tuple(Column(c.name, c.kind, c.values.clear(1)) for c in group) for group in groups
+        )
+        times = self.times and Times(self.times.values.clear(), *self.times[1:2], (), self.times.words)
+        table = replace(self.table, columns=first)
+        return Roles(table, times, ids, values, known, (), (), across=self.across)
+
 
 class NoNumbersError(DataError):
     """A table in which no column holds numbers."""
@@ -272,19 +282,20 @@ class _Finder:
         table, settings = self.table, self.settings
         forced = settings.layout == "rows"
         parts = settings.time_column or settings.known or settings.joint
-        if not forced and (settings.layout != "auto" or parts or not table.header):
+        dated = any(column.kind == "time" for column in free)
+        if not forced and (settings.layout != "auto" or parts or dated or not table.header):
             return None
         labels = [column for column in free if column.kind == "label"]
         asked = bool(values)
         values = values or tuple(column for column in free if column.kind == "number")
         if (
             not asked
-            and len(dated := [c for c in values if _is_time_name(c.name)]) > len(values) / 2
+            and len(dates := [c for c in values if _is_time_name(c.name)]) > len(values) / 2
         ):
-            static = static or tuple(_others(values, dated))
-            values = tuple(dated)
+            static = static or tuple(_others(values, dates))
+            values = tuple(dates)
         names = [column.name for column in values]
-        if not forced and (len(values) < 3 or any(column.kind == "time" for column in free)):
+        if not forced and len(values) < 3:
             return None
         if not ids:  # the first column of text in which no text occurs twice
             ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
@@ -344,9 +355,9 @@ class _Finder:
         If none do, the one that distinguishes most of them.
         """
         when, there = times.instants, times.values.is_not_null()
-        count = int(there.sum())
-        if (when.diff()[1:] > 0).all() and self.settings.layout == "auto":
+        if self.settings.layout == "auto" and (when[1:] > when[:-1]).all():
             return ()
+        count = int(there.sum())
 
         def distinct(*columns: Column) -> int:
             return _distinct([when, *(c.values for c in columns)], there)
@@ -447,11 +458,11 @@ class _Finder:
 
     def joined(self, columns: Sequence[Column], glue: str = "") -> Times:
         """The times that columns make together, with a character between each and the next."""
-        cells, first = columns[0].labels, columns[0]
-        for between, column in zip(glue, columns[1:], strict=True):
-            cells = cells + between + column.labels.str.zfill(2 if between == ":" else 0)
-        time = first
+        time = first = columns[0]
         if first.kind != "time" or len(columns) > 1:
+            cells = first.labels
+            for between, column in zip(glue, columns[1:], strict=True):
+                cells = cells + between + column.labels.str.zfill(2 if between == ":" else 0)
             time = time_column(first.name, cells, self.settings, least=0) or first
         if time.kind == "clock":
             raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,8 +146,9 @@ class Table:
             wrong = Bad(row, column.labels[row] or "")
         if wrong is not None:
             self.refuse(column, wrong)
-        if (infinite := column.values.is_infinite()).any():
-            row = int(infinite.arg_max() or 0)
+        ends = [column.values.min(), column.values.max()]
+        if -math.inf in ends or math.inf in ends:
+            row = int(column.values.is_infinite().arg_max() or 0)
             raise DataError(
                 f"an infinite number: {column.values[row]:g}",
                 where=self.place(row, column.name),

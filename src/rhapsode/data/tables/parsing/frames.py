@@ -92,10 +92,10 @@ def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table
         frame = pl.read_parquet(file)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise DataError(f"damaged Parquet: {first_line(problem)}", where=where) from None
-    return frame_table(frame, where, settings)
+    return polars_table(frame, where, settings)
 
 
-def frame_table(frame: Any, where: str, settings: SeriesSettings, *, header: bool = True) -> Table:
+def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
     """Table of a data frame of any library that narwhals knows.
 
     An index of times or names counts as a column.
@@ -113,7 +113,17 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings, *, header: boo
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    whole = native.to_polars()
+    return polars_table(native.to_polars(), where, settings)
+
+
+def polars_table(
+    whole: pl.DataFrame, where: str, settings: SeriesSettings, *, header: bool = True
+) -> Table:
+    """Table of a data frame of polars.
+
+    Raises:
+        DataError: it is empty, or a column holds neither numbers, times nor text.
+    """
     if not whole.height or not whole.width:
         raise DataError("the table is empty", where=where)
     columns = [_column(cells, settings, where) for cells in whole.get_columns()]
@@ -144,7 +154,8 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
             where=f"{where}, column {name!r}",
             hint="leave it out or turn it into text",
         )
-    if not cells.dt.year().is_between(*YEARS).all():
+    ends = cells.to_frame().select(pl.all().min().append(pl.all().max())).to_series()
+    if not ends.dt.year().is_between(*YEARS).all():
         raise DataError(
             "a year out of reach",
             where=f"{where}, {name!r}",
@@ -156,7 +167,7 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
         utc = cells.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         offset = (local - utc).dt.total_nanoseconds()
         cells = local
-    times = cells.cast(pl.Datetime("ns")).to_physical()
+    times = cells.cast(pl.Datetime("ns")).to_physical().rechunk()
     return Column(name, "time", times, offset=offset)
 
 
