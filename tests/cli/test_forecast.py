@@ -5,13 +5,19 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rhapsode.cli.main import main
 from rhapsode.cli.train import in_settings
 from rhapsode.config import read_settings
+from rhapsode.data.tables import read
+from rhapsode.data.tables.parsing.columns import Table
+from rhapsode.data.tables.parsing.frames import parquet_table
+from rhapsode.data.tables.settings import SeriesSettings
 from tests.cli.conftest import Cli
 
 QUICK = ("--steps", "25", "--set", "network.hidden_size=8", "--set", "training.evaluations=2")
@@ -135,6 +141,26 @@ def test_a_table_is_learnt_from_within_the_budget(cli: Cli, tmp_path: Path) -> N
     assert len(rows_of(done.out)) == 4
     assert "model saved in runs/sales" in done.err
     assert cli("forecast", "runs/sales", "--budget", "6s").code == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--known", "price")])
+def test_a_table_is_opened_once(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    """The forecast goes on from the series that were learnt from, with their future rows."""
+    opened = []
+
+    def counted(file: BinaryIO, where: str, settings: SeriesSettings) -> Table:
+        opened.append(where)
+        return parquet_table(file, where, settings)
+
+    monkeypatch.setattr(read, "parquet_table", counted)
+    values = [*wave(60), *[None] * 4] if flags else wave(64)
+    pl.DataFrame({"y": values, "price": wave(64, 5.0)}).write_parquet(tmp_path / "t.parquet")
+    done = cli("forecast", "t.parquet", "--horizon", "4", "--budget", "3s", *flags)
+    assert done.code == 0
+    assert len(rows_of(done.out)) == (4 if flags else 8)
+    assert opened == ["t.parquet"]
 
 
 def test_columns_by_name(cli: Cli, numbers: Path, tmp_path: Path) -> None:

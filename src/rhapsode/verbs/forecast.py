@@ -16,6 +16,7 @@ from rhapsode.log import log
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
+    from rhapsode.data.tables import SeriesSet
     from rhapsode.keywords import ForecastOptions
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.modalities.series.series_forecast import SeriesForecast
@@ -90,8 +91,8 @@ def forecast(
     source = history
     if opened is None:
         spent = 0.0 if began is None else time.monotonic() - began
-        opened = _learn(model, settings, reading, budget, train=train, spent=spent)
-        source = model if _is_empty(history) else history
+        opened, table = _learn(model, settings, reading, budget, train=train, spent=spent)
+        source = table if _is_empty(history) else history
     elif _is_empty(history):
         source = opened.own_source()
     given = opened.read(source, reading)
@@ -142,7 +143,8 @@ def _learn(
     *,
     train: Callable[[Training], bool],
     spent: float,
-) -> SeriesModel:
+) -> tuple[SeriesModel, SeriesSet]:
+    """Train on a table; also returns its series."""
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.workflows.runs.run import prepare_training
@@ -159,4 +161,4 @@ def _learn(
     if not train(training):
         raise KeyboardInterrupt
     log.info(f"model saved in {training.folder.path}")
-    return SeriesModel(training.folder.path)
+    return SeriesModel(training.folder.path), training.run.planned.corpus.whole

@@ -7,6 +7,7 @@ import io
 import lzma
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.tables import read_series
+from rhapsode.data.tables import NoNumbersError, read, read_series
+from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.text_table import text_table
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
@@ -267,3 +269,24 @@ def test_text_of_another_encoding_is_told(tmp_path: Path):
     found = read_series(path)
     assert found.ids == ("销量",)
     assert "read as gb18030" in told(found)
+
+
+@pytest.mark.parametrize("line", ["so many words, and others", "好，很多字", '7""'])
+def test_a_large_file_of_text_is_refused_by_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    lengths = []
+
+    def measured(text: str, *rest: Any, **more: Any) -> Table:
+        lengths.append(len(text))
+        return text_table(text, *rest, **more)
+
+    monkeypatch.setattr(read, "text_table", measured)
+    quoted = f'"{line}\nof several lines","{line}"\n'
+    text = "title,review\n" + quoted * (5 * 2**20 // len(quoted.encode()))
+    with pytest.raises(NoNumbersError, match="no column holds numbers"):
+        series_of(tmp_path, text)
+    assert max(lengths) <= 2**20
+    numbers = "id,value\n" + "word,1\n" * (5 * 2**20 // 7)
+    assert series_of(tmp_path, numbers).values_NK.any()
+    assert max(lengths) == len(numbers)

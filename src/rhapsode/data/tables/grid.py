@@ -168,9 +168,11 @@ class Gridder:
     def without_events(self) -> None:
         """Leave out rows without values between the times of a grid."""
         given = self.given
+        if given.kind != "time" or len(given) > 1 or not np.isnan(given.values_NK.min()):
+            return
         empty = np.asarray(np.isnan(given.values_NK).all(axis=1))
         filled = given.times_N[~empty]
-        if given.kind != "time" or len(given) > 1 or not empty.any() or len(filled) < 3:
+        if not empty.any() or len(filled) < 3:
             return
         whole, frequency = (infer_frequency(times, given.kind) for times in (given.times_N, filled))
         if whole != Frequency("order") or frequency is None or frequency.unit == "order":
@@ -182,7 +184,7 @@ class Gridder:
             row = int(off.argmax())
             self.notes.append(
                 f"{int(off.sum()):,} rows without values between the times of the others left "
-                f"out, the first in {self.line(int(self.rows_N[row]))}"
+                f"out, the first in {self.line(self.row(row))}"
             )
             self.take(np.flatnonzero(~off), self.series_N[~off])
 

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config.source import SourceSettings
-from rhapsode.data.sources.blob import Blob, Found, in_any_order
+from rhapsode.data.sources.blob import Blob, Found, first_bytes, in_any_order
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble, assemble_arrays
 from rhapsode.data.tables.embedded import SERIES
-from rhapsode.data.tables.parsing.columns import Table, listed
+from rhapsode.data.tables.parsing.columns import Column, Table, listed
 from rhapsode.data.tables.parsing.frames import (
     flat_arrays,
     frame_table,
@@ -28,7 +29,7 @@ from rhapsode.data.tables.parsing.frames import (
     polars_table,
 )
 from rhapsode.data.tables.parsing.text_table import text_table
-from rhapsode.data.tables.roles import find_roles
+from rhapsode.data.tables.roles import NoNumbersError, find_roles
 from rhapsode.data.tables.series_set import SeriesSet
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, MissingExtraError
@@ -36,6 +37,8 @@ from rhapsode.files import is_there
 
 _DEFAULT = SeriesSettings()
 _READING = SourceSettings()
+_HEAD, _LARGE = 1 << 20, 4 << 20
+_CLEAR = 100
 _REFUSED = {".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".feather", ".pkl", ".h5"}
 
 
@@ -159,9 +162,12 @@ def _sheet_table(
 def _ascii(blob: Blob) -> str | None:
     """The text of a file of ASCII characters; None for others."""
     with closing(blob.open()) as raw:
-        blocks = list(iter(lambda: raw.read(1 << 22), b""))
-    plain = all(block.isascii() and b"\0" not in block for block in blocks)
-    return b"".join(blocks).decode("ascii") if plain and blocks else None
+        blocks = []
+        for block in iter(lambda: raw.read(1 << 22), b""):
+            if not block.isascii() or b"\0" in block:
+                return None
+            blocks.append(block.decode("ascii"))
+    return "".join(blocks) or None
 
 
 def _suffix(blob: Blob) -> str:
@@ -179,10 +185,53 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
     if suffix in {".parquet", ".pq"}:
         with in_any_order(unpacked(blob)) as file:
             return parquet_table(file, blob.name, settings)
-    found, plain = Found(), unpacked(blob)
+    plain = unpacked(blob)
+    head = first_bytes(plain.open, _LARGE)
+    if len(head) == _LARGE and not settings.value_columns:
+        beginning = _whole_lines(head[:_HEAD])
+        _refuse_text(Blob(blob.name, blob.relative, lambda: BytesIO(beginning)), settings, reading)
+    return _text_table(plain, settings, reading)
+
+
+def _whole_lines(head: bytes) -> bytes:
+    """The bytes up to the last line end outside quotation marks."""
+    characters = np.frombuffer(head, np.uint8)
+    quoted = np.cumsum(characters == ord('"')) % 2 == 1
+    ends = np.flatnonzero((characters == ord("\n")) & ~quoted)
+    return head[: ends[-1] + 1] if len(ends) else b""
+
+
+def _refuse_text(head: Blob, settings: SeriesSettings, reading: SourceSettings) -> None:
+    """Refuse a large table whose beginning clearly holds no numbers.
+
+    Raises:
+        NoNumbersError: hardly a cell of any column is a number.
+    """
+    try:
+        table = _text_table(head, settings, reading)
+        if not any(map(_may_hold_numbers, table.columns)):
+            find_roles(table, settings)
+    except NoNumbersError:
+        raise
+    except DataError:
+        return  # the whole table may tell more
+
+
+def _may_hold_numbers(column: Column) -> bool:
+    import polars as pl
+
+    there = column.values.drop_nulls()
+    if column.kind == "number" or len(there) < _CLEAR:
+        return True
+    numbers = there.cast(pl.Float64, strict=False).count() if column.kind == "label" else 0
+    return 10 * numbers > len(there)
+
+
+def _text_table(plain: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:
+    found, suffix = Found(), _suffix(plain)
     text = _ascii(plain) if reading.text_encoding == "auto" else None
     if text is None:
-        text = "".join(text_chunks(plain.open, blob.name, reading, found, zeros=True))
-    table = text_table(text, blob.name, settings, tabs=suffix in {".tsv", ".tab"})
-    own = [f"{blob.name}: read as {codec}" for codec in found.encodings.values()]
+        text = "".join(text_chunks(plain.open, plain.name, reading, found, zeros=True))
+    table = text_table(text, plain.name, settings, tabs=suffix in {".tsv", ".tab"})
+    own = [f"{plain.name}: read as {codec}" for codec in found.encodings.values()]
     return replace(table, notes=(*own, *found.notes, *table.notes))

@@ -72,6 +72,7 @@ _LEFT = {
     "clock": "times of day or durations", "number": "holding no numbers",
 }  # fmt: skip
 _LISTED = 8
+_HEAD = 100
 
 
 class Times(NamedTuple):
@@ -495,9 +496,10 @@ def _is_id_name(name: str) -> bool:
 
 def _is_counter(column: Column) -> bool:
     """True of a column that numbers the rows, perhaps of several parts of the table."""
+    if plain_name(column.name) not in _COUNTERS:
+        return False
     steps = column.values.diff()[1:]
-    named = plain_name(column.name) in _COUNTERS
-    return named and len(steps) > 1 and 10 * int((steps == 1.0).sum()) >= 9 * len(steps)
+    return len(steps) > 1 and 10 * int((steps == 1.0).sum()) >= 9 * len(steps)
 
 
 def _is_again(times: Times, column: Column) -> bool:
@@ -507,12 +509,21 @@ def _is_again(times: Times, column: Column) -> bool:
     if (part := _part_of(column, column.name)) is not None:
         same = getattr(times.values.cast(pl.Datetime("ns")).dt, part)() == column.values
     else:
-        found, instants = _numeric(column.values, sure=True), times.instants
-        years = (column.values - 1970) * (365.2425 * DAY)
+        instants, head = times.instants, column.values.head(_HEAD)
+        if _numeric(head, sure=True) is None:  # the first rows tell most columns apart
+            span = int(np.ptp(instants.drop_nulls().to_numpy()))
+            if ((_of_years(head) - instants.head(_HEAD)).abs() > 2 * max(span, DAY)).any():
+                return False
+        found, years = _numeric(column.values, sure=True), _of_years(column.values)
         other = found[0] if found is not None and found[1] == "time" else years
         steps = np.diff(instants.drop_nulls().unique().sort().to_numpy())
         same = (other - instants).abs() <= 2 * int(steps.max(initial=DAY))
     return len(same) > 2 and bool(same.fill_null(value=False).all())
+
+
+def _of_years(values: pl.Series) -> pl.Series:
+    """Nanoseconds since 1970 of years and parts of them."""
+    return (values - 1970) * (365.2425 * DAY)
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:

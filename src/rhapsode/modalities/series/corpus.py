@@ -62,6 +62,7 @@ class SeriesCorpus:
         season: values to a season.
         horizon: forecast steps of the metrics.
         sha256: of values, times and covariates.
+        whole: the series as they were read.
     """
 
     given: SeriesSet
@@ -70,6 +71,7 @@ class SeriesCorpus:
     season: int
     horizon: int
     sha256: str
+    whole: SeriesSet
 
     @property
     def bounds(self) -> dict[SplitName, tuple[Ints, Ints]]:
@@ -162,6 +164,8 @@ def _places(given: SeriesSet) -> Ints:
 def observed_part(whole: SeriesSet) -> SeriesSet:
     """The series that hold a value, each up to its last one."""
     lengths = observed_lengths(whole)
+    if lengths.all() and (lengths == whole.lengths).all():
+        return whole
     (kept,) = np.nonzero(lengths)
     return until(whole.select(kept), lengths[kept])
 
@@ -210,7 +214,7 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
     season = settings.season or given.period
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
     horizon = settings.horizon or min(season if season > 1 else NO_SEASON, longest)
-    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given))
+    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given), whole)
 
 
 def _tails(lengths: Ints, share: float) -> Ints:
