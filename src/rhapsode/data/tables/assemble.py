@@ -48,7 +48,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     notes += dict.fromkeys(told)
     values_NK = np.empty((table.rows, len(roles.values)), order="F")
     for number, column in enumerate(roles.values):
-        values_NK[:, number] = table.numbers(column)
+        table.numbers(column, values_NK[:, number])
     notes += _set_missing(values_NK)
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)

@@ -168,7 +168,7 @@ class Gridder:
     def without_events(self) -> None:
         """Leave out rows without values between the times of a grid."""
         given = self.given
-        if given.kind != "time" or len(given) > 1 or not np.isnan(given.values_NK.min()):
+        if given.kind != "time" or len(given) > 1 or not np.isnan(given.values_NK[:, 0].min()):
             return
         empty = np.asarray(np.isnan(given.values_NK).all(axis=1))
         filled = given.times_N[~empty]
@@ -255,7 +255,8 @@ class Gridder:
         given, lengths = self.given, self.given.lengths
         if len({*given.frequencies}) == 1 and given.kind != "order":
             (only,) = {*given.frequencies}
-            if not self.gaps(only).any():
+            ends_2S = only.ordinal(given.times_N[[given.offsets[:-1], given.offsets[1:] - 1]])
+            if ((ends_2S[1] - ends_2S[0]) // only.stride + 1 == lengths).all():
                 return given
         firsts_N = np.repeat(given.offsets[:-1], lengths)
         place_N = np.arange(len(given.times_N)) - firsts_N

@@ -134,8 +134,10 @@ class Table:
         """The number of rows."""
         return len(self.columns[0].values) if self.columns else 0
 
-    def numbers(self, column: Column) -> NDArray[np.float64]:
-        """The numbers of a column, NaN where missing.
+    def numbers(
+        self, column: Column, out: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """The numbers of a column, NaN where missing, in an array that may be given.
 
         Raises:
             DataError: a cell is no number, or infinite.
@@ -146,15 +148,17 @@ class Table:
             wrong = Bad(row, column.labels[row] or "")
         if wrong is not None:
             self.refuse(column, wrong)
-        ends = [column.values.min(), column.values.max()]
-        if -math.inf in ends or math.inf in ends:
-            row = int(column.values.is_infinite().arg_max() or 0)
+        # A sum is quicker than a mask, but is infinite too for numbers near the largest.
+        is_finite = math.isfinite(column.values.sum())
+        if not is_finite and (infinite := column.values.is_infinite()).any():
+            row = int(infinite.arg_max() or 0)
             raise DataError(
                 f"an infinite number: {column.values[row]:g}",
                 where=self.place(row, column.name),
                 hint="use --missing-values inf to treat it as missing",
             )
-        return column.values.fill_null(np.nan).to_numpy()
+        chunks = column.values.fill_null(np.nan).get_chunks()
+        return np.concatenate([chunk.to_numpy() for chunk in chunks], out=out)
 
     def refuse(self, column: Column, bad: Bad) -> None:
         """Raise the error of a cell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tokenize
 import zipfile
@@ -141,7 +142,7 @@ def _column(cells: pl.Series, settings: SeriesSettings, where: str) -> Column:
         return label_column(name, cells.cast(pl.String))
     if kind.is_numeric() or kind in {pl.Boolean, pl.Null}:
         values = cells.cast(pl.Float64)
-        values = values.fill_nan(None) if values.is_nan().any() else values
+        values = values.fill_nan(None) if math.isnan(values.sum()) else values
         missing = amounts_of(settings.missing_values)
         return Column(
             name, "number", values.set(values.is_in(missing), None) if missing else values
