@@ -246,9 +246,7 @@ def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _statics(
-    table: Table, columns: Sequence[Column], series_N: Ints, count: int
-) -> dict[str, Any]:
+def _statics(table: Table, columns: Sequence[Column], series_N: Ints, count: int) -> dict[str, Any]:
     """Attributes of series as fields of `SeriesSet`."""
     firsts = np.unique(series_N, return_index=True)[1] if columns else np.zeros(count, np.int64)
     labels = [column for column in columns if column.kind == "label"]

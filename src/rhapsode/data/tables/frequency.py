@@ -209,7 +209,7 @@ def _month_day(times_N: Ints) -> int:
 
 def _fixed(times_N: Ints) -> Frequency:
     gaps = np.diff(times_N)
-    values, counts = gaps[:1], np.ones(1)
+    values, counts = gaps[:1], np.ones(1, np.int64)
     if (gaps != gaps[0]).any():
         values, counts = np.unique(gaps, return_counts=True)
     # Days without any week-end, over two week-ends at least.

@@ -113,7 +113,9 @@ class Roles(NamedTuple):
         first, ids, values, known = (
             tuple(Column(c.name, c.kind, c.values.clear(1)) for c in group) for group in groups
         )
-        times = self.times and Times(self.times.values.clear(), *self.times[1:2], (), self.times.words)
+        times = self.times and Times(
+            self.times.values.clear(), *self.times[1:2], (), self.times.words
+        )
         table = replace(self.table, columns=first)
         return Roles(table, times, ids, values, known, (), (), across=self.across)
 
@@ -511,7 +513,7 @@ def _is_again(times: Times, column: Column) -> bool:
     else:
         instants, head = times.instants, column.values.head(_HEAD)
         if _numeric(head, sure=True) is None:  # the first rows tell most columns apart
-            span = int(np.ptp(instants.drop_nulls().to_numpy()))
+            span = (instants.max() or 0) - (instants.min() or 0)  # type: ignore[operator]
             if ((_of_years(head) - instants.head(_HEAD)).abs() > 2 * max(span, DAY)).any():
                 return False
         found, years = _numeric(column.values, sure=True), _of_years(column.values)
