@@ -69,18 +69,22 @@ def write(folder: Path, rows: int) -> tuple[Path, Path]:
     return folder / "rows.csv", folder / "rows.parquet"
 
 
-def median(path: Path, reader: str) -> tuple[float, float]:
-    """Seconds and peak memory in MB, medians of three processes."""
-    runs = []
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", READ, str(path), reader],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        runs.append([float(each) for each in done.stdout.split()])
-    return statistics.median(run[0] for run in runs), statistics.median(run[1] for run in runs)
+def medians(path: Path, readers: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Seconds and peak memory in MB of each reader, medians of seven processes that take turns."""
+    runs: dict[str, list[list[float]]] = {reader: [] for reader in readers}
+    for _ in range(7):
+        for reader, measured in runs.items():
+            done = subprocess.run(
+                [sys.executable, "-c", READ, str(path), reader],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            measured.append([float(each) for each in done.stdout.split()])
+    return {
+        reader: (statistics.median(run[0] for run in own), statistics.median(run[1] for run in own))
+        for reader, own in runs.items()
+    }
 
 
 def main() -> None:
@@ -88,11 +92,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         csv, parquet = write(Path(folder), rows)
         for path, peers in ((csv, ("found", "said")), (parquet, ("parquet", "arrays", "flat"))):
-            seconds, peak = median(path, "ours")
+            figures = medians(path, ("ours", *peers))
+            seconds, peak = figures.pop("ours")
             size = path.stat().st_size / 1e6
             print(f"{path.name}, {size:.0f} MB: read_series {seconds:.2f} s, peak {peak:.0f} MB")
-            for peer in peers:
-                own, memory = median(path, peer)
+            for peer, (own, memory) in figures.items():
                 print(
                     f"  polars, {peer}: {own:.2f} s, peak {memory:.0f} MB; ratio {seconds / own:.2f}"
                 )

@@ -83,7 +83,8 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
         texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
         known_of=known_of, zone=zone, notes=tuple(notes),
     )  # fmt: skip
-    roles, table = roles.without_cells(), None
+    roles = roles.without_cells()
+    del table, column
     return _gridded(given, rows_N, series_N, roles, settings)
 
 

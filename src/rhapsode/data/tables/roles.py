@@ -513,7 +513,8 @@ def _is_again(times: Times, column: Column) -> bool:
     else:
         instants, head = times.instants, column.values.head(_HEAD)
         if _numeric(head, sure=True) is None:  # the first rows tell most columns apart
-            span = (instants.max() or 0) - (instants.min() or 0)  # type: ignore[operator]
+            low, high = instants.min() or 0, instants.max() or 0
+            span = int(high) - int(low)  # type: ignore[arg-type]
             if ((_of_years(head) - instants.head(_HEAD)).abs() > 2 * max(span, DAY)).any():
                 return False
         found, years = _numeric(column.values, sure=True), _of_years(column.values)
