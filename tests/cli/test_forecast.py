@@ -506,9 +506,9 @@ def test_hints_of_training_name_what_training_takes(cli: Cli, tmp_path: Path) ->
     table.write_text(lines("day,y", *(f"2020-01-{1 + n // 2:02d},{n}" for n in range(40))))
     done = cli("train", str(table), "-o", "run")
     assert done.code == 1
-    assert "use --set series.duplicates=mean or last" in done.err
+    assert "use --set series.duplicates=sum, mean or last" in done.err
     assert "with --set series.id_column" in done.err
-    assert "--duplicates mean" in cli("forecast", str(table), "--budget", "5s").err
+    assert "--duplicates sum" in cli("forecast", str(table), "--budget", "5s").err
     assert in_settings("--frequency none takes, --field NAME") == (
         "--set series.frequency=none takes, --field NAME"
     )

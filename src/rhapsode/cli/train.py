@@ -135,4 +135,4 @@ def in_settings(hint: str) -> str:
             return found[0]
         return f"{place}={value}" if value else place
 
-    return re.sub(r"(--[a-z-]+)(?: (none|mean|\S)(?= |$))?", setting, hint)
+    return re.sub(r"(--[a-z-]+)(?: (none|sum|mean|\S)(?=[ ,]|$))?", setting, hint)

@@ -79,6 +79,10 @@ def _decimal(
     return ".", ["commas in numbers separate thousands"] if found.grouped else []
 
 
+# Numbers that are refused where they stand; they are no footer.
+_INFINITE = ("inf", "infinity")
+
+
 class _Shape:
     """Where a table begins and ends in a text, and how its columns are named."""
 
@@ -225,6 +229,8 @@ class _Shape:
 
     def is_foot(self, kinds: Sequence[str], words: Sequence[str], *, below: bool) -> bool:
         """True for a row of text below the table, or a total; `below` if others follow it."""
+        if any(word.lower().strip("+-") in _INFINITE for word in words):
+            return False
         if not _TYPED & {*self.usual} or not words:
             return False
         if len(words) == 1 < self.width and ("label" in kinds or (below and words[0][0] == "-")):
