@@ -79,7 +79,8 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     names = tuple(column.name for column in roles.values)
     given = SeriesSet(
         ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
-        **_statics(table, roles.static, series_N, len(ids)), left_out=tuple(c.name for c in roles.left_out),
+        **_statics(table, roles.static, series_N, len(ids)),
+        left_out=tuple(c.name for c in roles.left_out),
         texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
         known_of=known_of, zone=zone, notes=tuple(notes),
     )  # fmt: skip

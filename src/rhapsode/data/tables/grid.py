@@ -74,7 +74,7 @@ class Gridder:
         return f" {self.given.ids[series]!r}" if len(self.given) > 1 else ""
 
     def row(self, places: int | Ints) -> int:
-        """The row of the table from which a row was taken; the first one of several."""
+        """The first row of the table among those taken to some places."""
         for order in reversed(self.orders):
             places = order[places]
         return int(np.min(places))

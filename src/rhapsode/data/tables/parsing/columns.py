@@ -137,7 +137,11 @@ class Table:
     def numbers(
         self, column: Column, out: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """The numbers of a column, NaN where missing, in an array that may be given.
+        """The numbers of a column, NaN where missing.
+
+        Arguments:
+            column: a column of the table.
+            out: the array to write to. [default: a new one]
 
         Raises:
             DataError: a cell is no number, or infinite.
