@@ -30,6 +30,8 @@ Ints = NDArray[np.int64]
 
 _MOST = 100_000_000
 _MOST_WORDS = 100
+# Numbers beside a code that tell it from a number.
+_FEW = 12
 _CODE = re.compile(r"-([789])\1(?:\1+|\.\1|\1+\.\1)\1*")
 
 
@@ -360,7 +362,7 @@ def _set_missing(values_NK: Floats) -> list[str]:
         if low > -77.7 or not _CODE.fullmatch(f"{low:.6f}".rstrip("0").rstrip(".")):
             continue
         others = values[~np.isnan(values) & (values != low)]
-        if len(others) > 2 and others.min() - low > max(np.ptp(others), 1.0):
+        if len(others) > _FEW and others.min() - low > max(np.ptp(others), 1.0):
             found[f"{low:g}"] += int((values == low).sum())
             values[values == low] = np.nan
     return [
