@@ -128,7 +128,7 @@ def assemble_arrays(
 def _gridded(
     given: SeriesSet, rows_N: Ints | slice, series_N: Ints, roles: Roles, settings: SeriesSettings
 ) -> SeriesSet:
-    """Series on their grids, from rows of a table in an order of series, and what is told."""
+    """Series on their grids, from the sorted rows of a table, and notes."""
     frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
     table, names, ids, notes = roles.table, given.names, given.ids, [*given.notes]
     if given.values_NK.size > _MOST:
