@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from rhapsode.training import other_programs
+from rhapsode.training.other_programs import CoreUse
 from rhapsode.training.thread_choice import (
     SleepingThreads,
     ThreadChooser,
     ThreadMode,
     TrainingThreads,
-    cores_are_free,
     thread_modes,
 )
 
@@ -51,8 +51,21 @@ def course(
     time = 0.0
     used: Counter[ThreadMode] = Counter()
     modes = thread_modes(2, counts=True)
-    chooser = ThreadChooser(modes, lambda: rates(time) is free)
-    read = read_in(lambda: chooser.mode, chooser.took)
+    last, others = 0.0, 0.0
+
+    def cores() -> CoreUse:
+        nonlocal last, others
+        taken = others / (time - last)
+        last, others = time, 0.0
+        return CoreUse(2 - taken, busy=taken > 0.5)
+
+    def took(elements: int, seconds: float) -> None:
+        nonlocal others
+        others += seconds * (rates(time) is not free)
+        chooser.took(elements, seconds)
+
+    chooser = ThreadChooser(modes, cores)
+    read = read_in(lambda: chooser.mode, took)
     most = max(used, key=lambda mode: used[mode])
     fixed = {mode: float(read_in(lambda: mode, lambda *_: None)) for mode in modes}  # noqa: B023
     return read, most, fixed
@@ -128,10 +141,6 @@ def test_the_process_is_left_as_it_was() -> None:
     waiting.spin()
 
 
-def test_the_probe_answers() -> None:
-    assert cores_are_free() in {True, False}
-
-
 @pytest.mark.parametrize(
     ("others", "idle", "busy"),
     [(100, 100, False), (100, 0, True), (20, 0, False), (900, 100, False)],
@@ -147,12 +156,13 @@ def test_busy_programs_are_noticed(
     monkeypatch.setattr(other_programs.time, "process_time", lambda: 3.0)
     file.write_text("cpu  500 0 100 7000 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
     programs = other_programs.OtherPrograms()
-    assert not programs.are_busy()
+    assert programs.since() is None
     file.write_text(f"cpu  {500 + others} 0 100 {7000 + idle} 0 0 0 0 0 0\n")
     now[0] = 1.0
-    assert programs.are_busy() is busy
+    use = programs.since()
+    assert use is not None
+    assert use.busy is busy
+    assert use.free == pytest.approx(idle / 100)
     file.unlink()
     now[0] = 2.0
-    assert programs.are_busy() is busy
-    now[0] = 9.0
-    assert programs.are_busy() is busy
+    assert programs.since() is None

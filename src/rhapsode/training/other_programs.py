@@ -3,40 +3,47 @@
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 _STATISTICS = Path("/proc/stat")
-# Seconds between two readings, and cores that count as much or as nothing.
-_PERIOD, _CORES = 1.0, 0.5
+# Cores that count as much or as nothing.
+_CORES = 0.5
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """Use of the cores within some time.
+
+    Arguments:
+        free: cores that other programs left to this process.
+        busy: True if others took half a core or more, and less was idle.
+    """
+
+    free: float
+    busy: bool
 
 
 class OtherPrograms:
-    """Tells whether other programs leave no core free.
-
-    Reads the processor times that Linux counts; on other systems the answer is always no.
-    """
+    """Measures how many cores other programs use, by the processor times that Linux counts."""
 
     def __init__(self) -> None:
-        self._busy = False
         self._before = self._read()
 
-    def are_busy(self) -> bool:
-        """True if other programs left no core free.
-
-        They took half a core or more in the last seconds, and less was idle.
-        """
-        if self._before is None or time.monotonic() - self._before[0] < _PERIOD:
-            return self._busy
-        after = self._read()
-        if after is not None:
-            (began, *used), (now, *total) = self._before, after
-            others, idle = ((b - a) / (now - began) for a, b in zip(used, total, strict=True))
-            self._busy = others >= _CORES > idle
+    def since(self) -> CoreUse | None:
+        """Use of the cores since the last call; None on other systems."""
+        before, after = self._before, self._read()
         self._before = after
-        return self._busy
+        if before is None or after is None or after[0] <= before[0]:
+            return None
+        (began, *used), (now, *total) = before, after
+        others, idle, all_cores = (
+            (b - a) / (now - began) for a, b in zip(used, total, strict=True)
+        )
+        return CoreUse(all_cores - others, busy=others >= _CORES > idle)
 
-    def _read(self) -> tuple[float, float, float] | None:
-        """The time now, and seconds that cores were used by others and idle."""
+    def _read(self) -> tuple[float, float, float, float] | None:
+        """The time now, and seconds that cores were used by others, idle and either."""
         if sys.platform != "linux":
             return None
         try:
@@ -45,5 +52,7 @@ class OtherPrograms:
             tick = os.sysconf("SC_CLK_TCK")
         except (OSError, ValueError):
             return None
-        used = (user + nice + system + sum(rest)) / tick - time.process_time()
-        return time.monotonic(), used, (idle + waiting) / tick
+        used = user + nice + system + sum(rest)
+        resting = idle + waiting
+        others = used / tick - time.process_time()
+        return time.monotonic(), others, resting / tick, (used + resting) / tick

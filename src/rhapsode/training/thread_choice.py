@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
-from rhapsode.training.other_programs import OtherPrograms
+from rhapsode.training.other_programs import CoreUse, OtherPrograms
 
 # Seconds of a stretch after which a way is judged: longer than the bursts in which other programs
 # tend to work. A way that is this much slower than the best one is given up sooner.
@@ -26,10 +25,8 @@ STRETCH, SHORT, HOPELESS = 1.0, 0.25, 1.3
 MEMORY, CHANGED, FORGET = 12.0, 0.25, 0.2
 # Standard deviation of the logarithm of a stretch's speed: at first, and at least.
 NOISE, LEAST_NOISE = 0.05, 0.01
-# What a spinning way counts for while cores are busy: its seconds, and its cost beside the best.
-BUSY_SECONDS, BUSY_COST = 0.3, 4.0
-# A product that spinning threads take much longer for than at their best shows that a core is busy.
-PROBE_SIZE, PROBE_REPEATS, PROBE_SECONDS = 256, 40, 0.04
+# Cores that may be taken by others while spinning threads count as undisturbed.
+SLACK = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,20 +88,6 @@ def sleeping_threads() -> Iterator[None]:
         waiting.spin()
 
 
-def cores_are_free() -> bool:
-    """True if spinning threads would meet without delay at present."""
-    a = torch.ones(PROBE_SIZE, PROBE_SIZE)
-    times: list[float] = []
-    deadline = time.perf_counter() + PROBE_SECONDS
-    while len(times) < PROBE_REPEATS:
-        began = time.perf_counter()
-        if began > deadline:
-            return False
-        a @ a
-        times.append(time.perf_counter() - began)
-    return sum(times) < 2 * PROBE_REPEATS * min(times)
-
-
 @dataclass
 class _Record:
     """Seconds and elements of the stretches of a way, older ones counting less."""
@@ -126,17 +109,21 @@ class ThreadChooser:
 
     Each stretch goes to the way with the lowest confidence bound of its cost (Agrawal 1995). A
     bound falls as measurements fade, so that every way is tried again, and sooner where times
-    scatter.
+    scatter. Measurements beside busy programs and without them are kept apart, so that a change is
+    followed at once. Threads that spin are not tried where others need their cores.
 
     Arguments:
         modes: ways, the safest first.
-        free: whether cores are free just now; a way that spins is tried only then.
+        used: measures the use of cores since the last call; None where that is not known.
     """
 
-    def __init__(self, modes: Sequence[ThreadMode], free: Callable[[], bool]) -> None:
-        self._free = free
-        self._records = {mode: _Record() for mode in modes}
+    def __init__(self, modes: Sequence[ThreadMode], used: Callable[[], CoreUse | None]) -> None:
+        self._used = used
+        self._most = max(mode.threads for mode in modes)
+        self._known = {crowded: {mode: _Record() for mode in modes} for crowded in (False, True)}
+        self._records = self._known[True]
         self._noise = NOISE
+        self.busy = False
         self.mode = modes[0]
         self._begin(modes[0])
 
@@ -157,13 +144,28 @@ class ThreadChooser:
         hopeless = own is not best and self._seconds > HOPELESS * best.cost * self._elements
         if self._seconds < (SHORT if hopeless else STRETCH):
             return
-        if own is best and own.elements:
+        use = self._used()
+        free = float(self._most) if use is None else use.free
+        self.busy = use is not None and use.busy
+        self._records = self._known[free < self._most - SLACK]
+        allowed = [
+            mode
+            for mode in self._records
+            if mode.threads == 1 or not mode.spin or mode.threads <= free + SLACK
+        ]
+        if self.mode in allowed:
+            self._record()
+        self._begin(min(allowed, key=self._bound))
+
+    def _record(self) -> None:
+        """Add the stretch to the measurements of its way."""
+        own = self._records[self.mode]
+        if own is self._best() and own.elements:
             self._watch(self._seconds / (max(1, self._elements) * own.cost))
         for record in self._records.values():
             record.fade(math.exp(-self._seconds / MEMORY))
         own.seconds += self._seconds
         own.elements += max(1, self._elements)
-        self._choose()
 
     def _best(self) -> _Record:
         return min(self._records.values(), key=lambda record: record.cost)
@@ -182,15 +184,6 @@ class ThreadChooser:
             return -math.inf
         noise = max(self._noise, LEAST_NOISE)
         return record.cost * (1 - noise / math.sqrt(record.seconds / STRETCH))
-
-    def _choose(self) -> None:
-        chosen = min(self._records, key=self._bound)
-        if chosen.spin and chosen.threads > 1 and chosen != self.mode and not self._free():
-            elements = BUSY_SECONDS / (BUSY_COST * self._best().cost)
-            self._records[chosen] = _Record(BUSY_SECONDS, elements)
-            others = [mode for mode in self._records if not (mode.spin and mode.threads > 1)]
-            chosen = min(others, key=self._bound)
-        self._begin(chosen)
 
 
 def thread_modes(threads: int, *, counts: bool) -> list[ThreadMode]:
@@ -223,8 +216,7 @@ class TrainingThreads:
         self._most = torch.get_num_threads()
         self._recorded = recorded
         self._waiting = SleepingThreads()
-        self._others = OtherPrograms()
-        self._chooser = ThreadChooser(modes, self._probe)
+        self._chooser = ThreadChooser(modes, OtherPrograms().since)
 
     def before(self, step: int) -> int:
         """Set the threads of the next update, and return their number."""
@@ -240,8 +232,8 @@ class TrainingThreads:
         self._chooser.took(elements, seconds)
 
     def others_are_busy(self) -> bool:
-        """True if other programs left no core free in the last seconds."""
-        return self._others.are_busy()
+        """True if other programs left no core free in the last stretch of updates."""
+        return self._chooser.busy
 
     def rest(self) -> None:
         """Use all threads, asleep at barriers, for everything that is no update."""
@@ -258,7 +250,3 @@ class TrainingThreads:
             self._waiting.spin()
         else:
             self._waiting.sleep()  # its team is as large as the one set above
-
-    def _probe(self) -> bool:
-        self._apply(ThreadMode(self._most, spin=True))
-        return cores_are_free()
