@@ -118,6 +118,13 @@ def test_fewer_threads_are_tried_only_where_bits_may_change() -> None:
     assert not thread_modes(8, counts=True)[0].spin
 
 
+def test_a_single_way_is_kept_beside_busy_programs() -> None:
+    chooser = ThreadChooser([SPIN], lambda: CoreUse(1.0, busy=True))
+    chooser.took(1, 2.0)
+    assert chooser.mode == SPIN
+    assert chooser.busy
+
+
 def test_recorded_numbers_of_threads_are_taken_again() -> None:
     most = torch.get_num_threads()
     threads = TrainingThreads(thread_modes(most, counts=False), {3: 1, 5: most})

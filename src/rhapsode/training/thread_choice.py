@@ -155,7 +155,7 @@ class ThreadChooser:
         ]
         if self.mode in allowed:
             self._record()
-        self._begin(min(allowed, key=self._bound))
+        self._begin(min(allowed or self._records, key=self._bound))
 
     def _record(self) -> None:
         """Add the stretch to the measurements of its way."""
