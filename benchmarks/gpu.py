@@ -166,9 +166,9 @@ def time_update(device: torch.device, scale: Scale, asked: Update) -> Measured:
     measured = measure_once(device, scale)
     if measured is not None:
         kind, shape = FAMILIES.get(asked.family), (asked.rows, scale.window)
-        reckoned = measured.seconds(kind, asked.size, VOCABULARY, shape)
-        found["measured_over_reckoned"] = round(took / reckoned, 2)
-        found["reckoned_bytes"] = round(measured.bytes(kind, asked.size, VOCABULARY, shape))
+        estimated = measured.seconds(kind, asked.size, VOCABULARY, shape)
+        found["measured_over_estimated"] = round(took / estimated, 2)
+        found["estimated_bytes"] = round(measured.bytes(kind, asked.size, VOCABULARY, shape))
     return found
 
 

@@ -414,7 +414,7 @@ def test_a_run_on_a_gpu_is_planned_for_it_and_says_so(
     monkeypatch.setattr(planning, "CPU", META)
     settings = {"steps": 2, "samples": {"length": 0}, "device": "cpu"}
     found = planning.plan(str(small_source), **settings)
-    assert any("reckoned for H200, not measured" in reason for reason in found.reasons)
+    assert any("estimated for H200, not measured" in reason for reason in found.reasons)
     assert "# " in found.toml()
     assert "not measured" in found.toml()
 

@@ -169,11 +169,11 @@ def keeps_to_limits(
     for name in ("tied", "input_dropout"):
         network.pop(name, None)
     FAMILIES.get(family).Config(input_size=wide, **network)
-    told = [reason for reason in found.reasons if "reckoned" in reason]
+    told = [reason for reason in found.reasons if "estimated" in reason]
     assert len(told) == 1
     assert gpu.name in told[0]
     assert "not measured" in told[0]
-    assert not any("reckoned" in reason for reason in of_cpu.reasons)
+    assert not any("estimated" in reason for reason in of_cpu.reasons)
 
 
 def test_a_faster_gpu_gets_more_rows_and_wider_networks() -> None:

@@ -37,7 +37,7 @@ _FRESH_RATE = 4e-3
 GENTLER = 0.5
 
 
-# What follows is reckoned for GPUs, not measured.
+# What follows is estimated for GPUs, not measured.
 # Share of the rate of large matrix products that training reaches.
 _REACHED = 0.3
 # Kernels of an update beside those of recurrent positions.
@@ -75,7 +75,7 @@ class Accelerator:
     kernel_seconds: float
 
     def seconds(self, family: type[Family], size: int, vocab_size: int, shape: Shape) -> float:
-        """Time of an update, reckoned.
+        """Time of an update, estimated.
 
         Positions of a recurrent layer wait for one another, so that its time hardly depends on the
         rows while they are few. All else is bound by products, by memory or by starts of kernels.
@@ -97,7 +97,7 @@ class Accelerator:
         return max(computed, moved, waited) + started
 
     def bytes(self, family: type[Family], size: int, vocab_size: int, shape: Shape) -> float:
-        """Memory of an update, reckoned: weights, optimiser, and values kept for gradients."""
+        """Memory of an update, estimated: weights, optimiser, and values kept for gradients."""
         rows, window = shape
         inner = family.inner_cost(size)
         weights = inner + 2 * size * vocab_size
@@ -267,7 +267,7 @@ def plan_id_run(
         reasons.append(f"weights averaged over {1 / (1 - averaging):.0f} updates")
     if accelerator is not None:
         reasons.append(
-            f"{batch} rows, about {updates:,.0f} updates of {1000 * update:.1f} ms: reckoned for "
+            f"{batch} rows, about {updates:,.0f} updates of {1000 * update:.1f} ms: estimated for "
             f"{accelerator.name}, not measured"
         )
     if most_steps is not None:
@@ -314,7 +314,7 @@ def _width(elements: int, seconds: float | None, *, wide: bool) -> int:
     """Hidden units: more with more time, fewer for small corpora.
 
     The seconds are those of the reference machine. A wide network overfits a small corpus early.
-    Widths above 768, on GPUs, are reckoned.
+    Widths above 768, on GPUs, are estimated.
     """
     minutes = (seconds if seconds is not None else 180.0) / 60
     most = 16.0 if wide else 6.0

@@ -43,7 +43,7 @@ class TCNFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        # Above 768 units, reckoned for GPUs: half as many channels.
+        # Above 768 units, estimated for GPUs: half as many channels.
         channels = 128 if request.hidden_size <= 384 else max(192, request.hidden_size // 4)
         network = {
             "embedding_size": embedding_width(request.vocab_size),

@@ -10,7 +10,7 @@ from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
 # Width and layers by the units of a recurrent network of about the same cost. From the third on
-# they are reckoned for GPUs, not measured.
+# they are estimated for GPUs, not measured.
 SIZES = {384: (128, 2), 768: (192, 3), 1024: (256, 4), 1536: (384, 6)}
 LARGEST = (512, 8)
 

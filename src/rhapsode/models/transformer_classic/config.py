@@ -40,7 +40,7 @@ class TransformerClassicFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        # Above 768 units, reckoned for GPUs: 3/8 of them, in heads of 32.
+        # Above 768 units, estimated for GPUs: 3/8 of them, in heads of 32.
         width = 128 if request.hidden_size <= 384 else max(192, request.hidden_size // 128 * 48)
         width = width // 32 * 32
         network = {
