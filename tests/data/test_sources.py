@@ -141,7 +141,14 @@ def test_a_folder_is_read_whole_in_order_of_names(tmp_path: Path):
 
 
 def test_hidden_files_and_folders_are_ignored(tmp_path: Path):
-    for name in ("a.txt", ".hidden.txt", ".git/config", "sub/.cache/x.txt", "sub/b.txt"):
+    for name in (
+        "a.txt",
+        ".hidden.txt",
+        "~$a.docx",
+        ".git/config",
+        "sub/.cache/x.txt",
+        "sub/b.txt",
+    ):
         put(tmp_path / name, name)
     reading = read_sources([str(tmp_path)])
     assert [document.text for document in reading.documents] == ["a.txt", "sub/b.txt"]

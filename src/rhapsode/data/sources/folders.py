@@ -32,6 +32,9 @@ from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+# Beginnings of the names of files that people do not see; an office program keeps "~$name.docx" next
+# to a document while it is open.
+HIDDEN = (".", "~$")
 
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
@@ -48,7 +51,7 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
                 waiting += [
                     (path / name, f"{relative}/{name}" if relative else name)
                     for name in names
-                    if not name.startswith(".")
+                    if not name.startswith(HIDDEN)
                 ]
             elif path.is_dir():
                 found.skipped.append(f"{path}: a link to a folder")
@@ -178,7 +181,7 @@ def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
 
 def _hidden(name: str) -> bool:
     parts = [part for part in name.split("/") if part not in {".", ".."}]
-    return any(part.startswith(".") for part in parts) or parts[:1] == ["__MACOSX"]
+    return any(part.startswith(HIDDEN) for part in parts) or parts[:1] == ["__MACOSX"]
 
 
 @contextlib.contextmanager
