@@ -17,9 +17,10 @@ from rhapsode.data.tables.grid import Gridder
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
 from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
 from rhapsode.data.tables.parsing.stamps import DAY
-from rhapsode.data.tables.roles import Roles, Times, find_roles
+from rhapsode.data.tables.roles import Roles, find_roles
 from rhapsode.data.tables.series_set import SeriesSet, Zone, format_time, places
 from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.data.tables.times import Times
 from rhapsode.errors import DataError
 
 if TYPE_CHECKING:

@@ -31,10 +31,13 @@ _CLOSES = re.compile(r'(?:[^"\t]|"")*"(?:\t|\r?\n|$)')
 _SENTENCE = re.compile(r"\S+(?:\s+\S+){3,}[.?!…]?|.*[.?!。？！…]\s*")
 _ALONE = "\x1f"  # in a table of one column, nothing parts the cells
 _SIMPLE = re.compile(
-    r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|--|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?"
+    r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|-{2,3}|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?[*#]?"
     r"|[\d.:/ T+-]*\d[\d.:/ TZ+-]*)?\s*",
     re.IGNORECASE,
 )
+
+# Rules of tables that programs draw: ----+----, |---|---|
+_RULE = re.compile(r"(?=.*(?:[-=]{4}|--[+|]))[-=+|:\s]+")
 
 
 class CsvRows:
@@ -46,8 +49,9 @@ class CsvRows:
         chunks: the text.
         where: its name, for messages.
         delimiter: the character between cells; detected if None.
-        numbers: a table of numbers: lines that begin with # are comments, spaces may separate
-            cells, and a quotation mark that is left open is an error.
+        numbers: a table of numbers: lines that begin with # are comments, lines drawn between rows
+            are left out, spaces may separate cells, and a quotation mark that is left open is an
+            error.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class CsvRows:
         self.line = 1 if named else 0
         self.comments: list[str] = []
         self._numbers, self._where = numbers, where
-        plain = [line for line in ahead[self.line :] if not (numbers and line.startswith("#"))]
+        plain = [line for line in ahead[self.line :] if not (numbers and _is_aside(line))]
         self.delimiter = delimiter or (named[1] if named else _delimiter(plain, spaces=numbers))
         self.sample = parsed(plain, self.delimiter)
         self._lines = itertools.chain(ahead[self.line :], lines)
@@ -95,13 +99,18 @@ class CsvRows:
         for line in self._lines:
             self.line += 1
             if self._between:
-                if self._numbers and line.startswith("#"):
+                if self._numbers and _is_aside(line):
                     self.comments = [*self.comments[-99:], line]
                     continue
                 if line.isspace():
                     continue
                 self._between = False
             yield line
+
+
+def _is_aside(line: str) -> bool:
+    """True of a comment, and of a rule that is drawn between rows."""
+    return line.startswith("#") or (line[:1] in "-=+| " and _RULE.fullmatch(line) is not None)
 
 
 def _lines(chunks: Iterator[str]) -> Iterator[str]:
@@ -159,10 +168,11 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def are_numbers(head: str) -> bool:
-    """True if most lines of a text hold columns of numbers."""
+    """True if most lines of a text hold columns of numbers, or of a table that is drawn."""
     rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
-    width = usual_width(rows)
-    full = [row for row in rows if len(row) == width and all(map(_SIMPLE.fullmatch, row))]
+    width, drawn = usual_width(rows), any(map(_RULE.fullmatch, head.splitlines()[1:4]))
+    simple = any if drawn else all
+    full = [row for row in rows if len(row) == width and simple(map(_SIMPLE.fullmatch, row))]
     return width > 1 and len(full) > max(4, 0.75 * len(rows))
 
 

@@ -45,13 +45,15 @@ _Y, _M, _D, _Q, _YY = (
     for name, count in (("y", 4), ("m", "1,2"), ("d", "1,2"), ("q", 1), ("yy", "1,2"))
 )
 _A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{MONTH_NAME})\.?"
+_QUARTER = r"(?:q(?:uarter|tr)?|t(?:rim(?:estre|\.)?)?|quartal|kwartaal|kvartal|kwartał|квартал)"
 _DTH = rf"{_D}(?:st|nd|rd|th|\.)?"
 _DATES = (
     rf"{_Y}[-/. 年]{_M}[-/. 月]{_D}日?",
     rf"{_Y}(?:[-/年]|-?m){_M}月?",
-    rf"{_Y}[-/ ]?[ :]?q{_Q}",
+    rf"{_Y}[-/ ]?[ :]?{_QUARTER} ?{_Q}",
     rf"{_Y}年?第?{_Q}季度?",
-    rf"q{_Q}[ /-]?{_Y}",
+    rf"{_QUARTER} ?{_Q}[ /-]?{_Y}",
+    rf"{_Q}(?:º|°|o|er|ère|e|ème|st|nd|rd|th|\.|-й)? ?{_QUARTER}[ /-]?(?:de |of )?{_Y}",
     rf"{_Y}[- ]?w(?P<w>\d{{1,2}})(?:-(?P<k>\d))?",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_Y}",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_YY}",
