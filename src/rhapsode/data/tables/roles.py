@@ -23,10 +23,9 @@ from rhapsode.data.tables.parsing.columns import (
     plain_name,
 )
 from rhapsode.data.tables.parsing.numerals import is_missing
-from rhapsode.data.tables.parsing.stamps import are_stamps, time_column
+from rhapsode.data.tables.parsing.stamps import PART_NAME, are_stamps, time_column
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.data.tables.times import (
-    PART_NAME,
     PARTS,
     Times,
     find_times,

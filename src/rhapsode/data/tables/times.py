@@ -18,7 +18,7 @@ from rhapsode.data.tables.parsing.columns import (
     listed,
     plain_name,
 )
-from rhapsode.data.tables.parsing.stamps import DAY, MONTH_NAME, from_digits, time_column
+from rhapsode.data.tables.parsing.stamps import DAY, PART_NAME, from_digits, time_column
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
@@ -36,8 +36,6 @@ PARTS: Mapping[str, tuple[frozenset[str], int, int]] = MappingProxyType({
 })  # fmt: skip
 """Names of columns of the parts of a time, and the range of their numbers."""
 _GLUE = {"quarter": "Q", "month": "-", "day": "-", "hour": " ", "minute": ":", "second": ":"}
-PART_NAME = rf"(?:{MONTH_NAME})\.?|q[1-4]"
-"""Pattern of the names of months and quarters."""
 _EPOCHS = (
     ("seconds", 10**8, 10**10, 10**9),
     ("milliseconds", 10**11, 10**13, 10**6),

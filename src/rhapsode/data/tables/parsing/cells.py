@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Bad, Column, plain_name
-from rhapsode.data.tables.parsing.numerals import WORDS, few_flags, parse_numbers
-from rhapsode.data.tables.parsing.stamps import time_column
+from rhapsode.data.tables.parsing.numerals import WORDS, few_flags, is_missing, parse_numbers
+from rhapsode.data.tables.parsing.stamps import are_stamps, time_column
 from rhapsode.data.tables.settings import SeriesSettings
 
 if TYPE_CHECKING:
     import polars as pl
+
+NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
+"""Pattern of plain numbers."""
+_MARK = r"^[(\[]?[\p{L}\p{P}\p{S}]{1,2}[)\]]?$"  # X, (D), ** and the like
+_FEW_MARKS = 3
 
 
 def column_of(
@@ -48,6 +56,10 @@ def column_of(
         return Column(name, "number", signed, cells, notes=(told,))
     total = int(wrong.sum())
     if few and 2 * total < total + values.count():
+        marks = cells.filter(wrong).str.strip_chars().unique(maintain_order=True)
+        if len(marks) <= _FEW_MARKS and marks.str.contains(_MARK).all():
+            told = f"{', '.join(map(repr, marks))} among numbers: read as missing values"
+            return Column(name, "number", values, cells, notes=(told,))
         row = int(wrong.arg_max() or 0)
         return Column(name, "number", values, cells, Bad(row, cells[row].strip(), total))
     return label_column(name, cells)
@@ -57,3 +69,33 @@ def label_column(name: str, cells: pl.Series) -> Column:
     """A column of labels."""
     text = cells.str.strip_chars()
     return Column(name, "label", text.set(text == "", None), cells)
+
+
+def texts(cells: Sequence[str]) -> pl.Series:
+    """Cells of text, halves of surrogate pairs replaced."""
+    import polars as pl
+
+    try:
+        return pl.Series(cells, dtype=pl.String)
+    except UnicodeEncodeError:
+        return pl.Series([cell.encode("utf-8", "replace").decode() for cell in cells])
+
+
+def cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The form of each cell: nothing, number, time or label."""
+    import polars as pl
+
+    cells = texts([cell.strip() for row in rows for cell in row])
+    kinds = pl.select(
+        pl.when(is_missing(cells, ())).then(pl.lit("nothing"))
+        .when(cells.str.contains(f"^(?:{NUMBER})$")).then(pl.lit("number"))
+        .when(are_stamps(cells)).then(pl.lit("time")).otherwise(pl.lit("label"))
+    ).to_series().to_list()  # fmt: skip
+    named = iter(kinds)
+    return [list(itertools.islice(named, len(row))) for row in rows]
+
+
+def commonest(kinds: Sequence[str]) -> str:
+    """The commonest form among cells that hold something."""
+    there = [kind for kind in kinds if kind != "nothing"]
+    return Counter(there).most_common(1)[0][0] if there else "nothing"

@@ -38,13 +38,14 @@ _MONTHS = (
     "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
 )  # fmt: skip
 _NAMES = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
-MONTH_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
-"""Pattern of the names of months."""
+_MONTH_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
+PART_NAME = rf"(?:{_MONTH_NAME})\.?|q[1-4]"
+"""Pattern of the names of months and quarters in lower case."""
 _Y, _M, _D, _Q, _YY = (
     rf"(?P<{name}>\d{{{count}}})"
     for name, count in (("y", 4), ("m", "1,2"), ("d", "1,2"), ("q", 1), ("yy", "1,2"))
 )
-_A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{MONTH_NAME})\.?"
+_A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{_MONTH_NAME})\.?"
 _QUARTER = r"(?:q(?:uarter|tr)?|t(?:rim(?:estre|\.)?)?|quartal|kwartaal|kvartal|kwartał|квартал)"
 _DTH = rf"{_D}(?:st|nd|rd|th|\.)?"
 _DATES = (

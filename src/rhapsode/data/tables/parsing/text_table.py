@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
 from rhapsode.data.tables.frequency import parse_frequency
-from rhapsode.data.tables.parsing.cells import column_of
+from rhapsode.data.tables.parsing.cells import NUMBER, cell_kinds, column_of, commonest, texts
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Table, plain_name
-from rhapsode.data.tables.parsing.numerals import find_format, is_missing
-from rhapsode.data.tables.parsing.stamps import are_stamps
+from rhapsode.data.tables.parsing.numerals import find_format
+from rhapsode.data.tables.parsing.several_tables import only_with_times
+from rhapsode.data.tables.parsing.stamps import PART_NAME
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
@@ -30,7 +30,6 @@ _FOOTER = 40
 _TOTAL = 10
 _PREAMBLE = 30
 _TYPED = {"number", "time"}
-_NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
 _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 # Times of years, quarters and months, and the months between them.
 _STEPS = {
@@ -44,8 +43,10 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     """Read a table from text."""
     import polars as pl
 
+    text, told = only_with_times(text, where, "\t" if tabs else None, settings)
     shape = _Shape(text, where, settings.header, "\t" if tabs else None)
-    frame = shape.of_one_step(shape.frame(), settings.frequency)
+    shape.notes = [*told, *shape.notes]
+    frame = shape.of_one_step(shape.under_years(shape.frame()), settings.frequency)
     decimal, notes = _decimal(frame, shape.delimiter, settings)
     plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
     likely = [name for name, is_plain in zip(frame.columns, plain, strict=True) if is_plain]
@@ -97,9 +98,9 @@ class _Shape:
         self.delimiter, self.sample, self.width = (
             reader.delimiter, reader.sample, usual_width(reader.sample),
         )  # fmt: skip
-        self.kinds = _cell_kinds(reader.sample)
+        self.kinds = cell_kinds(reader.sample)
         even = [row for row in self.kinds[len(self.kinds) // 2 :] if len(row) == self.width]
-        self.usual = [_commonest(column) for column in zip(*even or self.kinds[:1], strict=True)]
+        self.usual = [commonest(column) for column in zip(*even or self.kinds[:1], strict=True)]
         self.rows = _filled(reader)
         first, best = self.find_header(header)
         for number, (row, line) in enumerate(itertools.islice(self.rows, first)):
@@ -113,10 +114,13 @@ class _Shape:
             self.notes.insert(0, told + ", among them another table" * other)
         ahead = list(itertools.islice(self.rows, 1))  # and the comments before it
         self.rows = itertools.chain(ahead, self.rows)
-        comment = [text.lstrip("# \t") for text in reader.comments[-1:]]
-        above = next(iter(parsed(comment, self.delimiter)), [])
-        if len(above) != self.width and comment:
-            above = comment[0].split()
+        comments = [text.lstrip("# \t") for text in reader.comments[::-1]]
+        if self.delimiter == " ":
+            comments = comments[:1]
+        split = (row for text in comments for row in parsed([text], self.delimiter))
+        above = next(
+            (row for row in split if len(row) == self.width), comments and comments[0].split()
+        )
         named = self.sample[best] if best >= 0 else above
         self.heads = self.sample[:first]
         levels = [
@@ -205,7 +209,7 @@ class _Shape:
         tail = [[cell or "" for cell in row] for row in frame.tail(_FOOTER).rows()]
         foot: list[str] = []
         totals = 0
-        for row, kinds in zip(tail[::-1], _cell_kinds(tail)[::-1], strict=True):
+        for row, kinds in zip(tail[::-1], cell_kinds(tail)[::-1], strict=True):
             words = [cell.strip() for cell in row if cell.strip()]
             total = ("nothing", "time") in zip(kinds, self.usual, strict=False)
             total &= "number" in kinds and not totals and frame.height > _TOTAL
@@ -236,6 +240,9 @@ class _Shape:
         if len(words) == 1 < self.width and ("label" in kinds or (below and words[0][0] == "-")):
             return True
         pairs = [*zip(kinds, self.usual, strict=False)]
+        legend = 3 * len(words) < self.width and any(("label", usual) in pairs for usual in _TYPED)
+        if legend and not any(mine == usual for mine, usual in pairs if usual in _TYPED):
+            return True
         text = self.delimiter == " " or "number" not in kinds
         titled = ("label", "time") in pairs or (text and pairs[0] == ("label", "number"))
         return titled and not self.is_data(kinds)
@@ -274,6 +281,18 @@ class _Shape:
             "--frequency yearly, quarterly or monthly chooses"
         )
         return self.only(frame, rows[taken])
+
+    def under_years(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Months and quarters with the year that stands in a row above them."""
+        first = frame.to_series(0).str.strip_chars().str.to_lowercase()
+        years = first.str.extract(r"^(?:fy ?)?(\d{4})$")
+        parts = first.str.contains(f"^(?:{PART_NAME})$").fill_null(value=False)
+        if years.count() < 2 or parts.sum() < 2 * years.count() or parts[0]:
+            return frame
+        told = f"{years.count()} rows of years, their totals, left out"
+        self.notes.append(f"the year of months or quarters stands in a row above them: {told}")
+        dated = frame.with_columns((first + " " + years.forward_fill()).alias(frame.columns[0]))
+        return self.only(dated, parts)
 
     def only(self, frame: pl.DataFrame, keep: pl.Series) -> pl.DataFrame:
         """Some rows, and their lines."""
@@ -320,10 +339,15 @@ class _Shape:
         rows: list[list[str]] = []
         for row, line in self.rows:
             extra = next((cell for cell in row[width:] if cell.strip()), None)
-            if extra is not None and (
-                self.usual[0] not in _TYPED or _cell_kinds([row[:1]])[0] != ["label"]
+            remark = self.delimiter == " " and cell_kinds([row[width:]])[0] == ["label"] * (
+                len(row) - width
+            )
+            if (
+                extra is not None
+                and not remark
+                and (self.usual[0] not in _TYPED or cell_kinds([row[:1]])[0] != ["label"])
             ):
-                commas = self.delimiter == "," and re.fullmatch(_NUMBER, row[-1].strip())
+                commas = self.delimiter == "," and re.fullmatch(NUMBER, row[-1].strip())
                 raise DataError(
                     f"{len(row)} cells in a table of {width} columns, {extra[:40]!r} too many",
                     where=f"{self.where}, line {line}",
@@ -351,35 +375,6 @@ def _cell_or_left(left: str, cell: str) -> str:
 
 def _filled(rows: Iterable[Row]) -> Iterator[Row]:
     return ((row, line) for row, line in rows if any(map(str.strip, row)))
-
-
-def texts(cells: Sequence[str]) -> pl.Series:
-    """Cells of text, halves of surrogate pairs replaced."""
-    import polars as pl
-
-    try:
-        return pl.Series(cells, dtype=pl.String)
-    except UnicodeEncodeError:
-        return pl.Series([cell.encode("utf-8", "replace").decode() for cell in cells])
-
-
-def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The form of each cell: nothing, number, time or label."""
-    import polars as pl
-
-    cells = texts([cell.strip() for row in rows for cell in row])
-    kinds = pl.select(
-        pl.when(is_missing(cells, ())).then(pl.lit("nothing"))
-        .when(cells.str.contains(f"^(?:{_NUMBER})$")).then(pl.lit("number"))
-        .when(are_stamps(cells)).then(pl.lit("time")).otherwise(pl.lit("label"))
-    ).to_series().to_list()  # fmt: skip
-    named = iter(kinds)
-    return [list(itertools.islice(named, len(row))) for row in rows]
-
-
-def _commonest(kinds: Sequence[str]) -> str:
-    there = [kind for kind in kinds if kind != "nothing"]
-    return Counter(there).most_common(1)[0][0] if there else "nothing"
 
 
 def _spread(row: Iterable[str]) -> list[str]:
