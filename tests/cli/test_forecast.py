@@ -161,6 +161,7 @@ def test_a_table_is_opened_once(
     assert done.code == 0
     assert len(rows_of(done.out)) == (4 if flags else 8)
     assert opened == ["t.parquet"]
+    assert done.err.count("time: none") == 1
 
 
 def test_columns_by_name(cli: Cli, numbers: Path, tmp_path: Path) -> None:

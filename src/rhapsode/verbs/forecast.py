@@ -89,15 +89,17 @@ def forecast(
         check_table(Path(output))
     opened = _opened(model, budget)
     source = history
+    told: tuple[str, ...] = ()
     if opened is None:
         spent = 0.0 if began is None else time.monotonic() - began
         opened, table = _learn(model, settings, reading, budget, train=train, spent=spent)
-        source = table if _is_empty(history) else history
+        source, told = (table if _is_empty(history) else history), table.notes
     elif _is_empty(history):
         source = opened.own_source()
     given = opened.read(source, reading)
     for line in given.notes:
-        log.info(line)
+        if line not in told:
+            log.info(line)
     chain = chain_of_values(settings, opened.bins)
     if settings.explain:
         density = f"draw from the density, temperature {settings.temperature:g}"

@@ -31,7 +31,8 @@ def test_a_download_is_read_as_a_person_reads_it(name: str):
     found = read_series(FOLDER / name)
     assert len(found) == wanted["count"]
     times = found.notes[0]
-    assert f"({wanted['step']}, {wanted['first']} to {wanted['last']})" in times
+    span = f"({wanted['step']}, {wanted['first']} to {wanted['last']})"
+    assert (span if wanted["step"] else "time: none") in times
     assert int(np.isnan(found.values_NK).sum()) == wanted["missing"]
     for series, ends in wanted["samples"].items():
         values = found.values_NK[found.rows(found.ids.index(series)), 0]
@@ -66,3 +67,34 @@ def test_an_hour_that_occurs_twice_on_a_weekday_is_an_error(tmp_path: Path):
     rows = "".join(f"2023-10-25 {hour:02}:00,{hour}\n" for hour in (0, 1, 2, 2, 3, 4))
     with pytest.raises(DataError, match="occurs twice"):
         series_of(tmp_path, "time,v\n" + rows)
+
+
+def test_one_of_two_tables_with_times_is_chosen_by_its_columns():
+    name = "temperature_2m_min (°C)"
+    found = read_series(
+        FOLDER / "open-meteo-52.52N13.42E38m.csv", SeriesSettings(value_columns=(name,))
+    )
+    assert found.frequency.name == "daily"
+    assert found.lengths.tolist() == [11]
+    assert "line 4: another table, 'time'" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("hint", "size"),
+    [("payee", 2), ("name of payee", 3), ("description", 1)],
+)
+def test_a_ledger_is_not_split_by_its_payees(tmp_path: Path, hint: str, size: int):
+    payees = [f"shop {n % 7}" if n % 3 else f"person {n}" for n in range(90)]
+    rows = "".join(
+        f"2024-{1 + n // 30}-{1 + n % 30 // size},{p},{n}\n" for n, p in enumerate(payees)
+    )
+    body = f"date,{hint},amount\n" + rows.replace("2024-2-30", "2024-3-30")
+    if size > 1:
+        with pytest.raises(DataError, match="occurs twice.*--duplicates sum"):
+            series_of(tmp_path, body)
+    assert series_of(tmp_path, body, duplicates="sum").ids == ("amount",)
+
+
+def test_two_stations_without_a_name_known_as_one_are_told_apart(tmp_path: Path):
+    rows = "".join(f"{s};202401{d:02};{d}\n" for s in (17, 4) for d in range(1, 10))
+    assert series_of(tmp_path, f"Standort;Datum;x\n{rows}").ids == ("17", "4")

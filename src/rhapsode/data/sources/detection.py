@@ -237,6 +237,15 @@ def _east_asian(sample: bytes) -> list[str]:
             score = 3 * common if kana < 0.1 else 0.0
         else:
             score = hangul if codec == "cp949" else 2 * kana
+        if codec == "cp932" and common > 0.05 and _is_kanji(text, len(high)):
+            score = max(score, 1.0)  # tables have hardly any kana
         if score > 0.4 and len(high) >= 4:
             scores.append((score, codec))
     return [codec for _, codec in sorted(scores, reverse=True)]
+
+
+def _is_kanji(text: str, high: int) -> bool:
+    """True if most characters beyond ASCII stand in words, of usual Japanese characters."""
+    words = "".join(re.findall(r"[^\x00-\x7f]{2,}", text))
+    leads = [character.encode("cp932", "replace")[0] for character in words]
+    return 2 * len(words) > high and sum(0x81 <= lead <= 0x98 for lead in leads) > 0.9 * len(words)

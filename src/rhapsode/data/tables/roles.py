@@ -180,7 +180,8 @@ class _Finder:
         rules: dict[str, Callable[[Column], bool]] = {
             "numbering the rows": _is_counter,
             "a time again": lambda c: times.kind == "time" and repeats_times(times, c),
-            "a flag": _is_flag,
+            "a code that rises with the time": lambda c: _rises_with(times, c),
+            "a code or a flag": _is_flag,
             "the same in all rows of a series": lambda c: (
                 (is_described or (_is_id_name(c.name) and c.is_whole))
                 and _distinct([*entries, c.values], c.values.is_not_null()) <= groups
@@ -188,7 +189,9 @@ class _Finder:
         }
         for what, rule in rules.items():
             these = [column for column in _others(numbers, found) if rule(column)]
-            if what in {"a flag", *[*rules][-1:]} and len(these) == len(numbers) - len(found):
+            if what in {"a code or a flag", *[*rules][-1:]} and len(these) == len(numbers) - len(
+                found
+            ):
                 break  # nothing else is left to learn
             self.tell(these, f"left out, {what}")
             found += these
@@ -408,6 +411,17 @@ def _is_flag(column: Column) -> bool:
     values = column.values.drop_nulls()
     named = _FLAG_NAME.fullmatch(column.name.strip()) is not None
     return named and bool((values == values.floor()).all()) and values.n_unique() <= _FEW_KINDS
+
+
+def _rises_with(times: Times, column: Column) -> bool:
+    """True of whole numbers, named as an id, of which each time has a greater one."""
+    import polars as pl
+
+    if not (_is_id_name(column.name) and column.is_whole):
+        return False
+    pairs = pl.DataFrame([times.instants.alias("time"), column.values.alias("code")]).unique()
+    steps = pairs.sort("time").select(pl.all().diff().drop_nulls())
+    return steps.height > 1 and bool((steps > 0).select(pl.all().all()).row(0) == (True, True))
 
 
 def _starts_again(times: Times, column: Column) -> bool:

@@ -168,17 +168,28 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def are_numbers(head: str) -> bool:
-    """True if most lines of a text hold columns of numbers, or of a table that is drawn."""
-    rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
-    width, drawn = usual_width(rows), any(map(_RULE.fullmatch, head.splitlines()[1:4]))
-    simple = any if drawn else all
-    full = [row for row in rows if len(row) == width and simple(map(_SIMPLE.fullmatch, row))]
+    """True if most lines of a text hold columns of numbers, perhaps with a name or two."""
+    reader = CsvRows(iter([head]), "", numbers=True)
+    rows, width = reader.sample[:-1], usual_width(reader.sample[:-1])
+    share = 1 if reader.delimiter == " " else 0.75
+    full = [row for row in rows if len(row) == width and _simple(row) >= share * width]
     return width > 1 and len(full) > max(4, 0.75 * len(rows))
 
 
+def _simple(cells: Sequence[str]) -> int:
+    """The number of cells that may hold numbers or times."""
+    return sum(_SIMPLE.fullmatch(cell) is not None for cell in cells)
+
+
 def usual_width(rows: Sequence[Sequence[str]]) -> int:
-    """Commonest number of cells, the greater of two equally common ones."""
+    """Commonest number of cells, the greater of two equally common ones.
+
+    Numbers in several columns count more than lines of text around them.
+    """
     counts = Counter(map(len, rows))
+    if len(counts) > 1 and max(counts, key=counts.__getitem__) == 1:
+        wide = [row for row in rows if len(row) > 2 and _simple(row) > 0.75 * len(row)]
+        counts = Counter(map(len, wide)) if len(wide) > 2 else counts
     return max(counts, key=lambda width: (counts[width], width), default=0)
 
 
@@ -189,7 +200,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
         usual = usual_width(rows)
         cells = [cell for row in rows[1:] or rows for cell in row]
         even = sum(len(row) == usual for row in rows) / max(1, len(rows))
-        simple = sum(_SIMPLE.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
+        simple = _simple(cells) / max(1, len(cells))
         if usual > 1 and (candidate != " " or (simple > 0.9 and even > 0.8)):
             scores[candidate] = (round(even, 1), round(simple, 1), usual)
     return max(scores, key=scores.__getitem__)

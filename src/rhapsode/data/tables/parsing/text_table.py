@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
 from rhapsode.data.tables.frequency import parse_frequency
 from rhapsode.data.tables.parsing.cells import NUMBER, cell_kinds, column_of, commonest, texts
-from rhapsode.data.tables.parsing.columns import TIME_NAMES, Table, plain_name
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, Table, listed, plain_name
 from rhapsode.data.tables.parsing.numerals import find_format
 from rhapsode.data.tables.parsing.several_tables import only_with_times
 from rhapsode.data.tables.parsing.stamps import PART_NAME
@@ -170,6 +170,9 @@ class _Shape:
             return full, -1
         long = (row for row in rows if 2 * len(self.sample[row]) > self.width)
         first = next((row for row in long if self.is_data(self.kinds[row])), full + 1)
+        above, *rest = self.sample[max(first - 1, 0)]
+        if first and _YEAR.fullmatch(above.strip()) and not any(map(str.strip, rest)):
+            first -= 1  # a year above its months
         if first < len(rows) and self.names_times(first):
             return first + 1, first
         if not first:
@@ -337,19 +340,16 @@ class _Shape:
 
         width, self.known_lines = len(self.names), []
         rows: list[list[str]] = []
+        remarks: list[str] = []
         for row, line in self.rows:
-            extra = next((cell for cell in row[width:] if cell.strip()), None)
-            remark = self.delimiter == " " and cell_kinds([row[width:]])[0] == ["label"] * (
-                len(row) - width
-            )
-            if (
-                extra is not None
-                and not remark
-                and (self.usual[0] not in _TYPED or cell_kinds([row[:1]])[0] != ["label"])
-            ):
+            extra = [cell for cell in row[width:] if cell.strip()]
+            kinds = {*cell_kinds([extra])[0]} if extra else {"label"}
+            if self.delimiter == " " and kinds == {"label"}:
+                remarks += extra
+            elif extra and (self.usual[0] not in _TYPED or cell_kinds([row[:1]]) != [["label"]]):
                 commas = self.delimiter == "," and re.fullmatch(NUMBER, row[-1].strip())
                 raise DataError(
-                    f"{len(row)} cells in a table of {width} columns, {extra[:40]!r} too many",
+                    f"{len(row)} cells in a table of {width} columns, {extra[0][:40]!r} too many",
                     where=f"{self.where}, line {line}",
                     hint="put cells that hold the delimiter in quotation marks"
                     + (", as numbers with decimal commas" if commas else ""),
@@ -358,6 +358,8 @@ class _Shape:
                 self.short.append(len(rows))
             rows.append([*row, *[""] * (width - len(row))][:width])
             self.known_lines.append(line)
+        if remarks:
+            self.notes.append(f"text after the last column left out: {listed({*remarks}, 3)}")
         columns = zip(*rows, strict=True) if rows else [()] * width
         return pl.DataFrame({str(number): texts(cells) for number, cells in enumerate(columns)})
 

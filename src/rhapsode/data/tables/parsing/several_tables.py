@@ -1,0 +1,94 @@
+"""Several tables in one text, of which the one with times is read."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import NamedTuple
+
+from rhapsode.data.sources.fields.record_tables import CsvRows, usual_width
+from rhapsode.data.tables.parsing.cells import cell_kinds, commonest
+from rhapsode.data.tables.parsing.columns import TIME_NAMES, listed, plain_name
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import DataError
+
+_BLANK_LINE = re.compile(r"\n[ \t\r,;|]*\n(?=[^\s,;|])")
+_CLOCK = re.compile(r"\s*\d\d?:\d\d")
+_MOST = 50
+_HEAD = 1 << 13
+
+
+class _Part(NamedTuple):
+    """A table in a text: its place, its first line, and the names of its columns."""
+
+    begin: int
+    line: int
+    names: list[str]
+    has_times: bool
+
+
+def only_with_times(
+    text: str, where: str, delimiter: str | None, settings: SeriesSettings
+) -> tuple[str, list[str]]:
+    """The text with only the table that has times, on its own lines, and what is left out.
+
+    Raises:
+        DataError: several tables have times, and the settings name no column of only one.
+    """
+    if not any(mark in text for mark in ("\n\n", "\n\r\n", "\n,,", "\n;;", "\n\t\t")):
+        return text, []
+    breaks = [match.end() for match in itertools.islice(_BLANK_LINE.finditer(text), _MOST + 1)]
+    if not breaks or len(breaks) > _MOST:
+        return text, []
+    ends = [*breaks, len(text)]
+    found = (
+        _part(text, at, end, where, delimiter) for at, end in zip([0, *breaks], ends, strict=True)
+    )
+    parts = [part for part in found if part is not None]
+    timed = [part for part in parts if part.has_times]
+    if len(timed) == len([p for p in parts if p.names == timed[0].names] if timed else []):
+        timed = timed[:1] if len(parts) > len(timed) else []
+    asked = {*settings.value_columns, *settings.known, *settings.time_column}
+    timed = [part for part in timed if asked <= {*part.names}] or timed
+    if not timed:
+        return text, []
+    if len(timed) > 1:
+        tables = " and ".join(f"line {part.line} ({listed(part.names, 3)})" for part in timed)
+        raise DataError(
+            f"{len(timed)} tables with times: {tables}",
+            where=where,
+            hint="name a column that only one of them has with --value-columns, "
+            "or save the table as a file of its own",
+        )
+    (chosen,) = timed
+    end = next((part.begin for part in parts if part.begin > chosen.begin), len(text))
+    told = [
+        f"line {part.line}: another table, {listed(part.names, 3)}, left out"
+        for part in parts
+        if part is not chosen
+    ]
+    return "\n" * (chosen.line - 1) + text[chosen.begin : end], told
+
+
+def _part(text: str, begin: int, end: int, where: str, delimiter: str | None) -> _Part | None:
+    """The table that begins with a row of names between blank lines; None if there is none."""
+    piece = text[begin : min(end, begin + _HEAD)]
+    rows = CsvRows(iter([piece[: piece.rfind("\n") + 1] or piece]), where, delimiter, numbers=True)
+    width = usual_width(rows.sample)
+    at = next((n for n, row in enumerate(rows.sample) if len(row) == width), 0)
+    kinds = cell_kinds(rows.sample[at : at + 30])
+    if width < 2 or len(kinds) < 2 or {*kinds[0]} - {"label", "nothing"}:
+        return None
+    even = [row for row in kinds[1:] if len(row) == width]
+    usual = [commonest(column) for column in zip(*even, strict=True)]
+    names = [cell.strip() for cell in rows.sample[at]]
+    numbers = [name for name, kind in zip(names, usual, strict=False) if kind == "number"]
+    if not numbers:
+        return None
+    named = any(plain_name(name) in TIME_NAMES - {""} for name in numbers)
+    first = rows.sample[at + 1]
+    dates = [cell for cell, kind in zip(first, usual, strict=False) if kind == "time"]
+    has_times = len(even) > 2 and (
+        not all(map(_CLOCK.match, dates)) or (named and len(numbers) > 1)
+    )
+    return _Part(begin, text.count("\n", 0, begin) + 1, names, has_times)
