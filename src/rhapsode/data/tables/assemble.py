@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from rhapsode.data.tables.grid import Gridder
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
 from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
 from rhapsode.data.tables.parsing.stamps import DAY
-from rhapsode.data.tables.roles import Roles, find_roles
+from rhapsode.data.tables.roles import find_roles
 from rhapsode.data.tables.series_set import SeriesSet, Zone, format_time, places
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.data.tables.times import Times
@@ -36,6 +36,16 @@ _FEW = 12
 _CODE = re.compile(r"-([789])\1(?:\1+|\.\1|\1+\.\1)\1*")
 
 
+class _Parts(NamedTuple):
+    """The roles of columns in words; `across` counts columns if every row was a series."""
+
+    times: str
+    ids: Sequence[str]
+    values: Sequence[str]
+    known: Sequence[str] = ()
+    across: int = 0
+
+
 def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     """The series that a table holds.
 
@@ -46,13 +56,11 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     """
     roles = find_roles(table, settings)
     table = roles.table
-    notes = [*table.notes, *roles.notes]
     told = [note for column in (*roles.values, *roles.known) for note in column.notes]
-    notes += dict.fromkeys(told)
+    notes = [*table.notes, *roles.notes, *dict.fromkeys(told)]
     values_NK = np.empty((table.rows, len(roles.values)), order="F")
     for number, column in enumerate(roles.values):
         table.numbers(column, values_NK[:, number])
-    notes += _set_missing(values_NK)
     ids, series_N = _ids(table, roles.ids)
     known_NC, known_names, known_of = _known(table, roles.known, notes)
     kind: TimeKind = "order"
@@ -65,7 +73,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
         notes.extend(roles.times.notes)
         times, zone = _zoned(roles.times, notes)
         times_N = times.fill_null(0).to_numpy()
-        if times.null_count():
+        if count := times.null_count():
             rows_N = np.flatnonzero(times.is_not_null())
             empty = np.asarray(np.isnan(values_NK).all(axis=1))
             empty[rows_N] = True
@@ -74,22 +82,22 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
                 raise DataError("a row of values without a time", where=where)
             if not len(rows_N):
                 raise DataError("no row has a time", where=table.where)
-            count = times.null_count()
             notes.append(f"{count:,} row{'s' * (count > 1)} without time and values left out")
     owners = series_N[rows_N]
     if len(ids) > 1 and (owners[1:] < owners[:-1]).any():
         rows_N = np.arange(table.rows)[rows_N][np.argsort(owners, kind="stable")]
-    names = tuple(column.name for column in roles.values)
+    ids_, values, known = (tuple(c.name for c in g) for g in (roles.ids, roles.values, roles.known))
     given = SeriesSet(
-        ids, np.zeros(1, np.int64), times_N, values_NK, names, kind, (), known_NC, known_names,
+        ids, np.zeros(1, np.int64), times_N, values_NK, values, kind, (), known_NC, known_names,
         **_statics(table, roles.static, series_N, len(ids)),
         left_out=tuple(c.name for c in roles.left_out),
-        texts=tuple(c.name for c in roles.left_out if c.is_text), columns=names,
+        texts=tuple(c.name for c in roles.left_out if c.is_text), columns=values,
         known_of=known_of, zone=zone, notes=tuple(notes),
     )  # fmt: skip
-    roles = roles.without_cells()
-    del table, column
-    return _gridded(given, rows_N, series_N, roles, settings)
+    parts = _Parts(roles.times.words if roles.times else "", ids_, values, known, roles.across)
+    table = replace(table, columns=())  # the memory of its cells is free now
+    del roles, column
+    return _gridded(given, rows_N, series_N, table=table, parts=parts, settings=settings)
 
 
 def assemble_arrays(
@@ -100,55 +108,59 @@ def assemble_arrays(
     Raises:
         DataError: a number is infinite, a time occurs twice, or there is no value at all.
     """
-    nothing: Any = None  # only the names of columns count here
-    values, times, place = dict(arrays), None, "{}, row {}".format
+    values, words, table = dict(arrays), "", Table(where, ())
     series_N = np.zeros(max(map(len, arrays.values())), np.int64)
-    times_N = places(series_N)
+    times_N, kind = places(series_N), "order"
     for name, array in arrays.items():
         whole = array.dtype.kind == "i" and plain_name(name) in TIME_NAMES
-        if len(values) > 1 and (whole or array.dtype.kind == "M") and times is None:
+        if len(values) > 1 and (whole or array.dtype.kind == "M") and not words:
             words = f"column {name!r}{' of whole numbers' * whole}"
-            times = Times(nothing, "integer" if whole else "time", (), words)
+            kind = "integer" if whole else "time"
             times_N = values.pop(name).astype("i8" if whole else "M8[ns]").astype(np.int64)
     values_NK = np.stack([array.astype(np.float64) for array in values.values()]).T
     values_NK[np.isin(values_NK, amounts_of(settings.missing_values))] = np.nan
     if (infinite := np.argwhere(np.isinf(values_NK))).size:
         row, column = infinite[0]
-        where = f"{place(where, row + 1)}, column {[*values][column]!r}"
-        raise DataError(f"an infinite number: {values_NK[row, column]:g}", where=where)
-    columns = tuple(Column(name, "number", nothing) for name in values)
-    roles = Roles(Table(where, ()), times, (), columns, (), (), ())
-    kind = times.kind if times else "order"
+        place = table.place(int(row), [*values][column])
+        raise DataError(f"an infinite number: {values_NK[row, column]:g}", where=place)
     given = SeriesSet(
         ("",), np.zeros(1, np.int64), times_N, values_NK, tuple(values), kind, (),
-        np.zeros((len(values_NK), 0)), (), **_statics(roles.table, (), series_N, 1),
+        np.zeros((len(values_NK), 0)), (), **_statics(table, (), series_N, 1),
     )  # fmt: skip
-    return _gridded(given, slice(None), series_N, roles, settings)
+    parts = _Parts(words, (), [*values])
+    return _gridded(given, slice(None), series_N, table=table, parts=parts, settings=settings)
 
 
 def _gridded(
-    given: SeriesSet, rows_N: Ints | slice, series_N: Ints, roles: Roles, settings: SeriesSettings
+    given: SeriesSet,
+    rows_N: Ints | slice,
+    series_N: Ints,
+    *,
+    table: Table,
+    parts: _Parts,
+    settings: SeriesSettings,
 ) -> SeriesSet:
     """Series on their grids, from the sorted rows of a table, and notes."""
     frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
-    table, names, ids, notes = roles.table, given.names, given.ids, [*given.notes]
+    names, ids = given.names, given.ids
     if given.values_NK.size > _MOST:
         raise DataError(
             f"{given.values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
             where=table.where,
             hint="name fewer --value-columns, or cut the table",
         )
-    gridder = Gridder(given, table.place, table.line, notes)
+    codes, hints = _codes_for_missing(given)
+    notes = [*given.notes, *codes]
+    gridder = Gridder(given, table, notes)
     gridder.take(rows_N, series_N[rows_N])
-    hints = _codes_for_missing(given)
     series = gridder.onto_grid(frequency, settings.duplicates)
-    if not roles.across and len(names) > 1 and not settings.joint:
-        series = _apart(series, tuple(f"{i}/{n}" if roles.ids else n for i in ids for n in names))
-    elif not roles.ids:
+    if not parts.across and len(names) > 1 and not settings.joint:
+        series = _apart(series, tuple(f"{i}/{n}" if parts.ids else n for i in ids for n in names))
+    elif not parts.ids:
         series = replace(series, ids=("+".join(names) if len(names) < 4 else table.where,))
     series = _trimmed(table, series, notes)
     notes += [*_constants(series), *hints]
-    return replace(series, notes=(_summary(roles, series), *notes))
+    return replace(series, notes=(_summary(parts, series), *notes))
 
 
 def _ids(table: Table, columns: Sequence[Column]) -> tuple[tuple[str, ...], Ints]:
@@ -289,11 +301,13 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     Raises:
         DataError: no series has a value.
     """
-    ends = np.concatenate([whole.offsets[:-1], whole.offsets[1:] - 1])
-    if whole.lengths.all() and not np.isnan(whole.values_NK[ends]).all(axis=1).any():
+    firsts, ends = whole.offsets[:-1], whole.offsets[1:]
+    if (
+        whole.lengths.all()
+        and not np.isnan(whole.values_NK[np.append(firsts, ends - 1)]).all(axis=1).any()
+    ):
         return whole
-    there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
-    ahead_N = there_N
+    there_N = ahead_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
     if whole.known_names:
         ahead_N = there_N | ~np.isnan(whole.known_NC).any(axis=1)
     filled, ahead = np.flatnonzero(there_N), np.flatnonzero(ahead_N)
@@ -306,22 +320,17 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
             hint="use --missing-values and --value-columns",
         )
     starts = np.append(filled, len(there_N))[before[:-1]]
-    stops = ahead[np.searchsorted(ahead, whole.offsets[1:]) - 1] + 1
-    stops = np.where(empty, starts, stops)
-    late = int(((starts > whole.offsets[:-1]) & ~empty).sum())
-    left = np.where(empty, 0, whole.offsets[1:] - stops)
-    early = int((left > 0).sum())
-    if late:
-        of = "" if len(whole) == 1 else f" of {late:,} series"
+    stops = np.where(empty, starts, ahead[np.searchsorted(ahead, ends) - 1] + 1)
+    late, left = (starts > firsts) & ~empty, np.where(empty, 0, ends - stops)
+    several = len(whole) > 1
+    if late.any():
+        of = f" of {late.sum():,} series" if several else ""
         notes.append(f"missing values before the first value{of} cut off")
-    if early:
+    if (left > 0).any():
         which = int(left.argmax())
-        last, end = (
-            format_time(int(whole.times_N[row]), whole.kind, whole.frequencies[which], whole.zone)
-            for row in (stops[which] - 1, whole.offsets[which + 1] - 1)
-        )
-        of = "" if len(whole) == 1 else f" of {early:,} series"
-        name = "" if len(whole) == 1 else f" of {whole.ids[which]!r}"
+        last, end = (_stamp(whole, row, which) for row in (stops[which] - 1, ends[which] - 1))
+        of = f" of {(left > 0).sum():,} series" if several else ""
+        name = f" of {whole.ids[which]!r}" if several else ""
         notes.append(
             f"missing values after the last value{of} cut off: a forecast{name} begins after "
             f"{last}, and reaches the end of the table, {end}, with --horizon {left[which]}"
@@ -329,13 +338,15 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     if empty.any():
         names = [whole.ids[number] for number in np.flatnonzero(empty)]
         notes.append(f"series without any value left out: {listed(names)}")
-    if not (late or early or empty.any()):
-        return whole
     cut = whole.cut(starts, stops)
-    if whole.kind == "order" and late:  # places count from the first value
-        series_N = np.repeat(np.arange(len(cut)), cut.lengths)
-        cut = replace(cut, times_N=places(series_N))
+    if whole.kind == "order" and late.any():  # places count from the first value
+        cut = replace(cut, times_N=places(np.repeat(np.arange(len(cut)), cut.lengths)))
     return cut.select(np.flatnonzero(~empty)) if empty.any() else cut
+
+
+def _stamp(series: SeriesSet, row: int, number: int) -> str:
+    time, frequency = int(series.times_N[row]), series.frequencies[number]
+    return format_time(time, series.kind, frequency, series.zone)
 
 
 def _constants(series: SeriesSet) -> list[str]:
@@ -343,91 +354,76 @@ def _constants(series: SeriesSet) -> list[str]:
     seconds = np.minimum(starts + 1, len(values) - 1)
     if (np.abs(values[seconds] - values[starts]) > 0).any(axis=1).all():
         return []
-    low = np.fmin.reduceat(values, starts, axis=0)
-    high = np.fmax.reduceat(values, starts, axis=0)
+    low, high = (each.reduceat(values, starts, axis=0) for each in (np.fmin, np.fmax))
     still = np.flatnonzero((low == high).all(axis=1) & (series.lengths > 1))
-    if not len(still):
-        return []
-    if len(series) == 1:
+    if len(series) == 1 and len(still):
         return ["the series is constant"]
     named = ", ".join(repr(series.ids[number]) for number in still[:4])
     more = ", ..." if len(still) > 4 else ""
-    return [f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{more}"]
+    are = "are" if len(still) > 1 else "is"
+    return [f"{len(still):,} series {are} constant: {named}{more}"] if len(still) else []
 
 
-def _set_missing(values_NK: Floats) -> list[str]:
-    """Set to missing what only a code can be: -999.9, -9999 and the like, far from all others."""
-    found: dict[str, int] = defaultdict(int)
-    for values in values_NK.T:
+def _codes_for_missing(given: SeriesSet) -> tuple[list[str], list[str]]:
+    """Set to missing what only a code can be, and hint at what may be one.
+
+    Both are the lowest number of a column, below zero and far from all others: -999.9, -9999 and
+    the like, or any number that is frequent.
+    """
+    marks: dict[str, int] = defaultdict(int)
+    likely: dict[float, list[tuple[float, str]]] = defaultdict(list)
+    for name, values in zip(given.names, given.values_NK.T, strict=True):
         low = float(np.fmin.reduce(values, initial=0))
-        if low > -77.7 or not _CODE.fullmatch(f"{low:.6f}".rstrip("0").rstrip(".")):
+        count = int(np.count_nonzero(values == low))
+        is_code = _CODE.fullmatch(f"{low:.6f}".rstrip("0").rstrip(".")) is not None
+        if low > -1 or not (is_code or count >= 5):
             continue
         others = values[~np.isnan(values) & (values != low)]
-        if len(others) > _FEW and others.min() - low > max(np.ptp(others), 1.0):
-            found[f"{low:g}"] += int((values == low).sum())
+        total = count + len(others)
+        if not len(others):
+            continue
+        gap, span = others.min() - low, np.ptp(others)
+        if is_code and len(others) > _FEW and gap > max(span, 1.0):
+            marks[f"{low:g}"] += count
             values[values == low] = np.nan
-    return [
+        elif count >= max(5, 0.01 * total) and total >= 20 and (others.min() >= 0 or gap > span):
+            likely[low].append((count / total, name))
+    told = [
         f"{code} marks missing values ({count:,}); name other codes with --missing-values"
-        for code, count in found.items()
+        for code, count in marks.items()
     ]
-
-
-def _codes_for_missing(given: SeriesSet) -> list[str]:
-    """Hints at numbers that may stand for missing values.
-
-    Such a number is negative, far from all others, and frequent in its column.
-    """
-    found: dict[float, list[tuple[float, str]]] = defaultdict(list)
-    for name, values in zip(given.names, given.values_NK.T, strict=True):
-        # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
-        low = float(np.fmin.reduce(values, initial=0))
-        count = 0 if low > -1 else int(np.count_nonzero(values == low))
-        if count < 5 or count < 0.01 * np.count_nonzero(~np.isnan(values)):
-            continue
-        there = values[~np.isnan(values)]
-        rest = there[there != low]
-        if len(there) < 20 or not len(rest):
-            continue
-        if rest.min() >= 0 or rest.min() - low > rest.max() - rest.min():
-            found[low].append((count / len(there), name))
     hints = []
-    for low, hits in found.items():
+    for low, hits in likely.items():
         share, worst = max(hits, key=itemgetter(0))
         more = f" and others of {len(hits) - 1} more" if len(hits) > 1 else ""
         hints.append(
             f"{low:g} makes up {100 * share:.0f} % of column {worst!r}{more} and nothing else is "
             f"near it: if it marks missing values, use --missing-values {low:g}"
         )
-    return hints
+    return told, hints
 
 
-def _summary(roles: Roles, series: SeriesSet) -> str:
-    parts = ["time: none, values by their order"]
-    if roles.times is not None and series.kind != "order":
-        ends = (
-            series.times_N[series.offsets[:-1]].min(),
-            series.times_N[series.offsets[1:] - 1].max(),
-        )
+def _summary(parts: _Parts, series: SeriesSet) -> str:
+    told = ["time: none, values by their order"]
+    if parts.times and series.kind != "order":
+        firsts, ends = series.times_N[series.offsets[:-1]], series.times_N[series.offsets[1:] - 1]
         begin, end = (
-            format_time(int(time), series.kind, series.frequency, series.zone) for time in ends
+            format_time(int(time), series.kind, series.frequency, series.zone)
+            for time in (firsts.min(), ends.max())
         )
-        parts = [f"time: {roles.times.words} ({series.frequency.name}, {begin} to {end})"]
-    if roles.across:
-        if roles.ids[0].name:
-            parts.append(f"id: {listed(roles.ids)}")
-        parts.append(f"values: {roles.across:,} columns, a series in each row")
+        told = [f"time: {parts.times} ({series.frequency.name}, {begin} to {end})"]
+    if any(parts.ids):
+        told.append(f"id: {listed(parts.ids)}")
+    if parts.across:
+        told.append(f"values: {parts.across:,} columns, a series in each row")
     else:
-        if roles.ids:
-            parts.append(f"id: {listed(roles.ids)}")
         joint = ", together" if len(series.names) > 1 else ""
-        plural = "s" if len(roles.values) > 1 else ""
-        parts.append(f"value{plural}: {listed(roles.values)}{joint}")
-    if roles.known:
-        parts.append(f"known ahead: {listed(roles.known)}")
+        plural = "s" if len(parts.values) > 1 else ""
+        told.append(f"value{plural}: {listed(parts.values)}{joint}")
+    if parts.known:
+        told.append(f"known ahead: {listed(parts.known)}")
     shortest, longest = int(series.lengths.min()), int(series.lengths.max())
     of = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-    has_missing = np.isnan(series.values_NK.min())
-    missing = np.count_nonzero(np.isnan(series.values_NK)) if has_missing else 0
+    missing = np.count_nonzero(np.isnan(series.values_NK))
     lacking = f", {missing:,} of {series.values_NK.size:,} values missing" if missing else ""
-    parts.append(f"{len(series):,} series of {of}{lacking}")
-    return "; ".join(parts)
+    return "; ".join([*told, f"{len(series):,} series of {of}{lacking}"])

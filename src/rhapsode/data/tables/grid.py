@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import Frequency, anchored, infer_frequency
+from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.series_set import SeriesSet, format_time
 from rhapsode.errors import DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Words = Callable[[int], str]
 
 HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
 _ASKED = 64
@@ -30,10 +29,9 @@ _MOST_PLACES = 100
 class Gridder:
     """Series on their way to a grid."""
 
-    def __init__(self, given: SeriesSet, place: Words, line: Words, notes: list[str]) -> None:
-        self.given = given
+    def __init__(self, given: SeriesSet, table: Table, notes: list[str]) -> None:
+        self.given, self.table, self.notes = given, table, notes
         self.orders: list[Ints] = []
-        self.place, self.line, self.notes = place, line, notes
 
     def onto_grid(self, frequency: Frequency | None, duplicates: str) -> SeriesSet:
         """The series on their grids."""
@@ -105,7 +103,7 @@ class Gridder:
             return
         self.notes.append(
             f"{len(moved):,} row{'s come' if len(moved) > 1 else ' comes'} before an earlier time, "
-            f"the first in {self.line(self.row(moved))}: sorted by time"
+            f"the first in {self.table.line(self.row(moved))}: sorted by time"
         )
         self.take(np.lexsort((times_N, self.series_N)), self.series_N)
 
@@ -125,10 +123,10 @@ class Gridder:
             duplicates = "mean"
         if duplicates == "error":
             more = f", the first of {count:,} such rows" if count > 1 else ""
-            before = self.line(self.row(first - 1))
+            before = self.table.line(self.row(first - 1))
             raise DataError(
                 f"the time {self.time(first)} occurs twice{of}, first in {before}{more}",
-                where=self.place(self.row(first)),
+                where=self.table.place(self.row(first)),
                 hint="use --duplicates sum, mean or last, or name the column that "
                 "identifies the series with --id-column",
             )
@@ -184,7 +182,7 @@ class Gridder:
             row = int(off.argmax())
             self.notes.append(
                 f"{int(off.sum()):,} rows without values between the times of the others left "
-                f"out, the first in {self.line(self.row(row))}"
+                f"out, the first in {self.table.line(self.row(row))}"
             )
             self.take(np.flatnonzero(~off), self.series_N[~off])
 
@@ -207,7 +205,7 @@ class Gridder:
             row = int(odd.argmax()) + 1
             raise DataError(
                 f"the time {self.time(row)} does not fit a series that is {wanted.name}",
-                where=self.place(self.row(row)),
+                where=self.table.place(self.row(row)),
                 hint="use --frequency none to use only the order of values",
             )
         return wanted
@@ -252,14 +250,9 @@ class Gridder:
 
     def filled(self) -> SeriesSet:
         """Rows at their places of the grid, the rows between them missing."""
-        given, lengths = self.given, self.given.lengths
-        if len({*given.frequencies}) == 1 and given.kind != "order":
-            (only,) = {*given.frequencies}
-            ends_2S = only.ordinal(given.times_N[[given.offsets[:-1], given.offsets[1:] - 1]])
-            if ((ends_2S[1] - ends_2S[0]) // only.stride + 1 == lengths).all():
-                return given
+        given, lengths, count = self.given, self.given.lengths, len(self.given.times_N)
         firsts_N = np.repeat(given.offsets[:-1], lengths)
-        place_N = np.arange(len(given.times_N)) - firsts_N
+        place_N = np.arange(count) - firsts_N
         regular = {
             frequency: np.array([own == frequency for own in given.frequencies])
             for frequency in dict.fromkeys(given.frequencies)
@@ -270,14 +263,14 @@ class Gridder:
             place_N[rows] = ((ordinal - ordinal[firsts_N]) // frequency.stride)[rows]
         sizes = np.where(lengths > 0, place_N[np.maximum(given.offsets[1:] - 1, 0)] + 1, 0)
         ends = np.append(0, np.cumsum(sizes)).astype(np.int64)
-        total, count = int(ends[-1]), len(given.times_N)
+        total = int(ends[-1])
         if total == count:
             return given
         if total > _MOST_PLACES * max(count, 10):
             raise DataError(
                 f"a grid that is {given.frequencies[0].name} has {total:,} times "
                 f"for {count:,} rows",
-                where=self.place(self.row(0)),
+                where=self.table.place(self.row(0)),
                 hint="set the time step with --frequency, for example monthly",
             )
         target = place_N + np.repeat(ends[:-1], lengths)
@@ -287,13 +280,11 @@ class Gridder:
         for frequency, chosen_S in regular.items():
             rows = np.repeat(chosen_S, sizes)
             times[rows] = frequency.advance(starts[rows], steps[rows])
-        values = np.full((total, given.values_NK.shape[1]), np.nan)
-        known = np.full((total, given.known_NC.shape[1]), np.nan)
-        times[target], values[target], known[target] = (
-            given.times_N,
-            given.values_NK,
-            given.known_NC,
+        times[target] = given.times_N
+        values, known = (
+            np.full((total, part.shape[1]), np.nan) for part in (given.values_NK, given.known_NC)
         )
+        values[target], known[target] = given.values_NK, given.known_NC
         empty = np.setdiff1d(np.arange(total), target)
         series = np.searchsorted(ends, empty, side="right") - 1
         of = f" in {len({*series}):,} of {len(given):,} series" if len(given) > 1 else ""

@@ -77,18 +77,6 @@ class Roles(NamedTuple):
     left_out: Columns = ()
     across: int = 0
 
-    def without_cells(self) -> Roles:
-        """The same roles of columns without cells, whose memory is free then."""
-        groups = (self.table.columns[:1], self.ids, self.values, self.known)
-        first, ids, values, known = (
-            tuple(Column(c.name, c.kind, c.values.clear(1)) for c in group) for group in groups
-        )
-        times = self.times and Times(
-            self.times.values.clear(), *self.times[1:2], (), self.times.words
-        )
-        table = replace(self.table, columns=first)
-        return Roles(table, times, ids, values, known, (), (), across=self.across)
-
 
 class NoNumbersError(DataError):
     """A table in which no column holds numbers."""

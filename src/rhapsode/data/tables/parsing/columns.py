@@ -176,7 +176,7 @@ class Table:
     def place(self, row: int, column: str | None = None) -> str:
         """The place of a cell for messages: file, line and column."""
         named = f", column {column!r}" if column is not None else ""
-        return f"{self.where}, {self.line(row)}{named}" if self.rows else self.where
+        return f"{self.where}, {self.line(row)}{named}"
 
 
 def listed(columns: Iterable[Column | str], most: int = 8) -> str:
