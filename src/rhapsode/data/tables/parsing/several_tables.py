@@ -29,17 +29,17 @@ class _Part(NamedTuple):
 
 def only_with_times(
     text: str, where: str, delimiter: str | None, settings: SeriesSettings
-) -> tuple[str, list[str]]:
-    """The text with only the table that has times, on its own lines, and what is left out.
+) -> tuple[str, int, list[str]]:
+    """The text of the table that has times, the number of lines before it, and what is left out.
 
     Raises:
         DataError: several tables have times, and the settings name no column of only one.
     """
     if not any(mark in text for mark in ("\n\n", "\n\r\n", "\n,,", "\n;;", "\n\t\t")):
-        return text, []
+        return text, 0, []
     breaks = [match.end() for match in itertools.islice(_BLANK_LINE.finditer(text), _MOST + 1)]
     if not breaks or len(breaks) > _MOST:
-        return text, []
+        return text, 0, []
     ends = [*breaks, len(text)]
     found = (
         _part(text, at, end, where, delimiter) for at, end in zip([0, *breaks], ends, strict=True)
@@ -51,7 +51,7 @@ def only_with_times(
     asked = {*settings.value_columns, *settings.known, *settings.time_column}
     timed = [part for part in timed if asked <= {*part.names}] or timed
     if not timed:
-        return text, []
+        return text, 0, []
     if len(timed) > 1:
         tables = " and ".join(f"line {part.line} ({listed(part.names, 3)})" for part in timed)
         raise DataError(
@@ -67,7 +67,7 @@ def only_with_times(
         for part in parts
         if part is not chosen
     ]
-    return "\n" * (chosen.line - 1) + text[chosen.begin : end], told
+    return text[chosen.begin : end], chosen.line - 1, told
 
 
 def _part(text: str, begin: int, end: int, where: str, delimiter: str | None) -> _Part | None:

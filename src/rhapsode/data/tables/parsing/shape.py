@@ -26,8 +26,10 @@ _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 class Shape:
     """Where a table begins and ends in a text, and how its columns are named."""
 
-    def __init__(self, text: str, where: str, header: str, delimiter: str | None) -> None:
-        self.text, self.where = text, where
+    def __init__(
+        self, text: str, where: str, header: str, delimiter: str | None, *, before: int = 0
+    ) -> None:
+        self.text, self.where, self.before = text, where, before
         self.notes: list[str] = []
         self.short: list[int] = []
         self.known_lines: list[int] | None = None
@@ -86,7 +88,9 @@ class Shape:
     def reader(self, delimiter: str | None) -> CsvRows:
         """The rows of the text from its beginning."""
         pieces = (self.text[at : at + _PIECE] for at in range(0, len(self.text), _PIECE))
-        return CsvRows(pieces, self.where, delimiter, numbers=True)
+        rows = CsvRows(pieces, self.where, delimiter, numbers=True)
+        rows.line += self.before
+        return rows
 
     def is_data(self, kinds: Sequence[str]) -> bool:
         """True if a row has numbers and times where the table has them, from the first on."""

@@ -38,9 +38,9 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     """Read a table from text."""
     import polars as pl
 
-    text, told = only_with_times(text, where, "\t" if tabs else None, settings)
-    shape = Shape(text, where, settings.header, "\t" if tabs else None)
-    shape.notes = [*told, *shape.notes]
+    text, before, told = only_with_times(text, where, "\t" if tabs else None, settings)
+    shape = Shape(text, where, settings.header, "\t" if tabs else None, before=before)
+    shape.notes[:0] = told
     frame = _of_one_step(shape, _under_years(shape, _frame(shape)), settings.frequency)
     decimal, notes = _decimal(frame, shape.delimiter, settings)
     plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
@@ -186,7 +186,7 @@ def _read_quickly(shape: Shape) -> pl.DataFrame | None:
     ):
         return None
     begin = 0
-    for _ in range(shape.begin):
+    for _ in range(shape.begin - shape.before):
         begin = shape.text.find("\n", begin) + 1
     body = shape.text[begin:].encode("utf-8", "replace")
     schema = {str(number): pl.String() for number in range(shape.width)}
