@@ -90,7 +90,7 @@ def test_a_ledger_is_not_split_by_its_payees(tmp_path: Path, hint: str, size: in
     )
     body = f"date,{hint},amount\n" + rows.replace("2024-2-30", "2024-3-30")
     if size > 1:
-        with pytest.raises(DataError, match="occurs twice.*--duplicates sum"):
+        with pytest.raises(DataError, match=r"occurs twice.*--duplicates sum"):
             series_of(tmp_path, body)
     assert series_of(tmp_path, body, duplicates="sum").ids == ("amount",)
 

@@ -110,7 +110,8 @@ def assemble_arrays(
     """
     values, words, table = dict(arrays), "", Table(where, ())
     series_N = np.zeros(max(map(len, arrays.values())), np.int64)
-    times_N, kind = places(series_N), "order"
+    times_N = places(series_N)
+    kind: TimeKind = "order"
     for name, array in arrays.items():
         whole = array.dtype.kind == "i" and plain_name(name) in TIME_NAMES
         if len(values) > 1 and (whole or array.dtype.kind == "M") and not words:

@@ -262,14 +262,11 @@ class _Finder:
         if not forced and (settings.layout != "auto" or parts or dated or not table.header):
             return None
         labels = [column for column in free if column.kind == "label"]
-        asked = bool(values)
-        values = values or tuple(column for column in free if column.kind == "number")
-        if (
-            not asked
-            and len(dates := [c for c in values if _is_time_name(c.name)]) > len(values) / 2
-        ):
-            static = static or tuple(_others(values, dates))
-            values = tuple(dates)
+        if not values:
+            values = tuple(column for column in free if column.kind == "number")
+            if len(dates := _named_as_times(values)) > len(values) / 2:
+                static = static or tuple(_others(values, dates))
+                values = tuple(dates)
         names = [column.name for column in values]
         if not forced and len(values) < 3:
             return None
@@ -343,7 +340,7 @@ class _Finder:
             sizes = _groups([c.values for c in columns], there)["len"]
             # Every series at every time, or names most of which stand in several rows.
             full = len(sizes) < count and len(sizes) * distinct() <= 2 * count
-            return full or (2 * len(sizes) <= count and float(sizes.median() or 0) > 2)
+            return full or (2 * len(sizes) <= count and bool((sizes > 2).mean() >= 0.5))
 
         candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()
@@ -436,13 +433,12 @@ def _distinct(columns: Sequence[pl.Series], there: pl.Series | None = None) -> i
     return _groups(columns, there).height
 
 
-def _is_time_name(name: str) -> bool:
+def _named_as_times(columns: Sequence[Column]) -> list[Column]:
     import polars as pl
 
-    plain = name.removeprefix("X")
-    return (
-        re.fullmatch(r"(1[6-9]|2[01])\d\d", plain) is not None or are_stamps(pl.Series([plain]))[0]
-    )
+    names = pl.Series([c.name.removeprefix("X") for c in columns], dtype=pl.String)
+    named = are_stamps(names) | names.str.contains(r"^(1[6-9]|2[01])\d\d$")
+    return [*itertools.compress(columns, named)]
 
 
 def _repeated(rows: int, times: int) -> pl.Series:
