@@ -149,7 +149,7 @@ def choose_encoding(
     scores: dict[_Form, float] = {}
     nats: dict[_Form, float] = {}
     for form in forms:
-        tried = [_error(column, form, season, horizon) for column in columns]
+        tried = [_error(column, form, season, horizon, unit=season) for column in columns]
         found = [errors for errors in tried if errors is not None]
         if found:
             scores[form] = float(np.mean([error for error, _ in found]))
@@ -181,6 +181,32 @@ def choose_encoding(
     return Encoding({**asdict(form), "scaling": "standard"}, reason)
 
 
+def season_error(histories: Sequence[Floats], season: int) -> float:
+    """Ratio of the errors of linear forecasts with and without a season.
+
+    Both are iterated from several origins, of values or of differences, whichever is better for a
+    series. The ratio is a geometric mean over the series; 1 if there are too few values.
+
+    Arguments:
+        histories: columns of values, (T,) each; NaN where missing.
+        season: values to a season.
+    """
+    step = max(1, len(histories) // MOST_SERIES)
+    shares = []
+    for history in histories[::step]:
+        column = filled(history)[-MOST_STEPS:]
+        errors = []
+        for known in (season, 1):
+            tried = [
+                _error(column, _Form(difference=difference), known, season, unit=season)
+                for difference in (0, known)
+            ]
+            errors.append(min((found[0] for found in tried if found), default=0.0))
+        if min(errors) > 0:
+            shares.append(errors[0] / errors[1])
+    return float(np.exp(np.log(shares).mean())) if shares else 1.0
+
+
 def _drifts(column: Floats, about: int) -> bool:
     """True if the last level is outside the range of earlier levels.
 
@@ -201,11 +227,13 @@ def _moving_means(column: Floats, width: int) -> Floats:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
+def _error(
+    column: Floats, form: _Form, season: int, horizon: int, *, unit: int
+) -> tuple[float, float] | None:
     """Error of iterated forecasts, and nats of one-step forecasts.
 
-    The error is a root mean square, in units of the seasonal change. None if there are too few
-    values.
+    The error is a root mean square, in units of the change over `unit` steps. None if there are too
+    few values.
     """
     levels = np.log1p(column) if form.log else column
     back = form.back
@@ -245,12 +273,12 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
     if form.log:
         forecast_OH = np.expm1(np.minimum(forecast_OH, 690.0))
     actual_OH = np.stack([column[o + back : o + back + horizon] for o in origins])
-    apart = season if season < len(column) else 1
-    unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
+    apart = unit if unit < len(column) else 1
+    change = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
     error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
-    if not unit > 0 or not np.isfinite([error, unit, cost]).all():
+    if not change > 0 or not np.isfinite([error, change, cost]).all():
         return None
-    return float(min(error / unit, 1e6)), float(cost)
+    return float(min(error / change, 1e6)), float(cost)
 
 
 def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:

@@ -41,7 +41,6 @@ CONDITIONING = ("conditioner", "condition_size")
 # Units of a network by the known values, from so many on.
 SIZE_POINTS, SIZES = (1_000, 10_000, 100_000), (24, 40, 64, 96)
 RUN_UP_WINDOWS = 4
-SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
 
 
@@ -197,9 +196,7 @@ def _encoding(
         planned = {"counts": True}
     elif name is not None and planned.pop("counts", False):
         found = Encoding({}, f"raw values: {name} is not a distribution of counts")
-    usual = corpus.season == corpus.given.period
-    second = SECOND_SEASONS.get(corpus.given.frequency.unit, 1) if usual else 1
-    planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
+    planned["lags"] = planned_lags(corpus.season, corpus.second, int(corpus.train_S.max()))
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
