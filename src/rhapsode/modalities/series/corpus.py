@@ -143,6 +143,13 @@ def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
     return given.cut(given.offsets[:-1], given.offsets[:-1] + rows_S)
 
 
+def columns_of(given: SeriesSet) -> list[NDArray[np.float64]]:
+    """Values (T,) of every number of every series."""
+    return [
+        column for number in range(len(given)) for column in given.values_NK[given.rows(number)].T
+    ]
+
+
 def known_after(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
     """Known values after the first rows of series, (N, K)."""
     firsts_N = np.repeat(first_S, given.lengths)
@@ -238,9 +245,7 @@ def _seasons(train: SeriesSet, season: int | None) -> tuple[int, int]:
     if usual > 1:
         same = season in (None, usual)
         return season or usual, SECOND_SEASONS.get(train.frequency.unit, 1) if same else 1
-    columns = [
-        column for number in range(len(train)) for column in train.values_NK[train.rows(number)].T
-    ]
+    columns = columns_of(train)
     found = search_seasons(columns)
     if season is not None:
         return season, 1 if found is None or found.first != season else found.second

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding.series import column_scale
+from rhapsode.encoding.series import column_extent, column_scale
 from rhapsode.evaluation.statistical_methods import filled
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,10 @@ NO_SEASON = 12
 # Share of series whose level must drift.
 DRIFTING = 0.4
 LEAST_NATS = 0.05
+# Parts of series that margins are measured after, and their least length.
+MOST_MARGINS, PARTS, LEAST_PART = 500, 16, 6
+# Margins in ranges; a share of the distances does not count, one odd series of many.
+LEAST_MARGIN, MOST_MARGIN, RARE = 2.0, 1e6, 0.999
 # A level may also be the mean of so many seasons, where series have so many.
 SEASONS, LONG = 4, 30
 
@@ -179,6 +183,31 @@ def choose_encoding(
     drift = ": the level drifts" if drifting else ""
     reason = f"{form.in_words()} ({why}){drift}"
     return Encoding({**asdict(form), "scaling": "standard"}, reason)
+
+
+def planned_margin(histories: Sequence[Floats], horizon: int) -> float:
+    """Limit of sample paths: see `SeriesEncoderSettings.margin`.
+
+    Values after earlier parts of the series show how far series go beyond what came before.
+
+    Arguments:
+        histories: columns of values, (T,) each; NaN where missing.
+        horizon: steps after each part.
+    """
+    step = max(1, len(histories) // MOST_MARGINS)
+    distances = [0.0]
+    for history in histories[::step]:
+        column = filled(history)
+        first = max(LEAST_PART, len(column) // 3)
+        for part in np.unique(np.linspace(first, len(column) - horizon, PARTS).astype(int)):
+            if not LEAST_PART <= part < len(column):
+                continue
+            low, high, width, step_width = column_extent(column[:part])
+            later = column[part : part + horizon]
+            room = width + len(later) * step_width
+            if room > 0:
+                distances.append(max(later.max() - high, low - later.min()) / room)
+    return round(min(MOST_MARGIN, max(LEAST_MARGIN, 2 * float(np.quantile(distances, RARE)))), 2)
 
 
 def season_error(histories: Sequence[Floats], season: int) -> float:
