@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ ORIGINS = 48
 # Origins lie in so many seasons or horizons before the end, at most.
 STRETCH = 32
 ORDER = 4
+# Share of the best error from which on the last value is as good a forecast.
+WALKING = 1.01
 # How much better a less simple form must be.
 GAIN = 0.9
 # Counts with a larger mean are as well taken for real numbers.
@@ -75,12 +78,13 @@ class _Form:
     """Form of an encoding.
 
     Values may be logarithms. Their reference is none, an earlier value, or the mean of the last
-    values.
+    values. A still form takes all differences for 0: each value repeats its reference.
     """
 
     log: bool = False
     difference: int = 0
     centre: int = 0
+    still: bool = False
 
     @property
     def back(self) -> int:
@@ -106,6 +110,9 @@ class _Form:
         return recent_OB.mean(axis=1) if self.centre else 0.0
 
 
+LAST_VALUE = _Form(difference=1, still=True)
+
+
 def choose_encoding(
     histories: Sequence[Floats],
     season: int,
@@ -120,7 +127,8 @@ def choose_encoding(
     the first origin. Errors are squared, in units of the seasonal change of each series. Among
     forms within 10 % of each other the simplest is chosen, with logarithms if they raise the
     density of the next value. Raw values are excluded if the last level of many series is outside
-    their earlier levels.
+    their earlier levels. Where no form forecasts better than the last value, differences are
+    chosen: then the value before is what a model begins with.
 
     Arguments:
         histories: columns of values, (T,) each; NaN where missing.
@@ -150,6 +158,7 @@ def choose_encoding(
         forms += [_Form(log=log, difference=season) for log in (False, True)]
     if negative or not len(every) or every.min() < 0:
         forms = [form for form in forms if not form.log]
+    forms.append(LAST_VALUE)
     scores: dict[_Form, float] = {}
     nats: dict[_Form, float] = {}
     for form in forms:
@@ -158,12 +167,16 @@ def choose_encoding(
         if found:
             scores[form] = float(np.mean([error for error, _ in found]))
             nats[form] = float(np.mean([cost for _, cost in found]))
-    if not scores:
+    if set(scores) <= {LAST_VALUE}:
         return Encoding({"scaling": "standard"}, "raw values: too few to compare encodings")
     plain = next(iter(scores.values()))
     drifting = sum(_drifts(column, about) for column in columns) > DRIFTING * len(columns)
+    last = scores.pop(LAST_VALUE, math.inf)
     usable = [form for form in scores if form.back or not drifting] or list(scores)
     best = min(scores[form] for form in usable)
+    walks = last <= best * WALKING
+    if walks:
+        usable = [form for form in usable if form.difference == 1] or usable
     near = [form for form in usable if scores[form] * GAIN <= best]
     form = near[0]
     for logged in near:
@@ -181,8 +194,12 @@ def choose_encoding(
     if score != plain:
         why += f", against {plain:.2f} for raw values"
     drift = ": the level drifts" if drifting else ""
+    if walks:
+        drift = f": repeating the last value has an error of {last:.2f}"
     reason = f"{form.in_words()} ({why}){drift}"
-    return Encoding({**asdict(form), "scaling": "standard"}, reason)
+    chosen = asdict(form)
+    del chosen["still"]
+    return Encoding({**chosen, "scaling": "standard"}, reason)
 
 
 def planned_margin(histories: Sequence[Floats], horizon: int) -> float:
@@ -281,6 +298,8 @@ def _error(
     shift, scale = column_scale(changes[:first], "standard")
     z: Floats = (changes - shift) / scale
     weights = _fit(z[:first], lags)
+    if form.still:
+        weights = np.append(np.zeros(len(lags)), -shift / scale)
     rest = _left(z, lags, weights)
     inside, outside = rest[: first - reach], rest[first - reach :]
     width = max(float(inside.std()), 1e-6)
