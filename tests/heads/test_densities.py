@@ -28,6 +28,7 @@ from rhapsode.heads import (
     Quantiles,
     QuantilesConfig,
     StudentT,
+    StudentTConfig,
 )
 from rhapsode.heads.count_data import negative_binomial_quantile, poisson_quantile
 from rhapsode.heads.location_scale import student_t_quantile
@@ -85,17 +86,17 @@ class TestGaussian(OverTheLine):
 
 class TestStudentT(OverTheLine):
     def make(self) -> DensityHead:
-        return seeded(StudentT(LocationScaleConfig(FEATURES)))
+        return seeded(StudentT(StudentTConfig(FEATURES)))
 
 
 class TestThreeTargets(OverTheLine):
     K = 3
 
     def make(self) -> DensityHead:
-        return seeded(StudentT(LocationScaleConfig(FEATURES, target_size=3)))
+        return seeded(StudentT(StudentTConfig(FEATURES, target_size=3)))
 
     def one_target(self) -> DensityHead:
-        return StudentT(LocationScaleConfig(FEATURES))
+        return StudentT(StudentTConfig(FEATURES))
 
 
 class TestGaussianMixture(OverTheLine):
@@ -284,7 +285,7 @@ def test_densities_are_those_of_torch() -> None:
     for df in (2.5, 4.0, 300.0):
         row = parameters_of(place, math.log(width), math.log(df - 2))
         torch.testing.assert_close(
-            StudentT(LocationScaleConfig(1)).log_prob(row, X),
+            StudentT(StudentTConfig(1)).log_prob(row, X),
             distributions.StudentT(df, place, width).log_prob(X),
             rtol=1e-5,
             atol=1e-5,
@@ -374,7 +375,7 @@ KNOWN = [
     (Laplace(LocationScaleConfig(2)), [[1.5, math.log(0.4)], [-1.0, math.log(2.0)]], 0.06),
     (Gaussian(GaussianConfig(2)), [[1.5, math.log(0.4)], [-1.0, math.log(2.0)]], 0.06),
     (
-        StudentT(LocationScaleConfig(2)),
+        StudentT(StudentTConfig(2)),
         [[1.5, math.log(0.4), math.log(1.0)], [-1.0, math.log(2.0), math.log(6.0)]],
         0.3,
     ),

@@ -17,6 +17,7 @@ from rhapsode.heads.location_scale import (
     Laplace,
     LocationScaleConfig,
     StudentT,
+    StudentTConfig,
 )
 from rhapsode.heads.piecewise import Bins, BinsConfig, Quantiles, QuantilesConfig
 
@@ -43,4 +44,5 @@ __all__ = [
     "Quantiles",
     "QuantilesConfig",
     "StudentT",
+    "StudentTConfig",
 ]

@@ -71,6 +71,9 @@ class DensityConfig:
     """Number of input features, H."""
     target_size: Targets = 1
     """Numbers of one observation, K."""
+    least_tail: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.0
+    """Draws lie between the quantile of this level and that of 1 minus it. [default in training:
+    half of one by the number of training values]"""
 
 
 # Limits beyond which float32 overflows where the training loop adds up and clips.
@@ -184,6 +187,7 @@ class AlikeHead(DensityHead):
     def __init__(self, config: DensityConfig, each: int) -> None:
         super().__init__()
         self.target_size = config.target_size
+        self.least_tail = max(config.least_tail, TINY)
         self.width = config.target_size * each
         self.weight = nn.Parameter(torch.empty(self.width, config.feature_size))
         self.bias = nn.Parameter(torch.zeros(self.width))
@@ -241,7 +245,9 @@ class AlikeHead(DensityHead):
         """
         if temperature < 0:
             raise ValueError(f"temperature {temperature} is negative")
-        uniforms = self._columns(parameters, uniforms_B).double().clamp(TINY, 1 - 2 * TINY)
+        # 1 - TINY is 1 in float64.
+        highest = 1 - max(self.least_tail, 2 * TINY)
+        uniforms = self._columns(parameters, uniforms_B).double().clamp(self.least_tail, highest)
         uniforms = uniforms.contiguous()
         drawn = torch.empty_like(uniforms)
         rows = max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // self.width))

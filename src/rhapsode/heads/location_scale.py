@@ -136,6 +136,14 @@ class Gaussian(LocationScale):
         return score
 
 
+@dataclass(frozen=True)
+class StudentTConfig(LocationScaleConfig):
+    """Settings of `student_t.v1`."""
+
+    least_df: Annotated[float, Meta(ge=2.0, le=1e3)] = 2.0
+    """Minimum degrees of freedom. [default in training: 4]"""
+
+
 @HEADS.register("student_t.v1")
 class StudentT(LocationScale):
     """Student's t: location, width and log(df - 2).
@@ -143,10 +151,15 @@ class StudentT(LocationScale):
     With more than 2 degrees of freedom there is a variance.
     """
 
+    Config = StudentTConfig
     each = 3
 
+    def __init__(self, config: StudentTConfig) -> None:
+        super().__init__(config)
+        self.least_excess = config.least_df - 2.0
+
     def _link(self, raw: Tensor) -> Tensor:
-        log_excess = log_softplus(raw[..., 2]) + math.log(_DF_UNIT)
+        log_excess = log_softplus(raw[..., 2], self.least_excess / _DF_UNIT) + math.log(_DF_UNIT)
         return torch.cat((super()._link(raw[..., :2]), log_excess[..., None]), dim=-1)
 
     def _standard_log_density(self, parameters: Tensor, z: Tensor) -> Tensor:

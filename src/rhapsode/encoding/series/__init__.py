@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from rhapsode.late import late_names
 
 if TYPE_CHECKING:
-    from rhapsode.encoding.series.scaling import BinSettings, SeriesStats, column_scale, learn_bins
+    from rhapsode.encoding.series.scaling import (
+        BinSettings,
+        SeriesStats,
+        column_extent,
+        column_scale,
+        learn_bins,
+    )
     from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "SeriesEncoderSettings",
     "SeriesPaths",
     "SeriesStats",
+    "column_extent",
     "column_scale",
     "learn_bins",
 ]

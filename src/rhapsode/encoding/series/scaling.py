@@ -5,7 +5,7 @@ Both are computed from observed values alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,6 +16,12 @@ from rhapsode.errors import DataError
 
 Scaling = Literal["mean_abs", "standard", "robust", "none"]
 
+# Drawn values stay finite: inside float64.
+LARGEST = 1e300
+# Rows of statistics before they had limits.
+OLD_ROWS = 4
+# Known values below which a range is about to grow.
+FEW_VALUES = 8
 # A spread below this share of the largest value is the rounding of a constant.
 NO_SPREAD = 1e-9
 # The interquartile range of a normal variable in standard deviations.
@@ -32,21 +38,54 @@ class SeriesStats:
         level_K: mean of the (logged) values: the start of a series without a past.
         count_scale_K: mean absolute value in the data's own units, above 0: factor of the mean of
             a count.
+        low_K: least value of a first step, in the data's own units.
+        high_K: greatest value of a first step.
+        widening_K: by which both limits move apart with every further step.
     """
 
     shift_K: NDArray[np.float64]
     scale_K: NDArray[np.float64]
     level_K: NDArray[np.float64]
     count_scale_K: NDArray[np.float64]
+    low_K: NDArray[np.float64]
+    high_K: NDArray[np.float64]
+    widening_K: NDArray[np.float64]
 
     def to_array(self) -> NDArray[np.float64]:
-        """The four rows as one array, (4, K)."""
-        return np.stack((self.shift_K, self.scale_K, self.level_K, self.count_scale_K))
+        """The rows as one array, (7, K)."""
+        return np.stack([getattr(self, field.name) for field in fields(self)])
 
     @classmethod
     def from_array(cls, rows: NDArray[np.floating]) -> SeriesStats:
-        """The statistics that `to_array` gave."""
-        return cls(*np.asarray(rows, dtype=np.float64))
+        """The statistics that `to_array` gave; older ones have four rows, without limits.
+
+        Raises:
+            ValueError: rows that it did not give.
+        """
+        rows = np.asarray(rows, dtype=np.float64)
+        if rows.ndim != 2 or len(rows) not in (OLD_ROWS, len(fields(cls))):
+            raise ValueError(f"statistics of shape {rows.shape}")
+        if len(rows) == OLD_ROWS:
+            limits = np.array([[-LARGEST], [LARGEST], [0.0]]) * np.ones_like(rows[:1])
+            rows = np.concatenate((rows, limits))
+        return cls(*rows)
+
+
+def column_extent(values_N: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Least and greatest value, their distance, and its part for one value.
+
+    The distance is larger where few values are known, whose range says little.
+    """
+    values_N = values_N[np.isfinite(values_N)]
+    count = len(values_N)
+    if not count:
+        return -LARGEST, LARGEST, 0.0, 0.0
+    low, high = float(values_N.min()), float(values_N.max())
+    with np.errstate(over="ignore"):
+        size = min(float(np.abs(values_N / count).sum()), LARGEST)
+        distance = high / 2 - low / 2
+        width = 2 * (distance * (1 + FEW_VALUES / count) + size / 2 * FEW_VALUES / count**2)
+        return low, high, min(width, LARGEST), min(2 * distance / count, LARGEST)
 
 
 def column_scale(values_N: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:

@@ -19,12 +19,17 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping, to_mapping
-from rhapsode.encoding.series.scaling import Scaling, SeriesStats, column_scale
+from rhapsode.encoding.series.scaling import (
+    LARGEST,
+    Scaling,
+    SeriesStats,
+    column_extent,
+    column_scale,
+)
 from rhapsode.encoding.vectors import FARTHEST, EncodedValues, Floats, Singles
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 
-# Drawn values stay finite: e^690 and this are inside float64.
-LARGEST = 1e300
+# e^690 is inside float64.
 LARGEST_LOG = 690.0
 LOG_SCALE_UNIT = 0.1
 
@@ -50,6 +55,10 @@ class SeriesEncoderSettings:
     """Additional inputs: for each N, the value N steps before the target."""
     counts: bool = False
     """Use whole numbers as targets, for a head of count data; only the inputs are scaled."""
+    margin: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.0
+    """Limit of sample paths: ranges of its history by which a path may leave that range, more with
+    every step; 0 for no limit. [default in training: twice the distance of the values after earlier
+    parts of the series, at least 2]"""
 
 
 class SeriesEncoder:
@@ -140,12 +149,19 @@ class SeriesEncoder:
         with np.errstate(over="ignore"):
             means_K = [column_scale(column, "mean_abs")[1] for column in values_TK.T]
         empty_K = ~(np.nan_to_num(values_TK) != 0).any(axis=0)
+        low_K, high_K, width_K, step_K = np.array(
+            [column_extent(column) for column in values_TK.T]
+        ).T
+        room_K = self.settings.margin * width_K if self.settings.margin else LARGEST
         return SeriesStats(
             pairs_K2[:, 0],
             pairs_K2[:, 1],
             np.nan_to_num(levels_TK / known_K).sum(axis=0),
             # A history of n zeros suggests a mean below 1 / n.
             np.where(empty_K, 1 / (known_K + 1), means_K),
+            np.maximum(low_K - room_K, -LARGEST),
+            np.minimum(high_K + room_K, LARGEST),
+            np.minimum(self.settings.margin * step_K, LARGEST),
         )
 
     def encode(self, values_TK: NDArray[np.floating], stats: SeriesStats) -> EncodedValues:
@@ -177,11 +193,11 @@ class SeriesEncoder:
             copies: paths of each series; those of one series are next to one another.
         """
         each = [stats] if isinstance(stats, SeriesStats) else list(stats)
-        rows_4BK = np.stack([one.to_array() for one in each], axis=1).repeat(copies, axis=1)
-        shape_BK = rows_4BK.shape[1:]
+        rows_7BK = np.stack([one.to_array() for one in each], axis=1).repeat(copies, axis=1)
+        shape_BK = rows_7BK.shape[1:]
         return SeriesPaths(
             self,
-            SeriesStats(*rows_4BK),
+            SeriesStats(*rows_7BK),
             np.full((self.reach, *shape_BK), np.nan),
             np.zeros((self.reach, 2, *shape_BK), dtype=np.float32),
         )
@@ -371,12 +387,12 @@ class SeriesPaths:
     def decode_next(self, targets_BK: NDArray[np.floating]) -> Floats:
         """Values (B, K) of targets drawn for the next step.
 
-        Values are in the data's own units. Nothing is read. A path without a level to add a change
-        to starts at its series' mean level.
+        Values are in the data's own units, and inside the limits of their series. Nothing is read.
+        A path without a level to add a change to starts at its series' mean level.
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:
-            return drawn_BK.copy()
+            return np.rint(self._limited(drawn_BK))
         with np.errstate(over="ignore", invalid="ignore"):
             level_BK = drawn_BK * self.stats.scale_K + self.stats.shift_K
             if self.encoder.compared:
@@ -384,7 +400,11 @@ class SeriesPaths:
                 level_BK += np.where(np.isnan(reference_BK), self.stats.level_K, reference_BK)
             if self.encoder.settings.log:
                 level_BK = np.maximum(np.expm1(np.minimum(level_BK, LARGEST_LOG)), 0.0)
-        return np.clip(level_BK, -LARGEST, LARGEST)
+        return self._limited(level_BK)
+
+    def _limited(self, values_BK: Floats) -> Floats:
+        wider_BK = self.steps * self.stats.widening_K
+        return np.clip(values_BK, self.stats.low_K - wider_BK, self.stats.high_K + wider_BK)
 
     def push(self, values_BK: NDArray[np.floating]) -> None:
         """Read the next value of every path, (B, K); NaN where missing.
@@ -418,10 +438,10 @@ class SeriesPaths:
     @classmethod
     def join(cls, parts: Sequence[SeriesPaths]) -> SeriesPaths:
         """Concatenate paths, whatever number of steps each has read."""
-        rows_4BK = np.concatenate([part.stats.to_array() for part in parts], axis=1)
+        rows_7BK = np.concatenate([part.stats.to_array() for part in parts], axis=1)
         levels = np.concatenate([part._in_order(part.levels) for part in parts], axis=1)
         inputs = np.concatenate([part._in_order(part.inputs) for part in parts], axis=2)
-        return cls(parts[0].encoder, SeriesStats(*rows_4BK), levels, inputs)
+        return cls(parts[0].encoder, SeriesStats(*rows_7BK), levels, inputs)
 
     def _in_order(self, ring: NDArray[Any]) -> NDArray[Any]:
         """The last steps, the oldest first."""

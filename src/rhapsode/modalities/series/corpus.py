@@ -18,6 +18,8 @@ from rhapsode.errors import DataError, EncodingError
 from rhapsode.log import log
 from rhapsode.modalities.contract import SplitName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
+from rhapsode.modalities.series.fitting.encoding_choice import season_error
+from rhapsode.modalities.series.fitting.season_search import search_seasons
 from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
@@ -28,6 +30,10 @@ SHARE_OF_FEW = 0.2
 NO_SEASON = 12
 # Known values that there must be to learn anything.
 LEAST = 8
+# Longer seasons, by the unit of a frequency with its usual one.
+SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
+# Error of forecasts that know a season, as a share of that without, above which there is none.
+HELPFUL = 0.98
 
 Ints = NDArray[np.int64]
 
@@ -59,7 +65,8 @@ class SeriesCorpus:
         given: the series, without ends that hold no value.
         train_S: rows of each that are learnt from, from its beginning.
         chosen_S: rows before the test split. The validation slice lies between `train_S` and these.
-        season: values to a season.
+        season: values to a season; 1 for none.
+        second: values to a longer season; 1 for none.
         horizon: forecast steps of the metrics.
         sha256: of values, times and covariates.
         whole: the series as they were read.
@@ -69,6 +76,7 @@ class SeriesCorpus:
     train_S: Ints
     chosen_S: Ints
     season: int
+    second: int
     horizon: int
     sha256: str
     whole: SeriesSet
@@ -133,6 +141,13 @@ class SeriesCorpus:
 def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
     """The first rows of every series, as many as given for each."""
     return given.cut(given.offsets[:-1], given.offsets[:-1] + rows_S)
+
+
+def columns_of(given: SeriesSet) -> list[NDArray[np.float64]]:
+    """Values (T,) of every number of every series."""
+    return [
+        column for number in range(len(given)) for column in given.values_NK[given.rows(number)].T
+    ]
 
 
 def known_after(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
@@ -211,10 +226,38 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
     if share is None:
         share = SHARE_OF_FEW if total < FEW else 0.1
     train_S = chosen_S - _tails(chosen_S, share)
-    season = settings.season or given.period
+    season, second = _seasons(until(given, train_S), settings.season)
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
     horizon = settings.horizon or min(season if season > 1 else NO_SEASON, longest)
-    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given), whole)
+    return SeriesCorpus(given, train_S, chosen_S, season, second, horizon, digest(given), whole)
+
+
+def _seasons(train: SeriesSet, season: int | None) -> tuple[int, int]:
+    """The season and a longer one; 1 for none.
+
+    They are those of the frequency, or else are searched in the values of the training split.
+
+    Arguments:
+        train: the training split.
+        season: as requested; None to find it.
+    """
+    usual = train.period
+    if usual > 1:
+        same = season in (None, usual)
+        return season or usual, SECOND_SEASONS.get(train.frequency.unit, 1) if same else 1
+    columns = columns_of(train)
+    found = search_seasons(columns)
+    if season is not None:
+        return season, 1 if found is None or found.first != season else found.second
+    if found is None:
+        return 1, 1
+    share = season_error(columns, found.first)
+    refused = share > HELPFUL
+    told = "It is not used: the" if refused else "The"
+    log.info(f"{found}. {told} error of forecasts with it is {share:.2f} of that without")
+    if refused:
+        return 1, 1
+    return found.first, found.second
 
 
 def _tails(lengths: Ints, share: float) -> Ints:

@@ -216,7 +216,7 @@ class Template:
         id: its name.
         length: steps.
         start: time of its first step.
-        stats: its scale, four rows of K numbers, as `SeriesStats.to_array` gives them.
+        stats: its scale, rows of K numbers, as `SeriesStats.to_array` gives them.
         frequency: of its times.
         static: numbers that describe it; None where one is missing.
         categories: levels of its categories.

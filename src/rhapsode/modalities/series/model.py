@@ -71,10 +71,10 @@ class SeriesModel(ValueModel[SeriesBundle]):
             if saved["place"] is None:
                 return SeriesPrompt(self, series)
             rows, start = saved["place"]
-            stats_4K = np.array(rows, dtype=np.float64)
-            if stats_4K.shape != (4, len(series.names)):
+            stats = SeriesStats.from_array(np.array(rows, dtype=np.float64))
+            if len(stats.scale_K) != len(series.names):
                 raise ValueError
-            return SeriesPrompt(self, series, (SeriesStats.from_array(stats_4K), int(start)))
+            return SeriesPrompt(self, series, (stats, int(start)))
         except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
             raise DataError("the beginning of this session is damaged") from None
 

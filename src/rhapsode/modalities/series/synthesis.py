@@ -119,9 +119,11 @@ def _usable_templates(bundle: SeriesBundle) -> Templates:
         if templates is None or not templates.series:
             raise ValueError
         for template in templates.series:
-            stats = np.array(template.stats, dtype=np.float64)
-            fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
-            if not fits or (stats[[1, 3]] <= 0).any() or not _stands(templates, template):
+            stats = SeriesStats.from_array(np.array(template.stats, dtype=np.float64))
+            rows = stats.to_array()
+            fits = rows.shape[1] == bundle.encoder.target_size and np.isfinite(rows).all()
+            scales = np.concatenate((stats.scale_K, stats.count_scale_K))
+            if not fits or (scales <= 0).any() or not _stands(templates, template):
                 raise ValueError
             bundle.facts.covariates.check(_empty_like(templates, [template], bundle.facts.names))
     except (TypeError, ValueError, OverflowError, RhapsodeError):

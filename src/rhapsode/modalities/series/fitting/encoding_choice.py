@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding.series import column_scale
+from rhapsode.encoding.series import column_extent, column_scale
 from rhapsode.evaluation.statistical_methods import filled
 
 Floats = NDArray[np.float64]
@@ -20,6 +21,8 @@ ORIGINS = 48
 # Origins lie in so many seasons or horizons before the end, at most.
 STRETCH = 32
 ORDER = 4
+# Share of the best error from which on the last value is as good a forecast.
+WALKING = 1.01
 # How much better a less simple form must be.
 GAIN = 0.9
 # Counts with a larger mean are as well taken for real numbers.
@@ -31,6 +34,10 @@ NO_SEASON = 12
 # Share of series whose level must drift.
 DRIFTING = 0.4
 LEAST_NATS = 0.05
+# Parts of series that margins are measured after, and their least length.
+MOST_MARGINS, PARTS, LEAST_PART = 500, 16, 6
+# Margins in ranges; a share of the distances does not count, one odd series of many.
+LEAST_MARGIN, MOST_MARGIN, RARE = 2.0, 1e6, 0.999
 # A level may also be the mean of so many seasons, where series have so many.
 SEASONS, LONG = 4, 30
 
@@ -71,12 +78,13 @@ class _Form:
     """Form of an encoding.
 
     Values may be logarithms. Their reference is none, an earlier value, or the mean of the last
-    values.
+    values. A still form takes all differences for 0: each value repeats its reference.
     """
 
     log: bool = False
     difference: int = 0
     centre: int = 0
+    still: bool = False
 
     @property
     def back(self) -> int:
@@ -102,6 +110,9 @@ class _Form:
         return recent_OB.mean(axis=1) if self.centre else 0.0
 
 
+LAST_VALUE = _Form(difference=1, still=True)
+
+
 def choose_encoding(
     histories: Sequence[Floats],
     season: int,
@@ -116,7 +127,8 @@ def choose_encoding(
     the first origin. Errors are squared, in units of the seasonal change of each series. Among
     forms within 10 % of each other the simplest is chosen, with logarithms if they raise the
     density of the next value. Raw values are excluded if the last level of many series is outside
-    their earlier levels.
+    their earlier levels. Where no form forecasts better than the last value, differences are
+    chosen: then the value before is what a model begins with.
 
     Arguments:
         histories: columns of values, (T,) each; NaN where missing.
@@ -146,20 +158,25 @@ def choose_encoding(
         forms += [_Form(log=log, difference=season) for log in (False, True)]
     if negative or not len(every) or every.min() < 0:
         forms = [form for form in forms if not form.log]
+    forms.append(LAST_VALUE)
     scores: dict[_Form, float] = {}
     nats: dict[_Form, float] = {}
     for form in forms:
-        tried = [_error(column, form, season, horizon) for column in columns]
+        tried = [_error(column, form, season, horizon, unit=season) for column in columns]
         found = [errors for errors in tried if errors is not None]
         if found:
             scores[form] = float(np.mean([error for error, _ in found]))
             nats[form] = float(np.mean([cost for _, cost in found]))
-    if not scores:
+    if set(scores) <= {LAST_VALUE}:
         return Encoding({"scaling": "standard"}, "raw values: too few to compare encodings")
     plain = next(iter(scores.values()))
     drifting = sum(_drifts(column, about) for column in columns) > DRIFTING * len(columns)
+    last = scores.pop(LAST_VALUE, math.inf)
     usable = [form for form in scores if form.back or not drifting] or list(scores)
     best = min(scores[form] for form in usable)
+    walks = last <= best * WALKING
+    if walks:
+        usable = [form for form in usable if form.difference == 1] or usable
     near = [form for form in usable if scores[form] * GAIN <= best]
     form = near[0]
     for logged in near:
@@ -177,8 +194,63 @@ def choose_encoding(
     if score != plain:
         why += f", against {plain:.2f} for raw values"
     drift = ": the level drifts" if drifting else ""
+    if walks:
+        drift = f": repeating the last value has an error of {last:.2f}"
     reason = f"{form.in_words()} ({why}){drift}"
-    return Encoding({**asdict(form), "scaling": "standard"}, reason)
+    chosen = asdict(form)
+    del chosen["still"]
+    return Encoding({**chosen, "scaling": "standard"}, reason)
+
+
+def planned_margin(histories: Sequence[Floats], horizon: int) -> float:
+    """Limit of sample paths: see `SeriesEncoderSettings.margin`.
+
+    Values after earlier parts of the series show how far series go beyond what came before.
+
+    Arguments:
+        histories: columns of values, (T,) each; NaN where missing.
+        horizon: steps after each part.
+    """
+    step = max(1, len(histories) // MOST_MARGINS)
+    distances = [0.0]
+    for history in histories[::step]:
+        column = filled(history)
+        first = max(LEAST_PART, len(column) // 3)
+        for part in np.unique(np.linspace(first, len(column) - horizon, PARTS).astype(int)):
+            if not LEAST_PART <= part < len(column):
+                continue
+            low, high, width, step_width = column_extent(column[:part])
+            later = column[part : part + horizon]
+            room = width + len(later) * step_width
+            if room > 0:
+                distances.append(max(later.max() - high, low - later.min()) / room)
+    return round(min(MOST_MARGIN, max(LEAST_MARGIN, 2 * float(np.quantile(distances, RARE)))), 2)
+
+
+def season_error(histories: Sequence[Floats], season: int) -> float:
+    """Ratio of the errors of linear forecasts with and without a season.
+
+    Both are iterated from several origins, of values or of differences, whichever is better for a
+    series. The ratio is a geometric mean over the series; 1 if there are too few values.
+
+    Arguments:
+        histories: columns of values, (T,) each; NaN where missing.
+        season: values to a season.
+    """
+    step = max(1, len(histories) // MOST_SERIES)
+    shares = []
+    for history in histories[::step]:
+        column = filled(history)[-MOST_STEPS:]
+        errors = []
+        for known in (season, 1):
+            tried = [
+                _error(column, _Form(difference=difference), known, season, unit=season)
+                for difference in (0, known)
+            ]
+            errors.append(min((found[0] for found in tried if found), default=0.0))
+        if min(errors) > 0:
+            shares.append(errors[0] / errors[1])
+    return float(np.exp(np.log(shares).mean())) if shares else 1.0
 
 
 def _drifts(column: Floats, about: int) -> bool:
@@ -201,11 +273,13 @@ def _moving_means(column: Floats, width: int) -> Floats:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
+def _error(
+    column: Floats, form: _Form, season: int, horizon: int, *, unit: int
+) -> tuple[float, float] | None:
     """Error of iterated forecasts, and nats of one-step forecasts.
 
-    The error is a root mean square, in units of the seasonal change. None if there are too few
-    values.
+    The error is a root mean square, in units of the change over `unit` steps. None if there are too
+    few values.
     """
     levels = np.log1p(column) if form.log else column
     back = form.back
@@ -224,6 +298,8 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
     shift, scale = column_scale(changes[:first], "standard")
     z: Floats = (changes - shift) / scale
     weights = _fit(z[:first], lags)
+    if form.still:
+        weights = np.append(np.zeros(len(lags)), -shift / scale)
     rest = _left(z, lags, weights)
     inside, outside = rest[: first - reach], rest[first - reach :]
     width = max(float(inside.std()), 1e-6)
@@ -245,12 +321,12 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
     if form.log:
         forecast_OH = np.expm1(np.minimum(forecast_OH, 690.0))
     actual_OH = np.stack([column[o + back : o + back + horizon] for o in origins])
-    apart = season if season < len(column) else 1
-    unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
+    apart = unit if unit < len(column) else 1
+    change = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
     error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
-    if not unit > 0 or not np.isfinite([error, unit, cost]).all():
+    if not change > 0 or not np.isfinite([error, change, cost]).all():
         return None
-    return float(min(error / unit, 1e6)), float(cost)
+    return float(min(error / change, 1e6)), float(cost)
 
 
 def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:

@@ -16,9 +16,15 @@ from rhapsode.data import ValueArrays
 from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import BinSettings, SeriesEncoder, SeriesEncoderSettings, learn_bins
 from rhapsode.errors import SettingsError
-from rhapsode.heads import HEADS, AlikeHead, Bins
+from rhapsode.heads import HEADS, AlikeHead, Bins, StudentT
 from rhapsode.modalities.contract import Planned, RunRequest
-from rhapsode.modalities.series.corpus import FEW, SeriesCorpus, encode_series, until
+from rhapsode.modalities.series.corpus import (
+    FEW,
+    SeriesCorpus,
+    columns_of,
+    encode_series,
+    until,
+)
 from rhapsode.modalities.series.facts import (
     Covariates,
     SeriesBundle,
@@ -29,6 +35,7 @@ from rhapsode.modalities.series.fitting.encoding_choice import (
     Encoding,
     choose_encoding,
     planned_lags,
+    planned_margin,
 )
 from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
@@ -41,7 +48,7 @@ CONDITIONING = ("conditioner", "condition_size")
 # Units of a network by the known values, from so many on.
 SIZE_POINTS, SIZES = (1_000, 10_000, 100_000), (24, 40, 64, 96)
 RUN_UP_WINDOWS = 4
-SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
+LEAST_DF = 4.0
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
 
 
@@ -176,17 +183,14 @@ def _encoding(
         else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
     )
     asked = dict(settings.encoder)
+    columns = columns_of(train)
     found = Encoding({}, "as requested")
     if not {"log", "difference", "centre", "counts"} & set(asked):
         # What the encoding declares impossible must not come later: sign and wholeness of all
         # values, and no more.
         every = corpus.given.values_NK[corpus.given.observed_NK]
         found = choose_encoding(
-            [
-                column
-                for number in range(len(train))
-                for column in train.values_NK[train.rows(number)].T
-            ],
+            columns,
             corpus.season,
             corpus.horizon,
             negative=bool((every < 0).any()),
@@ -197,9 +201,8 @@ def _encoding(
         planned = {"counts": True}
     elif name is not None and planned.pop("counts", False):
         found = Encoding({}, f"raw values: {name} is not a distribution of counts")
-    usual = corpus.season == corpus.given.period
-    second = SECOND_SEASONS.get(corpus.given.frequency.unit, 1) if usual else 1
-    planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
+    planned["lags"] = planned_lags(corpus.season, corpus.second, int(corpus.train_S.max()))
+    planned["margin"] = planned_margin(columns, corpus.horizon)
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
@@ -211,6 +214,11 @@ def _encoding(
             where="[head] name",
             hint="set both, or neither",
         )
+    head_type = HEADS.get(HEADS.full_name(str(head["name"])))
+    if head_type is not Bins:
+        head.setdefault("least_tail", 0.5 / max(2, corpus.points))
+    if head_type is StudentT:
+        head.setdefault("least_df", LEAST_DF)
     return encoder, head, found.reason
 
 
