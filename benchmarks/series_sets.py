@@ -114,7 +114,9 @@ def wide(text: str, columns: Sequence[str], *, header: int = 1) -> Table:
     """A column for each series; `columns` are scored, or their numbers ("column 2") without a header."""
     lines = text.splitlines(keepends=True)
     rows = list(csv.reader(lines[header:]))
-    names = next(csv.reader(lines[:1])) if header else [f"column {n + 1}" for n in range(len(rows[0]))]
+    names = (
+        next(csv.reader(lines[:1])) if header else [f"column {n + 1}" for n in range(len(rows[0]))]
+    )
     names = [name.lstrip("\ufeff") for name in names]
     found = {c: np.array([_number(row[names.index(c)]) for row in rows]) for c in columns}
     return Table(found, list(columns), lambda known: "".join(lines[: header + max(known)]))
@@ -417,22 +419,29 @@ Paths = list[np.ndarray | None]
 """Paths (S, H) or, of statistical methods, a `Forecast`; None where a series is not scored."""
 
 
-def rhapsode_paths(
-    given: Task, *, budget: str, seed: int, settings: Sequence[str]
-) -> tuple[list[Paths], dict[str, Any]]:
+@dataclass(frozen=True)
+class Asked:
+    """Budget, seed and further settings of a run."""
+
+    budget: str
+    seed: int
+    settings: Sequence[str]
+
+
+def rhapsode_paths(given: Task, asked: Asked) -> tuple[list[Paths], dict[str, Any]]:
     """Paths of every origin and series, and facts of the run."""
     with tempfile.TemporaryDirectory() as scratch:
         first = Path(scratch, "table.csv")
         first.write_text(given.table.written(given.known[0].tolist()), encoding="utf-8")
         began = time.perf_counter()
-        plan = _trained(first, Path(scratch, "run"), given.horizon, budget, seed, settings)
+        plan = _trained(first, Path(scratch, "run"), asked, given.horizon)
         learnt = time.perf_counter() - began
         model = rh.load(Path(scratch, "run"))
         found = []
-        for count, (known, scored) in enumerate(zip(given.known, given.scored, strict=True)):
-            history = Path(scratch, f"history-{count}.csv")
+        for origin, known in enumerate(given.known):
+            history = Path(scratch, f"history-{origin}.csv")
             history.write_text(given.table.written(known.tolist()), encoding="utf-8")
-            found.append(forecast_paths(model, history, given, known, scored, seed))
+            found.append(forecast_paths(model, history, given, origin, asked.seed))
         facts = {
             "seconds": learnt,
             "forecasting": time.perf_counter() - began - learnt,
@@ -441,22 +450,20 @@ def rhapsode_paths(
     return found, facts
 
 
-def _trained(
-    file: Path, run: Path, horizon: int, budget: str, seed: int, settings: Sequence[str]
-) -> dict[str, Any]:
+def _trained(file: Path, run: Path, asked: Asked, horizon: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "rhapsode", "train", str(file), "-o", str(run),
-               "--budget", budget, "--seed", str(seed), "--set", f"data.horizon={horizon}",
-               *(part for one in settings for part in ("--set", one))]  # fmt: skip
+               "--budget", asked.budget, "--seed", str(asked.seed),
+               "--set", f"data.horizon={horizon}",
+               *(part for one in asked.settings for part in ("--set", one))]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-1500:])
     return dict(json.loads(Path(run, "summary.json").read_text())["plan"])
 
 
-def forecast_paths(
-    model: Any, history: Path, given: Task, known: np.ndarray, scored: np.ndarray, seed: int
-) -> Paths:
+def forecast_paths(model: Any, history: Path, given: Task, origin: int, seed: int) -> Paths:
     """Paths of one origin; a forecast begins after the last value that is known."""
+    known, scored = given.known[origin], given.scored[origin]
     values = list(given.table.series.values())
     behind = [
         int(count - 1 - np.flatnonzero(np.isfinite(values[place][:count]))[-1]) if ok else 0
@@ -572,9 +579,7 @@ def figures_of(given: Task, made: list[list[Any]]) -> dict[str, Any]:
             actual = values[place][known[place] : known[place] + given.horizon]
             found = one if isinstance(one, Forecast) else forecast_of_samples(one)
             unit = given.table.units[place]
-            scores.setdefault(unit, []).append(
-                score_forecast(found, actual, history, given.season)
-            )
+            scores.setdefault(unit, []).append(score_forecast(found, actual, history, given.season))
             scale, _ = seasonal_error(history, given.season)
             if scale:
                 widths.append((found.at(0.9) - found.at(0.1)).mean() / scale)
@@ -644,12 +649,63 @@ def run_sets(arguments: argparse.Namespace) -> None:
                     own = {**key, "seed": seed, "budget": arguments.budget, "code": code,
                            "settings": arguments.set}  # fmt: skip
 
-                    def ours(given: Task = given, seed: int = seed) -> dict[str, Any]:
-                        paths, facts = rhapsode_paths(given, budget=arguments.budget, seed=seed,
-                                                      settings=arguments.set)  # fmt: skip
+                    asked = Asked(arguments.budget, seed, arguments.set)
+
+                    def ours(given: Task = given, asked: Asked = asked) -> dict[str, Any]:
+                        paths, facts = rhapsode_paths(given, asked)
                         return {**figures_of(given, paths), **facts}  # type: ignore[arg-type]
 
                     measured(ours, own, out)
+            elif way == "seasonal naive":
+                measured(lambda given=given: figures_of(given, naive_paths(given)),  # type: ignore[misc]
+                         {**key, "protocol": PROTOCOL}, out)  # fmt: skip
+            else:
+
+                def others(given: Task = given, way: str = way) -> dict[str, Any]:
+                    made, facts = statistical_paths(
+                        way, given, Path(arguments.peers), arguments.most
+                    )
+                    return {**figures_of(given, made), **facts}
+
+                measured(others, {**key, "protocol": PROTOCOL}, out)
+
+
+def m4_task() -> tuple[Task, Path]:
+    """The whole training file as history, the test file as what follows."""
+    folder = Path(os.environ.get("RHAPSODE_DATA", "../shared/data")) / "timeseries"
+    train, test = (_csv_rows((folder / f"m4_Hourly-{part}.csv").read_text())[1:]
+                   for part in ("train", "test"))  # fmt: skip
+    later = {row[0]: row[1:] for row in test}
+    series = {}
+    known = []
+    for row in train:
+        own = [_number(cell) for cell in row[1:] if cell]
+        series[row[0]] = np.array(own + [_number(cell) for cell in later[row[0]] if cell])
+        known.append(len(own))
+    table = Table(series, ["value"] * len(series), lambda _: "")
+    return Task(table, 24, 48, [np.array(known)], [np.full(len(known), True)]), (
+        folder / "m4_Hourly-train.csv"
+    )
+
+
+def run_m4(arguments: argparse.Namespace) -> None:
+    out, code = Path(arguments.out), code_of()
+    given, file = m4_task()
+    measured(lambda: figures_of(given, naive_paths(given)),
+             {"set": "M4 hourly", "way": "seasonal naive", "protocol": PROTOCOL}, out)  # fmt: skip
+    for seed in range(arguments.seeds):
+
+        def ours(seed: int = seed) -> dict[str, Any]:
+            with tempfile.TemporaryDirectory() as scratch:
+                began = time.perf_counter()
+                run, asked = Path(scratch, "run"), Asked(arguments.budget, seed, arguments.set)
+                plan = _trained(file, run, asked, given.horizon)
+                learnt = time.perf_counter() - began
+                paths = forecast_paths(rh.load(run), file, given, 0, seed)
+                whole = time.perf_counter() - began
+            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, "plan": plan}
+
+        measured(ours, own, out)
             elif way == "seasonal naive":
                 measured(lambda given=given: figures_of(given, naive_paths(given)),  # type: ignore[misc]
                          {**key, "protocol": PROTOCOL}, out)  # fmt: skip
@@ -729,13 +785,13 @@ def table(arguments: argparse.Namespace) -> None:
                    for key in ("mase", "wql", "crps", "width", "seconds", "wall", "moved")}  # fmt: skip
             cover = [_median([line["coverage"][place] for line in good]) for place in range(3)]
             medians[name, way] = {**one, "cover": cover, "points": good[-1]["points"],
-                                  "moved_forecasts": sum(l["moved_forecasts"] for l in good),
-                                  "far": sum(l["far_paths"] for l in good)}  # fmt: skip
-            seeds = f" ({' '.join(_text(l['mase']) for l in good)})" if len(good) > 1 else ""
-            moved = max((l["moved_forecasts"] for l in good), default=0)
-            worst = max((l["moved"] or 0 for l in good), default=0)
+                                  "moved_forecasts": sum(line["moved_forecasts"] for line in good),
+                                  "far": sum(line["far_paths"] for line in good)}  # fmt: skip
+            seeds = f" ({' '.join(_text(line['mase']) for line in good)})" if len(good) > 1 else ""
+            moved = max((line["moved_forecasts"] for line in good), default=0)
+            worst = max((line["moved"] or 0 for line in good), default=0)
             spread = f"{moved} of {good[-1]['forecasts']}, {worst:.2g}" if one["moved"] else ""
-            far = sum(l["far_paths"] for l in good) if one["moved"] else ""
+            far = sum(line["far_paths"] for line in good) if one["moved"] else ""
             print(f"| {name} | {way} | {_text(one['mase'])}{seeds} | {_text(one['wql'])} | "
                   f"{_text(one['crps'])} | {' '.join(f'{c:.0%}' for c in cover)} | "
                   f"{_text(one['width'])} | {spread} | {far} | {good[-1]['points']:,} | "
@@ -789,7 +845,9 @@ def main() -> None:
             one.add_argument("--only", nargs="*", default=list(SETS))
             one.add_argument("--ways", nargs="*", default=list(WAYS))
             one.add_argument("--peers", default="/tmp/peers")
-            one.add_argument("--most", type=float, default=300.0, help="seconds of a method on a set")
+            one.add_argument(
+                "--most", type=float, default=300.0, help="seconds of a method on a set"
+            )
     one = commands.add_parser("table")
     one.add_argument("out")
     one.add_argument("--budget")

@@ -46,7 +46,9 @@ for series, count in zip(task["which"], task["rows"], strict=True):
     history = history[-facts["longest"] :]
     season = facts["season"] if len(history) >= 2 * facts["season"] else 1
     try:
-        levels, table = quantiles(getattr(models, MODELS[facts["way"]])(season_length=season), history)
+        levels, table = quantiles(
+            getattr(models, MODELS[facts["way"]])(season_length=season), history
+        )
     except Exception:
         failed += 1
         levels, table = quantiles(models.SeasonalNaive(season_length=season), history)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Columns = tuple[Column, ...]
 
 _COUNTERS = frozenset(
-    {"", "no", "nr", "index", "idx", "row", "rowid", "rownumber", "id", "unnamed0", "序号"}
+    {"", "no", "nr", "obs", "index", "idx", "row", "rowid", "rownumber", "id", "unnamed0", "序号"}
 )
 _PARTS: Mapping[str, tuple[frozenset[str], int, int]] = MappingProxyType({
     "year": (frozenset({"year", "yr", "yyyy", "jahr", "年", "年份"}), 1678, 2261),
@@ -436,15 +436,21 @@ class _Finder:
             times = self.from_parts(parts) if parts else None
             if times is not None and (times.values.diff()[1:] > 0).all():
                 return times
+        candidates: list[Times] = []
         for column in numbers if len(numbers) > 1 else ():
             named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
             first = named or column is self.table.columns[0]
             hinted = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
             if column.bad is None and (first or hinted):
                 found = _numeric(column.values, named=named or hinted, header=self.table.header)
-                if found is not None and (first or found[1] == "time"):
-                    return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
-        return None
+                if found is None or not (first or found[1] == "time"):
+                    continue
+                if candidates and not (found[0].diff()[1:] > 0).all():
+                    continue
+                words = f"column {column.name!r} of {found[2]}"
+                candidates.append(Times(*found[:2], (column,), words))
+        dated = (times for times in candidates if times.kind == "time")
+        return next(dated, next(iter(candidates), None))
 
     def single(self, column: Column) -> Times:
         """The times of one column."""
