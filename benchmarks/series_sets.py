@@ -676,16 +676,14 @@ def m4_task() -> tuple[Task, Path]:
     train, test = (_csv_rows((folder / f"m4_Hourly-{part}.csv").read_text())[1:]
                    for part in ("train", "test"))  # fmt: skip
     later = {row[0]: row[1:] for row in test}
-    series = {}
-    known = []
+    series, known = {}, []
     for row in train:
         own = [_number(cell) for cell in row[1:] if cell]
         series[row[0]] = np.array(own + [_number(cell) for cell in later[row[0]] if cell])
         known.append(len(own))
     table = Table(series, ["value"] * len(series), lambda _: "")
-    return Task(table, 24, 48, [np.array(known)], [np.full(len(known), True)]), (
-        folder / "m4_Hourly-train.csv"
-    )
+    given = Task(table, 24, 48, [np.array(known)], [np.full(len(known), True)])
+    return given, folder / "m4_Hourly-train.csv"
 
 
 def run_m4(arguments: argparse.Namespace) -> None:
@@ -705,60 +703,9 @@ def run_m4(arguments: argparse.Namespace) -> None:
                 whole = time.perf_counter() - began
             return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, "plan": plan}
 
-        measured(ours, own, out)
-            elif way == "seasonal naive":
-                measured(lambda given=given: figures_of(given, naive_paths(given)),  # type: ignore[misc]
-                         {**key, "protocol": PROTOCOL}, out)  # fmt: skip
-            else:
-
-                def others(given: Task = given, way: str = way) -> dict[str, Any]:
-                    made, facts = statistical_paths(
-                        way, given, Path(arguments.peers), arguments.most
-                    )
-                    return {**figures_of(given, made), **facts}
-
-                measured(others, {**key, "protocol": PROTOCOL}, out)
-
-
-def m4_task() -> tuple[Task, Path]:
-    """The whole training file as history, the test file as what follows."""
-    folder = Path(os.environ.get("RHAPSODE_DATA", "../shared/data")) / "timeseries"
-    train, test = (_csv_rows((folder / f"m4_Hourly-{part}.csv").read_text())[1:]
-                   for part in ("train", "test"))  # fmt: skip
-    later = {row[0]: row[1:] for row in test}
-    series = {}
-    known = []
-    for row in train:
-        own = [_number(cell) for cell in row[1:] if cell]
-        series[row[0]] = np.array(own + [_number(cell) for cell in later[row[0]] if cell])
-        known.append(len(own))
-    table = Table(series, ["value"] * len(series), lambda _: "")
-    return Task(table, 24, 48, [np.array(known)], [np.full(len(known), True)]), (
-        folder / "m4_Hourly-train.csv"
-    )
-
-
-def run_m4(arguments: argparse.Namespace) -> None:
-    out, code = Path(arguments.out), code_of()
-    given, file = m4_task()
-    measured(lambda: figures_of(given, naive_paths(given)),
-             {"set": "M4 hourly", "way": "seasonal naive", "protocol": PROTOCOL}, out)  # fmt: skip
-    for seed in range(arguments.seeds):
-
-        def ours(seed: int = seed) -> dict[str, Any]:
-            with tempfile.TemporaryDirectory() as scratch:
-                began = time.perf_counter()
-                plan = _trained(file, Path(scratch, "run"), given.horizon, arguments.budget, seed,
-                                arguments.set)  # fmt: skip
-                learnt = time.perf_counter() - began
-                model = rh.load(Path(scratch, "run"))
-                (known,), (scored,) = given.known, given.scored
-                paths = forecast_paths(model, file, given, known, scored, seed)
-                whole = time.perf_counter() - began
-            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, "plan": plan}
-
-        measured(ours, {"set": "M4 hourly", "way": "rhapsode", "seed": seed, "code": code,
-                        "budget": arguments.budget, "settings": arguments.set}, out)  # fmt: skip
+        measured(ours, {"set": "M4 hourly", "way": "rhapsode", "seed": seed,
+                        "budget": arguments.budget, "code": code,
+                        "settings": arguments.set}, out)  # fmt: skip
 
 
 def table(arguments: argparse.Namespace) -> None:
