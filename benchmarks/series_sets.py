@@ -30,8 +30,8 @@ origin, to the last 1,000 values. All are scored by the same code:
 - WQL and CRPS over all points of each variable; of several variables the geometric mean, since they have several units.
 - Coverage over all points, and the mean width of the 80 % interval in units of the same naive error (sharpness).
 - Raw paths: how far a mean moves without the most extreme of 200 paths, in widths of the 80 % interval (at most 0.1; where more
-  than half of a history is one value, in standard errors, at most 3, that take no spread below the history's), and paths that
-  leave the history by more than ten of its ranges, further than the values held out.
+  than half of a history or of the paths are one value, in standard errors, at most 3, that take no spread below the
+  history's), and paths that leave the history by more than ten of its ranges and go further than the values held out.
 
 M4 hourly is forecast as its competition did: the training file as it is, told nothing but 48 steps, against the test file.
 
@@ -55,6 +55,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -540,6 +541,11 @@ def naive_paths(given: Task) -> list[list[Any]]:
     return found
 
 
+def _commonest(values: np.ndarray) -> float:
+    """The share of the commonest value."""
+    return float(np.unique(values, return_counts=True)[1].max() / len(values))
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def path_facts(paths_SH: np.ndarray, history: np.ndarray, actual: np.ndarray) -> tuple[float, int]:
     """How far the most extreme path moves a mean, of what it may, and how many paths are far away."""
@@ -548,14 +554,15 @@ def path_facts(paths_SH: np.ndarray, history: np.ndarray, actual: np.ndarray) ->
     mean_H = paths_SH.mean(axis=0)
     away_SH = np.abs(paths_SH - mean_H)
     moves_H = away_SH.max(axis=0) / (count - 1)
-    common = np.unique(known, return_counts=True)[1].max() / len(known)
-    if common > 0.5:  # intermittent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # all paths are equally far
         rest_SH = np.where(away_SH == away_SH.max(axis=0), np.nan, paths_SH)
-        with np.errstate(all="ignore"):
-            spread_H = np.nan_to_num(np.nanstd(rest_SH, axis=0)) if count > 1 else 0.0
-        allowed_H = 3 * np.maximum(spread_H, known.std()) / math.sqrt(count)
-    else:
-        allowed_H = 0.1 * (np.quantile(paths_SH, 0.9, axis=0) - np.quantile(paths_SH, 0.1, axis=0))
+        spread_H = np.maximum(np.nan_to_num(np.nanstd(rest_SH, axis=0)), known.std())
+    middle_H = np.quantile(paths_SH, 0.9, axis=0) - np.quantile(paths_SH, 0.1, axis=0)
+    often_H = np.array([_commonest(column) for column in paths_SH.T]) > 0.5
+    allowed_H = np.where(
+        often_H | (_commonest(known) > 0.5), 3 * spread_H / math.sqrt(count), 0.1 * middle_H
+    )
     moved = np.where(moves_H > 0, moves_H / np.where(allowed_H > 0, allowed_H, np.nan), 0.0)
     moved = np.where(np.isnan(moved), np.inf, moved)
     least, most = known.min(), known.max()
