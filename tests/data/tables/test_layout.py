@@ -138,6 +138,11 @@ def test_a_series_in_each_row(tmp_path: Path):
     assert forced.ids == ("row 1", "row 2")
 
 
+def numbered_years(step: int) -> str:
+    """Rows with numbers, values and years that rise or fall."""
+    return "Obs,v,YEAR\n" + "".join(f"{n},{n * n % 7},{1950 + step * n}\n" for n in range(1, 12))
+
+
 @pytest.mark.parametrize(
     ("body", "words", "frequency"),
     [
@@ -151,6 +156,9 @@ def test_a_series_in_each_row(tmp_path: Path):
         ("ts,v\n1577836800000,1\n1577836800500,2\n1577836801000,3\n", "milliseconds since 1970", "every 500 milliseconds"),
         ("t,v\n0,1\n1,2\n2,5\n", "column 't' of whole numbers", "whole numbers"),
         (",v\n0,1\n1,2\n2,5\n", "column '' of whole numbers", "whole numbers"),
+        (",0\n1821,269\n1822,321\n1823,585\n", "column '' of years", "yearly"),
+        (numbered_years(1), "column 'YEAR' of years", "yearly"),
+        (numbered_years(-1), "column 'Obs' of whole numbers", "whole numbers"),
         ("day,clock,v\n1/31/2020,22:30,1\n1/31/2020,23:00,2\n1/31/2020,23:30,4\n", "'day' and 'clock'", "every 30 minutes"),
         ("v,w\n5,1\n4,1\n4,2\n", "time: none", "no regular time"),
     ],

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Columns = tuple[Column, ...]
 
 _COUNTERS = frozenset(
-    {"", "no", "nr", "index", "idx", "row", "rowid", "rownumber", "id", "unnamed0", "序号"}
+    {"", "no", "nr", "obs", "index", "idx", "row", "rowid", "rownumber", "id", "unnamed0", "序号"}
 )
 _ID_NAME = re.compile(
     r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))"

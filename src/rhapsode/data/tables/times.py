@@ -100,15 +100,21 @@ def find_times(table: Table, settings: SeriesSettings, free: Sequence[Column]) -
         times = _from_parts(table, settings, parts) if parts else None
         if times is not None and (times.values.diff()[1:] > 0).all():
             return times
+    candidates: list[Times] = []
     for column in numbers if len(numbers) > 1 else ():
         named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
         first = named or column is table.columns[0]
         hinted = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
         if column.bad is None and (first or hinted):
             found = numeric_times(column.values, named=named or hinted, header=table.header)
-            if found is not None and (first or found[1] == "time"):
-                return Times(*found[:2], (column,), f"column {column.name!r} of {found[2]}")
-    return None
+            if found is None or not (first or found[1] == "time"):
+                continue
+            if candidates and not (found[0].diff()[1:] > 0).all():
+                continue
+            words = f"column {column.name!r} of {found[2]}"
+            candidates.append(Times(*found[:2], (column,), words))
+    dated = (times for times in candidates if times.kind == "time")
+    return next(dated, next(iter(candidates), None))
 
 
 def _single(table: Table, settings: SeriesSettings, column: Column) -> Times:

@@ -132,8 +132,13 @@ class Shape:
         return first, max(wide or heads, key=rank, default=-1)
 
     def names_times(self, row: int) -> bool:
-        """True if years, or numbers that go up by one, stand above other numbers."""
+        """True if years, or numbers that go up by one, stand above other numbers.
+
+        The columns of a pandas frame without names are numbered from 0, its index has no name.
+        """
         kinds = self.kinds[row]
+        if self.sample[row] == ["", *map(str, range(self.width - 1))]:
+            return len(self.sample) > row + 1 and self.sample[row + 1][0] != ""
         typed = {mine for mine, usual in zip(kinds, self.usual, strict=False) if mine == usual}
         odd = len(kinds) != self.width or row + 1 == len(self.sample)
         if odd or "label" not in kinds or "time" in typed:
