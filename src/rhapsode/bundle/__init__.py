@@ -46,7 +46,7 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
-from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
+from rhapsode.bundle.provenance import Calibration, Mixture, PathCalibration, Provenance
 
 __all__ = [
     "FACTS",
@@ -69,6 +69,7 @@ __all__ = [
     "Mixture",
     "NGramPart",
     "NetworkConfig",
+    "PathCalibration",
     "Predictor",
     "Provenance",
     "Sample",

@@ -61,14 +61,41 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class PathCalibration:
+    """Transformation of finished sample paths, chosen on the validation split.
+
+    The distribution of every step becomes the weighted average of quantiles of several methods, and
+    distances from its median are multiplied by a factor. Likelihoods are those of the network.
+
+    Arguments:
+        weights: of each method in the average of quantiles; 1 in all.
+        ends: the last step of each bucket of steps; later steps belong to the last bucket.
+        factors: of the distances from the median, for each bucket.
+        scores: continuous ranked probability score of each method and of the pool, as a share of
+            that of the naive forecast.
+        forecasts: number of forecasts that chose weights and factors.
+        reason: of the choice, a sentence.
+    """
+
+    weights: Annotated[Mapping[Name, Annotated[float, Meta(ge=0, le=1)]], Meta(max_length=64)]
+    ends: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=64)] = ()
+    factors: Annotated[tuple[Annotated[float, Meta(gt=0, le=100)], ...], Meta(max_length=64)] = ()
+    scores: Annotated[Mapping[Name, float], Meta(max_length=64)] = field(default_factory=dict)
+    forecasts: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Values that are set after training.
 
     Arguments:
         mixture: of a network with counts.
+        paths: of finished sample paths.
     """
 
     mixture: Mixture | None = None
+    paths: PathCalibration | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rhapsode.bundle import Calibration
 from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
@@ -190,6 +191,14 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         from rhapsode.modalities.series.reports import preview_path
 
         return preview_path(predictor, planned.corpus, planned.settings.samples, temperature)
+
+    def calibration(
+        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
+    ) -> Calibration:
+        from rhapsode.modalities.series.pool.choice import choose_calibration
+
+        asked = planned.settings.calibration
+        return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
 
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
