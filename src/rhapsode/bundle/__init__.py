@@ -46,11 +46,18 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
-from rhapsode.bundle.provenance import Calibration, Mixture, PathCalibration, Provenance
+from rhapsode.bundle.provenance import (
+    NETWORK,
+    Calibration,
+    Mixture,
+    PathCalibration,
+    Provenance,
+)
 
 __all__ = [
     "FACTS",
     "FORMAT_VERSION",
+    "NETWORK",
     "Bundle",
     "Calibration",
     "CompiledSteps",

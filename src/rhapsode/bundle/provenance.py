@@ -60,6 +60,10 @@ class Mixture:
             raise BundleError("its mixture does not name its n-gram model")
 
 
+NETWORK = "network"
+"""Name of the network among the methods of a pool."""
+
+
 @dataclass(frozen=True)
 class PathCalibration:
     """Transformation of finished sample paths, chosen on the validation split.
@@ -83,6 +87,28 @@ class PathCalibration:
     scores: Annotated[Mapping[Name, float], Meta(max_length=64)] = field(default_factory=dict)
     forecasts: int = 0
     reason: str = ""
+
+    def in_words(self) -> str:
+        """Members and widths of the forecasts, in a sentence."""
+        weights = sorted(self.weights.items(), key=lambda pair: -pair[1])
+        if len(weights) == 1:
+            made = f"forecasts are those of the {weights[0][0]} method"
+            if weights[0][0] == NETWORK:
+                made = "forecasts are those of the network"
+        else:
+            shares = ", ".join(f"{name} {weight:.0%}" for name, weight in weights)
+            made = f"forecasts average the quantiles of {shares}"
+        if self.reason:
+            made += f": {self.reason}"
+        widths = ", ".join(f"{factor:.2f}" for factor in self.factors)
+        if widths:
+            over = f" (to steps {', '.join(map(str, self.ends))})" if len(self.ends) > 1 else ""
+            made += f"; intervals {widths} times as wide{over}"
+        return f"{made}; densities are those of the network"
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, with the sentence as `words`."""
+        return {**asdict(self), "words": self.in_words()}
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             settings=SeriesComparisonSettings(samples=planned.settings.data.samples),
             most=FINISHING_FORECASTS,
         ).to_mapping()
-        del figures["learnt"]
+        del figures["learnt"], figures["calibration"]
         return figures
 
     def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> SeriesPart:
@@ -325,6 +325,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             yield from forecasts_report(summary, title)
             if summary["forecasts"]:
                 yield from method_notes(summary["forecasts"])
+        if "calibration" in summary:
+            yield summary["calibration"]["words"]
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode forecast {folder} --plot forecast.png"

@@ -172,7 +172,9 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, loaded))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
-        return FinishedModel(bundle, figures, marks={"test": figures["loss"]})
+        paths = calibration.paths
+        extra = {} if paths is None else {"calibration": paths.to_mapping()}
+        return FinishedModel(bundle, figures, extra, marks={"test": figures["loss"]})
 
     def calibration(self, planned: Planned[S, C, B], predictor: ValuePredictor[B]) -> Calibration:
         """Choose on the validation split how finished paths are transformed."""

@@ -98,8 +98,8 @@ def calibration_of(
         horizon: steps ahead.
         settings: what to choose.
     """
-    scored_B = np.isfinite(found.actual_BH).any(axis=1)
-    scored_B &= np.isfinite(found.quantiles_MBQH).all(axis=(0, 2, 3))
+    scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(found.actual_BH).any(axis=1))
+    scored_B = scored_B & np.isfinite(found.quantiles_MBQH).all(axis=(0, 2, 3))
     if not scored_B.any():
         return None
     found = found.select(scored_B)

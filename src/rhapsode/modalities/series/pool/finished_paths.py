@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import PathCalibration
+from rhapsode.bundle import NETWORK, PathCalibration
 from rhapsode.errors import BundleError
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
 
 Floats = NDArray[np.float64]
 
-NETWORK = "network"
 # Paths of a forecast, at least, whose ranks place the pooled quantiles.
 LEAST_PATHS = 100
 
@@ -54,8 +53,8 @@ def finish_paths(
     if unknown := weights.keys() - SIMPLE.keys():
         raise BundleError(f"unknown method {min(unknown)!r} in the pool of this model")
     _, samples, horizon = paths_BSH.shape
-    shuffled_S = np.random.default_rng(seed).permutation(samples)
-    order_BSH = shuffled_S[np.argsort(paths_BSH[:, shuffled_S], axis=1, kind="stable")]
+    keys_SH = np.random.default_rng(seed).random((samples, horizon))
+    order_BSH = np.lexsort((np.broadcast_to(keys_SH, paths_BSH.shape), paths_BSH), axis=1)
     pooled_BSH = np.take_along_axis(paths_BSH, order_BSH, axis=1)
     levels_S = np.arange(1, samples + 1) / (samples + 1)
     if weights:

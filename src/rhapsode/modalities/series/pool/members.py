@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import NETWORK
 from rhapsode.data.tables import SeriesSet
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.pool.finished_paths import NETWORK
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
 from rhapsode.modalities.series.series_forecast import draw_forecasts
 
