@@ -46,11 +46,18 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
-from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
+from rhapsode.bundle.provenance import (
+    NETWORK,
+    Calibration,
+    Mixture,
+    PathCalibration,
+    Provenance,
+)
 
 __all__ = [
     "FACTS",
     "FORMAT_VERSION",
+    "NETWORK",
     "Bundle",
     "Calibration",
     "CompiledSteps",
@@ -69,6 +76,7 @@ __all__ = [
     "Mixture",
     "NGramPart",
     "NetworkConfig",
+    "PathCalibration",
     "Predictor",
     "Provenance",
     "Sample",

@@ -60,15 +60,68 @@ class Mixture:
             raise BundleError("its mixture does not name its n-gram model")
 
 
+NETWORK = "network"
+"""Name of the network among the methods of a pool."""
+
+
+@dataclass(frozen=True)
+class PathCalibration:
+    """Transformation of finished sample paths, chosen on the validation split.
+
+    The distribution of every step becomes the weighted average of quantiles of several methods, and
+    distances from its median are multiplied by a factor. Likelihoods are those of the network.
+
+    Arguments:
+        weights: of each method in the average of quantiles; 1 in all.
+        ends: the last step of each bucket of steps; later steps belong to the last bucket.
+        factors: of the distances from the median, for each bucket.
+        scores: continuous ranked probability score of each method and of the pool, as a share of
+            that of the naive forecast.
+        forecasts: number of forecasts that chose weights and factors.
+        reason: of the choice, a sentence.
+    """
+
+    weights: Annotated[Mapping[Name, Annotated[float, Meta(ge=0, le=1)]], Meta(max_length=64)]
+    ends: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=64)] = ()
+    factors: Annotated[tuple[Annotated[float, Meta(gt=0, le=100)], ...], Meta(max_length=64)] = ()
+    scores: Annotated[Mapping[Name, float], Meta(max_length=64)] = field(default_factory=dict)
+    forecasts: int = 0
+    reason: str = ""
+
+    def in_words(self) -> str:
+        """Members and widths of the forecasts, in a sentence."""
+        weights = sorted(self.weights.items(), key=lambda pair: -pair[1])
+        if len(weights) == 1:
+            made = f"forecasts are those of the {weights[0][0]} method"
+            if weights[0][0] == NETWORK:
+                made = "forecasts are those of the network"
+        else:
+            shares = ", ".join(f"{name} {weight:.0%}" for name, weight in weights)
+            made = f"forecasts average the quantiles of {shares}"
+        if self.reason:
+            made += f": {self.reason}"
+        widths = ", ".join(f"{factor:.2f}" for factor in self.factors)
+        if widths:
+            over = f" (to steps {', '.join(map(str, self.ends))})" if len(self.ends) > 1 else ""
+            made += f"; intervals {widths} times as wide{over}"
+        return f"{made}; densities are those of the network"
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, with the sentence as `words`."""
+        return {**asdict(self), "words": self.in_words()}
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Values that are set after training.
 
     Arguments:
         mixture: of a network with counts.
+        paths: of finished sample paths.
     """
 
     mixture: Mixture | None = None
+    paths: PathCalibration | None = None
 
 
 @dataclass(frozen=True)

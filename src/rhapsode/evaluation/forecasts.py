@@ -7,13 +7,14 @@ axis=None): a series counts by the points it is forecast for. Missing actual val
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
+from rhapsode.evaluation.intervals import mean_and_error
 
 Floats = NDArray[np.float64]
 
@@ -197,6 +198,8 @@ class ForecastScore:
         quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a
             forecast lacks one.
         covered: points inside each central interval of `COVERAGES`; NaN where a forecast lacks one.
+        intervals: sum of the interval score of each central interval of `COVERAGES`; NaN where a
+            forecast lacks one.
         crps: sum of the fair CRPS; None without sample paths.
     """
 
@@ -210,6 +213,7 @@ class ForecastScore:
     unscaled: str | None
     quantile_losses: tuple[float, ...]
     covered: tuple[float, ...]
+    intervals: tuple[float, ...]
     crps: float | None
 
 
@@ -234,6 +238,9 @@ def score_forecast(
     away = np.abs(y - median)
     both = np.abs(y) + np.abs(median)
     scale, unscaled = seasonal_error(history_T, season)
+    covered, intervals = zip(
+        *(_interval(forecast, known_T, y, share) for share in COVERAGES), strict=True
+    )
     crps = None
     if forecast.samples_ST is not None:
         crps = float(sample_crps(forecast.samples_ST[:, known_T], y).sum())
@@ -250,16 +257,22 @@ def score_forecast(
             float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
             for level, quantile in ((level, forecast.at(level)[known_T]) for level in LEVELS)
         ),
-        covered=tuple(_covered(forecast, known_T, y, share) for share in COVERAGES),
+        covered=covered,
+        intervals=intervals,
         crps=crps,
     )
 
 
-def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: float) -> float:
+def _interval(
+    forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: float
+) -> tuple[float, float]:
+    """Points in a central interval, and its interval score (Gneiting and Raftery 2007)."""
     low, high = (forecast.at(round(0.5 + side * share / 2, 6))[known_T] for side in (-1, 1))
     if np.isnan(low).any() or np.isnan(high).any():
-        return math.nan
-    return float(((low <= y) & (y <= high)).sum())
+        return math.nan, math.nan
+    missed = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+    score = high - low + 2 / (1 - share) * missed
+    return float(((low <= y) & (y <= high)).sum()), float(score.sum())
 
 
 @dataclass(frozen=True)
@@ -277,6 +290,9 @@ class ForecastFigures:
             summed absolute values (GluonTS: mean_weighted_sum_quantile_loss).
         weighted_quantile_losses: of each level.
         coverage: fraction of points inside the central 50, 80 and 90 % intervals.
+        coverage_errors: standard errors of these, over independent groups of forecasts.
+        interval_scores: mean interval score of each (Winkler 1972): width, and twice the distance
+            of what lies outside over the nominal share outside; in the data's units.
         mae: mean absolute error of the median.
         rmse: root mean squared error of the mean.
         bias: mean of forecast mean less actual.
@@ -291,6 +307,8 @@ class ForecastFigures:
     weighted_quantile_loss: float | None
     weighted_quantile_losses: dict[float, float | None]
     coverage: dict[float, float | None]
+    coverage_errors: dict[float, float | None]
+    interval_scores: dict[float, float | None]
     mae: float | None
     rmse: float | None
     bias: float | None
@@ -299,11 +317,35 @@ class ForecastFigures:
     notes: tuple[str, ...]
 
 
-def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
-    """Metrics of forecasts, pooled over series and origins."""
-    kept = [score for score in scores if score.points]
+def forecast_figures(
+    scores: Iterable[ForecastScore], groups: Sequence[int] | None = None
+) -> ForecastFigures:
+    """Metrics of forecasts, pooled over series and origins.
+
+    Arguments:
+        scores: of each forecast.
+        groups: a whole number for each; those of one number depend on each other. None: each is
+            independent.
+    """
+    every_score = list(scores)
+    numbered = range(len(every_score)) if groups is None else groups
+    pairs = [
+        (score, group) for score, group in zip(every_score, numbered, strict=True) if score.points
+    ]
+    kept = [score for score, _ in pairs]
     notes = []
     points = sum(score.points for score in kept)
+    _, groups_F = np.unique([group for _, group in pairs], return_inverse=True)
+    points_G = np.bincount(groups_F, [score.points for score in kept])
+
+    def error(place: int) -> float | None:
+        covered_G: Floats = np.bincount(groups_F, [score.covered[place] for score in kept]).astype(
+            np.float64
+        )
+        if len(points_G) < 2 or np.isnan(covered_G).any():
+            return None
+        return mean_and_error(covered_G, points_G)[1]
+
     size = sum(score.size for score in kept)
     scaled = [score for score in kept if score.scaled is not None]
     for reason in sorted({score.unscaled for score in kept if score.unscaled}):
@@ -337,6 +379,11 @@ def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
         weighted_quantile_losses=losses,
         coverage={
             share: mean(math.fsum(score.covered[place] for score in kept), points)
+            for place, share in enumerate(COVERAGES)
+        },
+        coverage_errors={share: error(place) for place, share in enumerate(COVERAGES)},
+        interval_scores={
+            share: mean(math.fsum(score.intervals[place] for score in kept), points)
             for place, share in enumerate(COVERAGES)
         },
         mae=mean(math.fsum(score.absolute for score in kept), points),

@@ -78,13 +78,21 @@ def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Inte
     sums_U, counts_U, words = unit_sums(nats_N, starts)
     if len(sums_U) < FEWEST_UNITS:
         return None
-    mean, error = _mean_and_error(sums_U, counts_U)
+    mean, error = mean_and_error(sums_U, counts_U)
     return Interval(mean - NORMAL_95 * error, mean + NORMAL_95 * error, error, words)
 
 
-def _mean_and_error(
+def mean_and_error(
     sums_U: NDArray[np.float64], sizes_U: NDArray[np.floating] | NDArray[np.int64]
 ) -> tuple[float, float]:
+    """A mean over units of different size, and its standard error.
+
+    By the linearised ratio estimator (Cochran 1977, section 6.3).
+
+    Arguments:
+        sums_U: of each unit.
+        sizes_U: number of values in each.
+    """
     total, units = float(sizes_U.sum()), len(sums_U)
     mean = float(sums_U.sum()) / total
     residual_U = sums_U - mean * sizes_U
@@ -134,7 +142,7 @@ def paired_difference(
         seed: of the sign flips.
     """
     gap_U = (one_U - other_U) / per
-    mean, error = _mean_and_error(gap_U, sizes_U)
+    mean, error = mean_and_error(gap_U, sizes_U)
     units = len(gap_U)
     if units < FEWEST_UNITS:
         return Difference(mean, None, None, None, units)

@@ -38,7 +38,7 @@ def info_of(model: Model[Any]) -> Info:
 
     bundle = model.bundle
     reason, mixture = unsupported_form(bundle), bundle.calibration.mixture
-    provenance = asdict(bundle.provenance)
+    provenance, paths = asdict(bundle.provenance), bundle.calibration.paths
     if mixture is not None:
         provenance["mixture"] = mixture.to_mapping()
     facts = {
@@ -49,6 +49,7 @@ def info_of(model: Model[Any]) -> Info:
         "config": None if bundle.network is None else to_mapping(bundle.network),
         **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
         **bundle.facts.described(bundle.encoder),
+        **({} if paths is None else {"calibration": paths.to_mapping()}),
         "arrays": {name: list(array.shape) for name, array in bundle.arrays.items()},
         "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
         "provenance": {n: value for n, value in provenance.items() if value not in (None, ())},

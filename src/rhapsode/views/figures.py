@@ -4,7 +4,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % coverage", "90 % coverage")
+METHOD_COLUMNS = (
+    "MASE",
+    "sMAPE",
+    "CRPS",
+    "WQL",
+    "80 % coverage",
+    "90 % coverage",
+    "90 % Winkler",
+)
 
 
 def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -82,14 +90,21 @@ def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             name,
             *(number(method[measure]) for measure in measures),
-            *(_percent(method["coverage"].get(interval)) for interval in ("80%", "90%")),
+            *(
+                _percent(method["coverage"].get(interval), method["coverage_error"].get(interval))
+                for interval in ("80%", "90%")
+            ),
+            number(method["interval_score"].get("90%")),
         )
         for name, method in forecasts["methods"].items()
     ]
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
+def _percent(share: float | None, error: float | None) -> str:
+    """A share and its standard error."""
+    if share is None:
+        return "-"
+    return f"{share:.0%}" if error is None else f"{share:.0%} ± {100 * error:.0f}"
 
 
 def method_notes(forecasts: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import PathCalibration
 from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import DataError
 from rhapsode.evaluation import (
@@ -32,7 +33,8 @@ from rhapsode.modalities.series.corpus import (
     until,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.series_forecast import draw_forecasts
+from rhapsode.modalities.series.pool.finished_paths import LEAST_PATHS
+from rhapsode.modalities.series.series_forecast import draw_forecasts, finished_forecasts
 from rhapsode.modalities.series.settings import SeriesComparisonSettings
 from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
 from rhapsode.modalities.values.next_steps import plain_number
@@ -48,6 +50,8 @@ FIGURES = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bi
 # Forecasts of one backtest; of more, evenly spread ones are taken.
 MOST_FORECASTS = 2_000
 NUMBERS_AT_ONCE = 1 << 24
+# Series from which on they are the independent units of a standard error.
+MANY_SERIES = 10
 # Default fraction of every series, at its end, that is forecast.
 SHARE = 0.1
 
@@ -60,11 +64,13 @@ class SeriesMetrics(ValueMetrics):
         learnt: number of scored values that were training data.
         forecasts: from rolling origins; None where the part is too short for any.
         nats_N: of each row; NaN where none is scored.
+        calibration: of the forecasts; the density is that of the network.
     """
 
     learnt: int
     forecasts: Backtest | None
     nats_N: NDArray[np.float64]
+    calibration: PathCalibration | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         return {
@@ -73,6 +79,7 @@ class SeriesMetrics(ValueMetrics):
             "learnt": self.learnt,
             "forecasts": None if self.forecasts is None else self.forecasts.to_mapping(),
             "protocol": self.protocol,
+            "calibration": None if self.calibration is None else self.calibration.to_mapping(),
         }
 
     def report(self, title: str) -> Iterator[Any]:
@@ -86,6 +93,8 @@ class SeriesMetrics(ValueMetrics):
                 f"warning: {self.learnt:,} of the scored values were used to train the model "
                 "or to select its weights; the other methods have not seen the values they forecast"
             )
+        if self.calibration is not None:
+            yield self.calibration.in_words()
         if self.forecasts is not None:
             yield from method_notes(self.forecasts.to_mapping())
 
@@ -142,8 +151,13 @@ def figures_mapping(found: ForecastFigures) -> dict[str, Any]:
     """Figures as plain values; None where one is no finite number."""
     return {
         **{name: plain_number(getattr(found, name)) for name in FIGURES},
-        "coverage": {
-            f"{share:.0%}": plain_number(value) for share, value in found.coverage.items()
+        **{
+            name: {f"{share:.0%}": plain_number(value) for share, value in figures.items()}
+            for name, figures in (
+                ("coverage", found.coverage),
+                ("coverage_error", found.coverage_errors),
+                ("interval_score", found.interval_scores),
+            )
         },
         "points": found.points,
         "notes": list(found.notes),
@@ -216,6 +230,10 @@ def backtest(
     """
     scores: dict[str, list[ForecastScore]] = {}
     places: list[int] = []
+    groups: list[int] = []
+    groups_B = independent_groups(which, rows, horizon)
+    calibrated = predictor.bundle.calibration.paths is not None
+    own = ("model", "network alone") if calibrated else ("model",)
     failed: Counter[str] = Counter()
     width = given.values_NK.shape[1]
     at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
@@ -227,10 +245,23 @@ def backtest(
             which[part],
             rows[part],
             horizon,
-            samples=samples,
+            samples=max(samples, LEAST_PATHS) if calibrated else samples,
             seed=seed,
             wanted=False,
+            kept=False,
         )
+        ours = {
+            name: finished_forecasts(
+                predictor.bundle,
+                drawn,
+                given,
+                which[part],
+                rows[part],
+                seed=seed,
+                calibrated=name == "model",
+            )[:, :samples]
+            for name in own
+        }
         for place, (series, count) in enumerate(zip(which[part], rows[part], strict=True)):
             values_TK = given.values_NK[given.rows(int(series))]
             for number in range(width):
@@ -239,7 +270,10 @@ def backtest(
                     continue
                 steps = len(actual)
                 forecasts = {
-                    "model": forecast_of_samples(drawn[place, :, :steps, number]),
+                    **{
+                        name: forecast_of_samples(paths_BSHK[place, :, :steps, number])
+                        for name, paths_BSHK in ours.items()
+                    },
                     "seasonal naive": seasonal_naive(
                         history, steps, season, samples=samples, seed=seed
                     ),
@@ -250,6 +284,7 @@ def backtest(
                     except DataError:
                         failed[name] += 1
                 places.append(start + place)
+                groups.append(int(groups_B[start + place]))
                 for name, forecast in forecasts.items():
                     score = score_forecast(forecast, actual, history, season)
                     scores.setdefault(name, []).append(score)
@@ -258,9 +293,29 @@ def backtest(
         for name in methods
         if failed[name]
     )
-    names = ("model", "seasonal naive", *methods)
-    figures = {name: forecast_figures(scores.setdefault(name, [])) for name in names}
+    figures = {}
+    for name in (*own, "seasonal naive", *methods):
+        found = scores.setdefault(name, [])
+        whole = len(found) == len(groups)
+        figures[name] = forecast_figures(found, groups if whole else None)
     return Backtest(figures, horizon, season, len(places), notes, scores, places)
+
+
+def independent_groups(which: Ints, rows: Ints, horizon: int) -> Ints:
+    """Numbers of groups of forecasts that depend on each other.
+
+    Series are the groups where there are at least `MANY_SERIES`; else forecasts of one series whose
+    origins lie in the same stretch of a horizon.
+
+    Arguments:
+        which: series of each forecast.
+        rows: history of each.
+        horizon: steps ahead.
+    """
+    if len(np.unique(which)) >= MANY_SERIES:
+        return which
+    keys = np.stack((which, rows // horizon), axis=1)
+    return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].ravel(), dtype=np.int64)
 
 
 def end_of_series(
@@ -370,4 +425,5 @@ def measure_series(
         part.learnt,
         forecasts,
         nats_N,
+        bundle.calibration.paths,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rhapsode.bundle import Calibration
 from rhapsode.config import from_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
@@ -191,6 +192,14 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
 
         return preview_path(predictor, planned.corpus, planned.settings.samples, temperature)
 
+    def calibration(
+        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
+    ) -> Calibration:
+        from rhapsode.modalities.series.pool.choice import choose_calibration
+
+        asked = planned.settings.calibration
+        return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
+
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
@@ -203,7 +212,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             settings=SeriesComparisonSettings(samples=planned.settings.data.samples),
             most=FINISHING_FORECASTS,
         ).to_mapping()
-        del figures["learnt"]
+        del figures["learnt"], figures["calibration"]
         return figures
 
     def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> SeriesPart:
@@ -316,6 +325,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             yield from forecasts_report(summary, title)
             if summary["forecasts"]:
                 yield from method_notes(summary["forecasts"])
+        if "calibration" in summary:
+            yield summary["calibration"]["words"]
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode forecast {folder} --plot forecast.png"

@@ -62,6 +62,9 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
                 "",
                 *markdown_table(("", *METHOD_COLUMNS), method_rows(forecasts)),
             ]
+            if "calibration" in summary:
+                words = summary["calibration"]["words"]
+                figures += ["", f"{words[0].upper()}{words[1:]}."]
             if forecasts["warning"]:
                 figures += ["", f"**{forecasts['warning'][0].upper()}{forecasts['warning'][1:]}.**"]
     return Card(

@@ -16,6 +16,7 @@ from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.output import Rows, csv_text, times_in_words
+from rhapsode.modalities.series.pool.finished_paths import LEAST_PATHS, finish_paths
 from rhapsode.modalities.values.next_steps import LEVELS, plain_row, quantile_tables
 from rhapsode.views.display import Shown
 
@@ -259,6 +260,7 @@ def draw_forecasts(
     chain: Chain | None = None,
     wanted: bool = True,
     kept: bool = True,
+    calibrated: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Sample paths (B, S, H, K) after the first rows, and times.
 
@@ -274,6 +276,8 @@ def draw_forecasts(
         chain: as in `sample_paths`.
         wanted: True if covariates that are not known ahead are an error; else they are missing.
         kept: True to keep properties of the histories; see `keep_properties`.
+        calibrated: True for the paths of the calibrated model, False for those of the network.
+            Temperatures other than 1, filters and paths without `kept` are those of the network.
 
     Raises:
         SettingsError: more numbers than can be held.
@@ -295,22 +299,63 @@ def draw_forecasts(
         for series, count in origins
     ]
     seeds = [path_seed(seed, f"{given.ids[series]}:{count}") for series, count in origins]
+    calibrated = calibrated and kept and temperature == 1 and not chain
+    calibrated = calibrated and predictor.bundle.calibration.paths is not None
     drawn = sample_paths(
         predictor,
         state_after(predictor, given, which, rows),
         np.stack([known_HX for _, known_HX in ahead]),
-        samples=samples,
+        samples=max(samples, LEAST_PATHS) if calibrated else samples,
         seeds=seeds,
         temperature=temperature,
         chain=chain,
         filter_seed=seed,
     )
-    for place, (series, count) in enumerate(origins if kept else ()):
-        first = int(given.offsets[series])
-        for number, history_T in enumerate(given.values_NK[first : first + count].T):
-            lowest = None if facts.lowest is None else facts.lowest[number]
-            keep_properties(drawn[place, :, :, number], history_T, facts.season, lowest)
-    return drawn, [times for times, _ in ahead]
+    if kept:
+        drawn = finished_forecasts(
+            predictor.bundle, drawn, given, which, rows, seed=seed, calibrated=calibrated
+        )
+    return drawn[:, :samples], [times for times, _ in ahead]
+
+
+def finished_forecasts(
+    bundle: SeriesBundle,
+    paths_BSHK: Floats,
+    given: SeriesSet,
+    which: Ints,
+    rows: Ints,
+    *,
+    seed: int,
+    calibrated: bool,
+) -> Floats:
+    """Paths of a network with its calibration and properties of the histories.
+
+    Arguments:
+        bundle: the model.
+        paths_BSHK: of the network; they are not changed.
+        given: the series.
+        which: of it, B.
+        rows: how many first rows of each are known, B.
+        seed: of the order of equal values.
+        calibrated: False to leave out the calibration.
+    """
+    facts, calibration = bundle.facts, bundle.calibration.paths
+    firsts = given.offsets[which]
+    histories = [
+        given.values_NK[first : first + count]
+        for first, count in zip(firsts.tolist(), rows.tolist(), strict=True)
+    ]
+    finished = paths_BSHK.copy()
+    for number in range(paths_BSHK.shape[-1]):
+        columns = [history_TK[:, number] for history_TK in histories]
+        if calibrated and calibration is not None:
+            finished[..., number] = finish_paths(
+                calibration, paths_BSHK[..., number], columns, facts.season, seed=seed
+            )
+        lowest = None if facts.lowest is None else facts.lowest[number]
+        for place, history_T in enumerate(columns):
+            keep_properties(finished[place, :, :, number], history_T, facts.season, lowest)
+    return finished
 
 
 def keep_properties(

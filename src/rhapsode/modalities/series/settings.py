@@ -42,6 +42,19 @@ class SeriesDataSettings:
 
 
 @dataclass(frozen=True)
+class CalibrationSettings:
+    """Transformation of finished sample paths, chosen on the validation split after training."""
+
+    pool: bool = True
+    """Average the quantiles of the network with those of simple methods, weighted by their errors
+    in the validation split; if a simple method is as good, it makes the forecasts."""
+    intervals: bool = True
+    """Widen or narrow the intervals so that they hold their share of the validation split."""
+    forecasts: Annotated[int, Meta(ge=1, le=100_000)] = 400
+    """Maximum number of validation forecasts that choose weights and widths."""
+
+
+@dataclass(frozen=True)
 class SeriesTrainSettings(TrainingSettings):
     """Settings of training on series."""
 
@@ -49,6 +62,7 @@ class SeriesTrainSettings(TrainingSettings):
     """Model family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model family, for example hidden_size; unset values are planned. With
     conditioner = static, attributes of a whole series condition the network; otherwise they are

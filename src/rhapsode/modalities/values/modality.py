@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Calibration, Predictor
 from rhapsode.bundle.element_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Stream, ValueArrays, ValueStream
@@ -162,14 +162,23 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
+        loaded = load_network(bundle)
+        calibration = self.calibration(planned, ValuePredictor(bundle, loaded))
+        bundle = replace(bundle, calibration=calibration)
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
             figures: dict[str, Any] = {"loss": None, "reason": "no test split"}
         else:
-            figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
+            figures = self.test_figures(planned, part, ValuePredictor(bundle, loaded))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
-        return FinishedModel(bundle, figures, marks={"test": figures["loss"]})
+        paths = calibration.paths
+        extra = {} if paths is None else {"calibration": paths.to_mapping()}
+        return FinishedModel(bundle, figures, extra, marks={"test": figures["loss"]})
+
+    def calibration(self, planned: Planned[S, C, B], predictor: ValuePredictor[B]) -> Calibration:
+        """Choose on the validation split how finished paths are transformed."""
+        return Calibration()
 
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]

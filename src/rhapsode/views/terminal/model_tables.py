@@ -28,7 +28,7 @@ _HEADINGS = {
     "seconds": "seconds",
 }
 _DIGITS = {"steps": 0, "seconds": 1}
-_COMMON = ("config", "encoder", "arrays", "engine", "provenance")
+_COMMON = ("config", "encoder", "arrays", "engine", "provenance", "calibration")
 _ORIGIN = ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss")
 
 
@@ -146,6 +146,8 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if name not in _COMMON and isinstance(part, dict):
             for key, value in part.items():
                 yield key.replace("_", " "), str(value)
+    if "calibration" in facts:
+        yield "forecasts", facts["calibration"]["words"]
     for name in _ORIGIN:
         value = provenance.get(name)
         if value is not None:

@@ -1,0 +1,1 @@
+"""Pool of a network with simple methods, and factors for its intervals."""

@@ -1,0 +1,218 @@
+"""Choice of a pool and of factors of its intervals on rolling origins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import PathCalibration
+from rhapsode.modalities.series.corpus import SeriesCorpus, until
+from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.pool.members import LEVELS, MemberForecasts, member_forecasts
+from rhapsode.modalities.series.settings import CalibrationSettings
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SAMPLES = 100
+# Rate of the exponential weights: of a difference of the naive score, for each independent origin.
+RATE = 12.0
+# Part of the weights that is equal among methods whose score is at most so many times the least.
+EQUAL, NEAR = 0.5, 1.2
+# The network's score is raised by this part: its weights were chosen on the same values.
+OPTIMISM = 0.05
+# Independent origins that a factor above 1, and one below 1, is shrunk by.
+WIDENING, NARROWING = 2.0, 20.0
+LEAST_SCORES = 9
+COVERAGE = 0.9
+LARGEST_FACTOR = 4.0
+# Independent origins from which on there is a factor for each of several buckets of steps.
+MANY, BUCKETS = 40.0, 3
+LEAST_WEIGHT = 0.02
+
+
+def choose_calibration(
+    predictor: ValuePredictor[SeriesBundle], corpus: SeriesCorpus, settings: CalibrationSettings
+) -> PathCalibration | None:
+    """Choose weights and factors on the validation split.
+
+    Returns:
+        None if both are switched off, or the split is empty.
+    """
+    if not (settings.pool or settings.intervals):
+        return None
+    which, rows = validation_origins(corpus, settings.forecasts)
+    if not len(which):
+        return None
+    given = until(corpus.given, corpus.chosen_S)
+    horizon = corpus.horizon
+    found = member_forecasts(predictor, given, which, rows, horizon, samples=SAMPLES)
+    return calibration_of(found, horizon, settings)
+
+
+def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
+    """Series and histories of forecasts of the validation split.
+
+    At least half of the steps of a forecast lie in the split if it is long enough.
+
+    Arguments:
+        corpus: the series.
+        most: forecasts of single numbers; of more, evenly spread ones are taken.
+    """
+    width = corpus.given.values_NK.shape[1]
+    most = max(1, most // width)
+    bounds = list(zip(corpus.train_S.tolist(), corpus.chosen_S.tolist(), strict=True))
+    (with_values,) = np.nonzero(corpus.chosen_S - corpus.train_S)
+    kept = with_values[np.unique(_spread(len(with_values), most))]
+    each = max(1, most // max(1, len(kept)))
+    which, rows = [], []
+    for series in kept.tolist():
+        first, end = bounds[series]
+        ends = np.arange(first, max(first, end - (corpus.horizon + 1) // 2) + 1)
+        ends = ends[np.unique(_spread(len(ends), each))]
+        which.append(np.full(len(ends), series))
+        rows.append(ends)
+    if not which:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows_O, which_O = np.concatenate(rows), np.concatenate(which)
+    begun_O = rows_O > 0
+    return which_O[begun_O], rows_O[begun_O]
+
+
+def _spread(count: int, most: int) -> Ints:
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
+def calibration_of(
+    found: MemberForecasts, horizon: int, settings: CalibrationSettings
+) -> PathCalibration | None:
+    """Weights and factors from forecasts and what came.
+
+    Arguments:
+        found: forecasts of every member; at least one value came.
+        horizon: steps ahead.
+        settings: what to choose.
+    """
+    scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(found.actual_BH).any(axis=1))
+    scored_B = scored_B & np.isfinite(found.quantiles_MBQH).all(axis=(0, 2, 3))
+    if not scored_B.any():
+        return None
+    found = found.select(scored_B)
+    scores_MB = forecast_scores(found.quantiles_MBQH, found.actual_BH)
+    naive = max(float(scores_MB[found.names.index("seasonal naive")].mean()), 1e-12)
+    scores_M = scores_MB.mean(axis=1) / naive
+    independent = independent_origins(found, horizon)
+    weights_M = np.eye(len(found.names))[0]
+    reason = "the network alone"
+    told = dict(zip(found.names, scores_M.tolist(), strict=True))
+    if settings.pool:
+        weights_M = pool_weights(scores_M, independent)
+        pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
+        pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
+        told["pool"] = float(pooled_B.mean()) / naive
+        best = 1 + int(scores_M[1:].argmin())
+        gain_B = (scores_MB[best] - pooled_B) / naive
+        error = float(gain_B.std(ddof=1)) / np.sqrt(independent) if len(gain_B) > 1 else np.inf
+        count = f"{len(gain_B):,} validation forecasts"
+        reason = f"the pool had the least error in {count}"
+        if not gain_B.mean() > error:
+            weights_M = np.eye(len(found.names))[best]
+            reason = (
+                f"in {count} the pool was not clearly better than {found.names[best]} "
+                f"(CRPS {told['pool']:.3f} and {scores_M[best]:.3f} of the naive forecast)"
+            )
+    ends: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
+    if settings.intervals:
+        ends = _buckets(horizon, independent)
+        pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
+        firsts = (0, *ends[:-1])
+        factors = tuple(
+            width_factor(pooled_BQH[..., first:end], found.actual_BH[:, first:end], independent)
+            for first, end in zip(firsts, ends, strict=True)
+        )
+    return PathCalibration(
+        weights={
+            name: weight
+            for name, weight in zip(found.names, weights_M.tolist(), strict=True)
+            if weight
+        },
+        ends=ends,
+        factors=factors,
+        scores=told,
+        forecasts=len(found.rows_B),
+        reason=reason,
+    )
+
+
+def forecast_scores(quantiles_BQH: Floats, actual_BH: Floats) -> Floats:
+    """Mean quantile score of each forecast, an estimate of its CRPS, (B,).
+
+    Arguments:
+        quantiles_BQH: at `LEVELS`, with any axes before.
+        actual_BH: observations, at least one in each row; NaN where missing.
+    """
+    known_BH = np.isfinite(actual_BH)
+    away = np.where(known_BH, actual_BH, 0.0)[:, None] - quantiles_BQH
+    levels_Q1 = LEVELS[:, None]
+    scores = 2 * np.maximum(levels_Q1 * away, (levels_Q1 - 1) * away).mean(axis=-2)
+    return np.asarray((scores * known_BH).sum(axis=-1) / known_BH.sum(axis=-1))
+
+
+def independent_origins(found: MemberForecasts, horizon: int) -> float:
+    """Number of forecasts without common steps."""
+    count = 0.0
+    for series in np.unique(found.series_B):
+        rows_O = found.rows_B[found.series_B == series]
+        count += float(rows_O.max() - rows_O.min()) / horizon + 1.0
+    return count
+
+
+def pool_weights(scores_M: Floats, independent: float) -> Floats:
+    """Weights of the members of a pool, 1 in all.
+
+    Arguments:
+        scores_M: mean score of each member as a share of the naive forecast's, the network first.
+        independent: number of independent forecasts.
+    """
+    scores_M = scores_M * np.where(np.arange(len(scores_M)) == 0, 1 + OPTIMISM, 1.0)
+    least = float(scores_M.min())
+    near_M = scores_M <= least * NEAR
+    weights_M = np.exp(-RATE * independent * (scores_M - least))
+    weights_M = (1 - EQUAL) * weights_M / weights_M.sum() + EQUAL * near_M / near_M.sum()
+    weights_M[weights_M < LEAST_WEIGHT] = 0.0
+    return np.asarray(weights_M / weights_M.sum())
+
+
+def _buckets(horizon: int, independent: float) -> tuple[int, ...]:
+    count = BUCKETS if independent >= MANY and horizon >= 2 * BUCKETS else 1
+    return tuple(-(-horizon * (place + 1) // count) for place in range(count))
+
+
+def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -> float:
+    """Factor of the distances from the median that gives the intervals their coverage.
+
+    Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
+    the half-width of the 90 % interval on that side, shrunk towards 1 where few forecasts are
+    independent.
+
+    Arguments:
+        quantiles_BQH: at `LEVELS`.
+        actual_BH: observations.
+        independent: number of independent forecasts.
+    """
+    low_BH, middle_BH, high_BH = (quantiles_BQH[:, place] for place in (0, 9, 18))
+    half_BH = np.where(actual_BH > middle_BH, high_BH - middle_BH, middle_BH - low_BH)
+    usable_BH = np.isfinite(actual_BH) & (half_BH > 0)
+    scores = np.sort(np.abs(actual_BH - middle_BH)[usable_BH] / half_BH[usable_BH])
+    if len(scores) < LEAST_SCORES:
+        return 1.0
+    place = min(len(scores), int(np.ceil((len(scores) + 1) * COVERAGE)))
+    factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
+    shrinking = WIDENING if factor > 1 else NARROWING
+    return float(factor ** (independent / (independent + shrinking)))

@@ -1,0 +1,118 @@
+"""Quantiles of a network and of simple methods from the same origins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import NETWORK
+from rhapsode.data.tables import SeriesSet
+from rhapsode.evaluation import seasonal_error
+from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
+from rhapsode.modalities.series.series_forecast import draw_forecasts
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEVELS = np.arange(1, 20) / 20
+
+
+@dataclass(frozen=True)
+class MemberForecasts:
+    """Forecasts of every member of a pool, in units of each series' seasonal error.
+
+    Arguments:
+        names: of the M members, the network first.
+        quantiles_MBQH: at `LEVELS`.
+        actual_BH: observations; NaN where missing.
+        series_B: series and number of each forecast.
+        rows_B: length of its history.
+    """
+
+    names: tuple[str, ...]
+    quantiles_MBQH: Floats
+    actual_BH: Floats
+    series_B: Ints
+    rows_B: Ints
+
+    def select(self, chosen_B: NDArray[np.bool_]) -> MemberForecasts:
+        """Some of the forecasts."""
+        return MemberForecasts(
+            self.names,
+            self.quantiles_MBQH[:, chosen_B],
+            self.actual_BH[chosen_B],
+            self.series_B[chosen_B],
+            self.rows_B[chosen_B],
+        )
+
+
+def member_forecasts(
+    predictor: ValuePredictor[SeriesBundle],
+    given: SeriesSet,
+    which: Ints,
+    rows: Ints,
+    horizon: int,
+    *,
+    samples: int,
+    seed: int = 0,
+    names: Sequence[str] = tuple(SIMPLE),
+) -> MemberForecasts:
+    """Forecast from origins by the network and by simple methods.
+
+    Arguments:
+        predictor: the network.
+        given: the series.
+        which: of it, one entry an origin.
+        rows: history of each.
+        horizon: steps ahead.
+        samples: paths of the network.
+        seed: of the paths.
+        names: of simple methods.
+    """
+    paths_BSHK, _ = draw_forecasts(
+        predictor,
+        given,
+        which,
+        rows,
+        horizon,
+        samples=samples,
+        seed=seed,
+        wanted=False,
+        kept=False,
+    )
+    width = paths_BSHK.shape[-1]
+    histories, actual, series, lengths, scales = [], [], [], [], []
+    for one, count in zip(which.tolist(), rows.tolist(), strict=True):
+        values_TK = given.values_NK[given.rows(one)]
+        for number in range(width):
+            history = values_TK[:count, number]
+            ahead = np.full(horizon, np.nan)
+            there = values_TK[count : count + horizon, number]
+            ahead[: len(there)] = there
+            histories.append(history)
+            actual.append(ahead)
+            series.append(one * width + number)
+            lengths.append(count)
+            known = history[np.isfinite(history)]
+            scale = seasonal_error(history, predictor.bundle.facts.season)[0]
+            scales.append(scale or (np.abs(known).mean() if len(known) else 0.0) or 1.0)
+    drawn = np.quantile(paths_BSHK, LEVELS, axis=1, method="weibull")  # (Q, B, H, K)
+    network = drawn.transpose(1, 3, 0, 2).reshape(-1, len(LEVELS), horizon)
+    simple = simple_forecasts(histories, horizon, predictor.bundle.facts.season, names)
+    members = [network, *(simple[name].quantiles(LEVELS) for name in names)]
+    scale_B = np.array(scales)
+    return MemberForecasts(
+        (NETWORK, *names),
+        np.stack(members) / scale_B[:, None, None],
+        np.stack(actual) / scale_B[:, None],
+        np.array(series),
+        np.array(lengths),
+    )
