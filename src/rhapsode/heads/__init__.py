@@ -19,6 +19,7 @@ from rhapsode.heads.location_scale import (
     StudentT,
 )
 from rhapsode.heads.piecewise import Bins, BinsConfig, Quantiles, QuantilesConfig
+from rhapsode.heads.tails import tail_probabilities
 
 __all__ = [
     "HEADS",
@@ -43,4 +44,5 @@ __all__ = [
     "Quantiles",
     "QuantilesConfig",
     "StudentT",
+    "tail_probabilities",
 ]
