@@ -257,8 +257,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
     def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:
         """Read the histories of series.
 
-        Unless a scale is given, all values of a history set it; at most its last `warm_up` values go through the
-        network. The state of a series does not depend on the others.
+        Unless a scale is given, all values of a history set it; at most its last `warm_up` values
+        go through the network. The state of a series does not depend on the others.
 
         Arguments:
             histories: one a series.

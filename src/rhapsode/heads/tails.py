@@ -15,9 +15,9 @@ HALVINGS = 40
 def tail_probabilities(
     head: DensityHead, parameters: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Probabilities of at most a target and of at least a target, (..., K) float64 each.
+    """Probabilities of at most and of at least a target.
 
-    They are at least 1e-16, and add up to 1 and the probability of the target itself.
+    Both are (..., K), float64. They are at least 1e-16, and add up to 1 and the probability of the target itself.
 
     Arguments:
         head: whose quantiles are inverted.

@@ -226,7 +226,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def anomalies(
         self, source: Any = None, settings: SeriesEvaluationSettings | None = None, **options: Any
     ) -> Anomalies:
-        """Score every value of series by its probability given the values before it.
+        """Score every value by its probability given the values before it.
 
         Arguments:
             source: a table, name, frame, array or set. [default: the training data]

@@ -60,7 +60,9 @@ def draw_fans(path: Path, fans: Sequence[Fan], *, title: str) -> None:
 
 @contextmanager
 def panel_figure(path: Path, panels: int, *, title: str) -> Iterator[Sequence[Axes]]:
-    """Open a figure of panels, and write it with a legend at the end.
+    """Open a figure of panels, and write it at the end.
+
+    It gets a legend.
 
     Arguments:
         path: a .png or .svg file.

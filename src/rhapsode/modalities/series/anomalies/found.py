@@ -110,7 +110,7 @@ class Anomalies(Metrics):
 
         It is half the false-alarm rate, divided by the number of values in a row (Bonferroni).
         """
-        return self.rate / 2 / self.p_NK.shape[1]
+        return self.rate / (2 * len(self.given.names))
 
     @property
     def values_NK(self) -> NDArray[np.bool_]:
@@ -281,7 +281,7 @@ def _runs(flags_T: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 def find_anomalies(
     predictor: ValuePredictor[SeriesBundle], part: SeriesPart, settings: SeriesEvaluationSettings
 ) -> Anomalies:
-    """Score every value of a part, and write a table and a picture if asked to.
+    """Score every value of a part, and write the requested files.
 
     Arguments:
         predictor: the model.

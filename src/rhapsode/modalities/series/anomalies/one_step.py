@@ -54,7 +54,14 @@ class OneStep:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Consecutive rows of a series: `lead` to read, then those from `first` to `stop` to score."""
+    """Consecutive rows of a series.
+
+    Arguments:
+        series: its place in the set.
+        lead: first row that is read step by step.
+        first: first row that is scored.
+        stop: the row after the last one.
+    """
 
     series: int
     lead: int
@@ -74,7 +81,8 @@ def one_step(
         scaled_S: rows of each that set its scale; values far from all others do not count.
     """
     rows, width = given.values_NK.shape
-    found = OneStep(*(np.full((rows, width), np.nan) for _ in range(3)), np.full(rows, np.nan))
+    expected, at_most, at_least = (np.full((rows, width), np.nan) for _ in range(3))
+    found = OneStep(expected, at_most, at_least, np.full(rows, np.nan))
     encoder = predictor.bundle.encoder
     scales = [
         encoder.stats(_without_far(given.values_NK[given.rows(series)][: scaled_S[series]]))

@@ -1,4 +1,4 @@
-"""Anomaly scores of values and of windows, at a stated false-alarm rate. No torch."""
+"""Anomaly scores of values and of windows. No torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST_PROBABILITY = 1e-16
 
 @dataclass(frozen=True)
 class TailCalibration:
-    """Probabilities of ordinary values as they turn out, for those that were predicted.
+    """Map of predicted p-values to those that ordinary values have.
 
     A calibrated p-value is at most `share` as often as it says. Beyond the score that this share
     of the values exceeds, -log p is exponential (Siffer et al. 2017 use the wider class of Pareto
@@ -64,7 +64,8 @@ class TailCalibration:
         scores_N = -np.log(np.maximum(p_N, LEAST_PROBABILITY))
         inside_N = scores_N * -math.log(self.share) / self.score
         beyond_N = -math.log(self.share) + (scores_N - self.score) / self.stretch
-        return np.exp(-np.where(scores_N > self.score, beyond_N, inside_N))
+        log_p_N = -np.where(scores_N > self.score, beyond_N, inside_N)
+        return np.asarray(np.exp(log_p_N), dtype=np.float64)
 
 
 @dataclass(frozen=True)
