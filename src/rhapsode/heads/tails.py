@@ -17,7 +17,8 @@ def tail_probabilities(
 ) -> tuple[Tensor, Tensor]:
     """Probabilities of at most and of at least a target.
 
-    Both are (..., K), float64. They are at least 1e-16, and add up to 1 and the probability of the target itself.
+    Both are (..., K), float64, and at least 1e-16. They add up to 1 and the probability of the
+    target itself.
 
     Arguments:
         head: whose quantiles are inverted.
