@@ -313,6 +313,11 @@ class EvaluateOptions(TypedDict, total=False):
     samples: int
     seed: int
     method: Sequence[str]
+    anomalies: bool
+    false_alarms: float | None
+    window: int | None
+    output: str | None
+    plot: str | None
     layout: Literal["auto", "wide", "long", "rows"]
     joint: bool
     id_column: Sequence[str]

@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rhapsode.heads import DensityHead, Head
+from rhapsode.heads import DensityHead, Head, tail_probabilities
 
 ROWS = 3
 TIME = 4
@@ -259,6 +259,28 @@ class DensityContract(HeadContract):
             upto = torch.where(points <= x, masses, 0.0).sum(0)
             assert (below < level + masses.amax(0)).all()
             assert (upto > level - masses.amax(0)).all()
+
+    def test_tail_probabilities_are_where_the_distribution_says(self) -> None:
+        head = self.make()
+        for one, parameters in self.singles(head, self.at(head)):
+            points, masses = self.masses(one, parameters)
+            x = one.quantile(parameters, 0.8)
+            at_most, at_least = (tail[..., 0] for tail in tail_probabilities(one, parameters, x))
+            # On the line a point stands for half of its mass on either side.
+            own = masses.amax(0) + 1e-3
+            assert (
+                (at_most - torch.where(points <= x[..., 0], masses, 0.0).sum(0)).abs() < own
+            ).all()
+            assert (
+                (at_least - torch.where(points >= x[..., 0], masses, 0.0).sum(0)).abs() < own
+            ).all()
+            if not one.counts:
+                torch.testing.assert_close(
+                    at_most, torch.full_like(at_most, 0.8), rtol=0, atol=1e-6
+                )
+                torch.testing.assert_close(at_most + at_least, torch.ones_like(at_most))
+            missing = tail_probabilities(one, parameters, torch.full_like(x, math.nan))
+            assert all(tail.isnan().all() for tail in missing)
 
     def test_missing_targets_add_nothing(self) -> None:
         head = self.make()

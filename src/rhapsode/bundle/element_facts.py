@@ -222,10 +222,12 @@ class History:
         values_TK: NaN where missing.
         known_TX: scaled covariates at the same times; at least those of the last values that a
             model reads.
+        scale: of the series, as the encoder's `stats` gives it. [default: that of the values]
     """
 
     values_TK: Floats
     known_TX: Singles
+    scale: Any = None
 
 
 @dataclass(frozen=True)

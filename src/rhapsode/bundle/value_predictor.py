@@ -257,8 +257,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
     def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:
         """Read the histories of series.
 
-        All values of a history set its scale; at most its last `warm_up` values go through the
-        network. The state of a series does not depend on the others.
+        Unless a scale is given, all values of a history set it; at most its last `warm_up` values
+        go through the network. The state of a series does not depend on the others.
 
         Arguments:
             histories: one a series.
@@ -276,7 +276,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         none_0D = np.zeros((0, self.bundle.facts.sizes(encoder).input[1]), dtype=np.float32)
         paths, features = [], []
         for history in histories:
-            scale = encoder.stats(history.values_TK)
+            scale = history.scale or encoder.stats(history.values_TK)
             length = len(history.values_TK)
             read = min(length, self.bundle.facts.warm_up)
             # Values beyond the reach of features are skipped; over gaps a difference reaches any

@@ -20,6 +20,7 @@ from rhapsode.heads.location_scale import (
     StudentTConfig,
 )
 from rhapsode.heads.piecewise import Bins, BinsConfig, Quantiles, QuantilesConfig
+from rhapsode.heads.tails import tail_probabilities
 
 __all__ = [
     "HEADS",
@@ -45,4 +46,5 @@ __all__ = [
     "QuantilesConfig",
     "StudentT",
     "StudentTConfig",
+    "tail_probabilities",
 ]

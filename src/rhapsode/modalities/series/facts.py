@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from rhapsode.data.tables import (
 )
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import BundleError, DataError
+from rhapsode.modalities.series.anomalies.scores import Tails
 
 # Kinds beyond this many are not told apart: nothing would be learnt of each.
 MOST_LEVELS = 256
@@ -263,6 +264,7 @@ class SeriesFacts(ValueFacts):
         names: of the numbers of one time.
         templates: of new series; None if the training series are unknown.
         lowest: of the training values, for each number; None if it is not known.
+        tails: calibrations of anomaly scores.
     """
 
     modality: ClassVar[str] = "series.v1"
@@ -277,6 +279,7 @@ class SeriesFacts(ValueFacts):
     names: tuple[str, ...]
     templates: Templates | None = None
     lowest: tuple[float, ...] | None = None
+    tails: Tails = field(default_factory=Tails)
 
     @property
     def covariate_size(self) -> int:

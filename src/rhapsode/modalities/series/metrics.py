@@ -351,6 +351,25 @@ def end_of_series(
     return SeriesPart(given, first_S, first_S, split, learnt)
 
 
+def whole_series(model: SeriesModel, source: Any) -> SeriesPart:
+    """All values of series to score, with their number of training values.
+
+    Arguments:
+        model: the model.
+        source: a table, name, frame, array or set.
+
+    Raises:
+        DataError: no series holds a value.
+    """
+    given = observed_part(model.read(source))
+    if not len(given):
+        raise DataError("no series holds a value", hint="give a table of numbers")
+    first_S = np.zeros(len(given), dtype=np.int64)
+    learnt = _learnt(model.bundle, given, first_S)
+    split = f"all {int(given.observed_NK.sum()):,} values"
+    return SeriesPart(given, first_S, given.lengths, split, learnt)
+
+
 def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
     """Number of values after the first rows that were training data.
 

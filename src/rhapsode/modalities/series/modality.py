@@ -28,7 +28,9 @@ from rhapsode.modalities.contract import (
     Claim,
     Compared,
     Degree,
+    FinishedModel,
     Measure,
+    Metrics,
     Planned,
     RunRequest,
     Scored,
@@ -43,10 +45,10 @@ from rhapsode.modalities.series.corpus import (
 )
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.metrics import (
-    SeriesMetrics,
     encode_part,
     end_of_series,
     measure_series,
+    whole_series,
 )
 from rhapsode.modalities.series.settings import (
     BINNED,
@@ -200,6 +202,20 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         asked = planned.settings.calibration
         return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
 
+    def finish(
+        self, planned: SeriesPlan, bundle: SeriesBundle, network: Network, folder: Path
+    ) -> FinishedModel[SeriesBundle]:
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.value_predictor import ValuePredictor
+        from rhapsode.modalities.series.anomalies.found import calibrate_tails
+
+        finished = super().finish(planned, bundle, network, folder)
+        bundle, corpus = finished.bundle, planned.corpus
+        predictor = ValuePredictor(bundle, load_network(bundle))
+        tails = calibrate_tails(predictor, corpus.given, corpus.train_S)
+        facts = replace(bundle.facts, tails=tails)
+        return replace(finished, bundle=replace(bundle, facts=facts))
+
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
@@ -219,9 +235,16 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
-        return end_of_series(model, sources[0] if sources else model.own_source(), settings)
+        source = sources[0] if sources else model.own_source()
+        if settings.anomalies:
+            return whole_series(model, source)
+        return end_of_series(model, source, settings)
 
-    def metrics(self, model: Any, part: Any, settings: SeriesEvaluationSettings) -> SeriesMetrics:
+    def metrics(self, model: Any, part: Any, settings: SeriesEvaluationSettings) -> Metrics:
+        if settings.anomalies:
+            from rhapsode.modalities.series.anomalies.found import find_anomalies
+
+            return find_anomalies(model.predictor, part, settings)
         facts = model.bundle.facts
         methods = () if settings.method == ("none",) else settings.method
         if not settings.method and importlib.util.find_spec("statsforecast") is not None:

@@ -24,6 +24,7 @@ from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, check_single, old_content
 from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
+from rhapsode.modalities.series.metrics import whole_series
 from rhapsode.modalities.series.output import csv_text, series_rows
 from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
 from rhapsode.modalities.series.series_forecast import (
@@ -33,13 +34,14 @@ from rhapsode.modalities.series.series_forecast import (
     forecast_times,
     state_after,
 )
-from rhapsode.modalities.series.settings import ForecastSettings
+from rhapsode.modalities.series.settings import ForecastSettings, SeriesEvaluationSettings
 from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, ValuesSeen
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
+    from rhapsode.modalities.series.anomalies.found import Anomalies
 
 
 Floats = NDArray[np.float64]
@@ -220,6 +222,26 @@ class SeriesModel(ValueModel[SeriesBundle]):
         )
         levels = tuple(sorted(set(settings.quantiles))) or LEVELS
         return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)
+
+    def anomalies(
+        self, source: Any = None, settings: SeriesEvaluationSettings | None = None, **options: Any
+    ) -> Anomalies:
+        """Score every value by its probability given the values before it.
+
+        Arguments:
+            source: a table, name, frame, array or set. [default: the training data]
+            settings: false-alarm rate, window, and files to write.
+            **options: the same by name.
+
+        Raises:
+            RhapsodeError: series the model does not fit.
+        """
+        from rhapsode.modalities.series.anomalies.found import find_anomalies
+
+        options = {"anomalies": True, **options}
+        settings = settings or from_mapping(SeriesEvaluationSettings, options, where="options")
+        part = whole_series(self, self.own_source() if source is None else source)
+        return find_anomalies(self.predictor, part, settings)
 
     def start(self, history: Any) -> ValueState:
         """The state after the known values of every series, for `observe`."""

@@ -126,7 +126,35 @@ class SeriesEvaluationSettings(SeriesComparisonSettings):
 
     method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all that are installed")] = ()
     """Statistical method to compare with: ets, arima, theta or none; may be repeated."""
+    anomalies: bool = False
+    """Score every value of the table by its probability given the values before it, in place of
+    forecasts."""
+    false_alarms: Annotated[Annotated[float, Meta(gt=0.0, lt=0.5)] | None, option("P", "0.001")] = (
+        None
+    )
+    """With --anomalies: the fraction of ordinary rows that are flagged."""
+    window: Annotated[
+        Annotated[int, Meta(ge=2, le=1 << 20)] | None, option("N", "one season, or 12")
+    ] = None
+    """With --anomalies: the number of values that are also scored together, for changes of level
+    and of pattern."""
+    output: Annotated[str | None, option("FILE", "none", alias="-o")] = None
+    """With --anomalies: file for the score of every value: .csv, .tsv or .parquet, or a picture:
+    .png or .svg."""
+    plot: Annotated[str | None, option("FILE", "none")] = None
+    """With --anomalies: file for a picture of the series and their anomalies: .png or .svg."""
 
     def __post_init__(self) -> None:
         if "none" in self.method and len(self.method) > 1:
             raise SettingsError("none cannot be combined with other methods", where="--method")
+        if self.anomalies:
+            for name in ("horizon", "origins", "stride"):
+                if getattr(self, name) is not None:
+                    raise SettingsError("anomalies are scored one step ahead", where=f"--{name}")
+        for name in ("false_alarms", "window", "output", "plot"):
+            if not self.anomalies and getattr(self, name) is not None:
+                raise SettingsError(
+                    "this is a setting of anomaly scores",
+                    where=f"--{name.replace('_', '-')}",
+                    hint="add --anomalies",
+                )

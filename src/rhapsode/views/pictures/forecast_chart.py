@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,15 +52,30 @@ def draw_fans(path: Path, fans: Sequence[Fan], *, title: str) -> None:
         title: printed above all panels.
     """
     shown = fans[:MOST]
-    columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
-    rows = -(-len(shown) // columns)
+    with panel_figure(path, len(shown), title=title) as axes:
+        for axis, fan in zip(axes, shown, strict=True):
+            _panel(axis, fan)
+            axis.set_title(fan.label, loc="left", fontsize=9.5, color=INK)
+
+
+@contextmanager
+def panel_figure(path: Path, panels: int, *, title: str) -> Iterator[Sequence[Axes]]:
+    """Open a figure of panels, and write it at the end.
+
+    It gets a legend.
+
+    Arguments:
+        path: a .png or .svg file.
+        panels: one to twelve.
+        title: printed above all panels.
+    """
+    columns = 1 if panels == 1 else 2 if panels <= 4 else 3
+    rows = -(-panels // columns)
     size = (9.2 if columns > 1 else 8.4, 0.9 + (3.4 if rows == 1 else 2.3 * rows))
     with picture(path, {}, figsize=size, dpi=150, layout="constrained") as figure:
         flat = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-        for axis, fan in zip(flat, shown, strict=False):
-            _panel(axis, fan)
-            axis.set_title(fan.label, loc="left", fontsize=9.5, color=INK)
-        for axis in flat[len(shown) :]:
+        yield flat[:panels]
+        for axis in flat[panels:]:
             axis.set_axis_off()
         figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
         figure.legend(
@@ -91,9 +107,14 @@ def _panel(axis: Axes, fan: Fan) -> None:
             linewidth=1.3,
             label="observed",
         )
+    date_axis(axis, ahead)
+
+
+def date_axis(axis: Axes, times: NDArray[Any]) -> None:
+    """Draw a grid, and few short dates where times are dates."""
     axis.grid(visible=True, axis="y")
     axis.margins(x=0.01)
-    if np.issubdtype(ahead.dtype, np.datetime64):
+    if np.issubdtype(times.dtype, np.datetime64):
         from matplotlib import dates as untyped
 
         dates: Any = untyped

@@ -1,0 +1,1 @@
+"""Anomaly scores: values that the one-step distributions did not expect."""
