@@ -83,7 +83,7 @@ class Tails:
 
 def two_sided(at_most_N: Floats, at_least_N: Floats) -> Floats:
     """Two-sided p-values of values with these tail probabilities."""
-    return np.minimum(1.0, 2 * np.minimum(at_most_N, at_least_N))
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(at_most_N, at_least_N)))
 
 
 def normal_scores(at_most_N: Floats, at_least_N: Floats) -> Floats:
