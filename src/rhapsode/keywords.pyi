@@ -190,6 +190,7 @@ class TrainOptions(TypedDict, total=False):
     source: SourceOptions
     data: DataOptions
     series: SeriesOptions
+    calibration: CalibrationSettings
     head: HeadOptions
 
 
@@ -284,6 +285,7 @@ class ForecastOptions(TypedDict, total=False):
     samples: int
     quantiles: Sequence[float]
     seed: int
+    network_alone: bool
     paths: bool
     format: Literal["csv", "json"]
 
