@@ -66,8 +66,9 @@ def finish_paths(
         pooled_BSH = own * pooled_BSH if own else np.zeros_like(pooled_BSH)
         for name, weight in weights.items():
             pooled_BSH += weight * found[name].quantiles(levels_S)
-    median_B1H = np.median(pooled_BSH, axis=1, keepdims=True)
-    pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
+    if calibration.factors:
+        median_B1H = np.median(pooled_BSH, axis=1, keepdims=True)
+        pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
     usable_B11 = np.isfinite(finished_BSH).all(axis=(1, 2), keepdims=True)
