@@ -22,6 +22,7 @@ from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
 from rhapsode.heads import HEADS
 from rhapsode.modalities.series.settings import (
+    CalibrationSettings,
     ForecastSettings,
     SeriesComparisonSettings,
     SeriesDataSettings,
@@ -41,6 +42,7 @@ SECTIONS: dict[str, Sequence[type[Any]]] = {
     "source": [SourceSettings],
     "data": [DataSettings, SeriesDataSettings],
     "series": [SeriesSettings],
+    "calibration": [CalibrationSettings],
     "network": [FAMILIES.get(name).Config for name in FAMILIES.names()],
     "encoder": [
         *(ENCODERS.get(name).Settings for name in ENCODERS.names()),

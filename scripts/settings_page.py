@@ -18,7 +18,7 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import BinSettings, SeriesEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
-from rhapsode.modalities.series.settings import SeriesDataSettings
+from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
 from rhapsode.modalities.text.settings import DataSettings
 from rhapsode.models import FAMILIES
 
@@ -93,6 +93,7 @@ def page() -> str:
         body = table(cls) if dataclasses.fields(cls) else "None.\n"
         parts += [f"### {name}\n", body]
     parts += [SERIES, "### [data] for series\n", table(SeriesDataSettings)]
+    parts += ["### [calibration] for series\n", table(CalibrationSettings)]
     parts += ["### [series]\n", table(SeriesSettings)]
     parts += ["### [encoder] for series\n", table(SeriesEncoderSettings)]
     parts += ["### [head] for series\n", HEAD_NAMES]

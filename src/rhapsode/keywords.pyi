@@ -101,6 +101,14 @@ class SeriesOptions(TypedDict, total=False):
     header: Literal["auto", "yes", "no"]
 
 
+class CalibrationOptions(TypedDict, total=False):
+    """Settings under `calibration`."""
+
+    pool: bool
+    intervals: bool
+    forecasts: int
+
+
 class NetworkOptions(TypedDict, total=False):
     """Settings under `network`."""
 
@@ -151,12 +159,14 @@ class EncoderOptions(TypedDict, total=False):
     centre: int
     lags: Sequence[int]
     counts: bool
+    margin: float
 
 
 class HeadOptions(TypedDict, total=False):
     """Settings under `head`."""
 
     name: str
+    least_tail: float
     edges: Sequence[float]
     tails: Sequence[float]
     vocab_size: int
@@ -168,6 +178,7 @@ class HeadOptions(TypedDict, total=False):
     numbers: str
     settings: Mapping[str, Any]
     levels: Sequence[float]
+    least_df: float
 
 
 class TrainOptions(TypedDict, total=False):
@@ -190,6 +201,7 @@ class TrainOptions(TypedDict, total=False):
     source: SourceOptions
     data: DataOptions
     series: SeriesOptions
+    calibration: CalibrationOptions
     head: HeadOptions
 
 
@@ -284,6 +296,7 @@ class ForecastOptions(TypedDict, total=False):
     samples: int
     quantiles: Sequence[float]
     seed: int
+    network_alone: bool
     paths: bool
     format: Literal["csv", "json"]
 

@@ -56,7 +56,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 def test_a_run_has_all_its_files(monthly: Path) -> None:
     summary = json.loads((monthly / "summary.json").read_text())
-    assert summary["forecasts"]["methods"].keys() == {"model", "seasonal naive"}
+    assert summary["forecasts"]["methods"].keys() == {"model", "network alone", "seasonal naive"}
     assert summary["protocol"]["split"].startswith("test: the last")
     assert np.isfinite(summary["loss"])
     for name in (

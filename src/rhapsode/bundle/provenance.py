@@ -92,19 +92,17 @@ class PathCalibration:
         """Members and widths of the forecasts, in a sentence."""
         weights = sorted(self.weights.items(), key=lambda pair: -pair[1])
         if len(weights) == 1:
-            made = f"forecasts are those of the {weights[0][0]} method"
-            if weights[0][0] == NETWORK:
-                made = "forecasts are those of the network"
+            made = f"forecasts are made by {'the ' * (weights[0][0] == NETWORK)}{weights[0][0]}"
         else:
             shares = ", ".join(f"{name} {weight:.0%}" for name, weight in weights)
-            made = f"forecasts average the quantiles of {shares}"
+            made = f"forecasts are weighted averages of quantiles: {shares}"
         if self.reason:
-            made += f": {self.reason}"
-        widths = ", ".join(f"{factor:.2f}" for factor in self.factors)
-        if widths:
-            over = f" (to steps {', '.join(map(str, self.ends))})" if len(self.ends) > 1 else ""
-            made += f"; intervals {widths} times as wide{over}"
-        return f"{made}; densities are those of the network"
+            made += f" ({self.reason})"
+        if self.factors:
+            widths = ", ".join(f"{factor:.2f}" for factor in self.factors)
+            over = f" up to steps {', '.join(map(str, self.ends))}" if len(self.ends) > 1 else ""
+            made += f"; their intervals are multiplied by {widths}{over}"
+        return f"{made}. Densities are those of the network"
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values, with the sentence as `words`."""

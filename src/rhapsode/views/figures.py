@@ -4,15 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-METHOD_COLUMNS = (
-    "MASE",
-    "sMAPE",
-    "CRPS",
-    "WQL",
-    "80 % coverage",
-    "90 % coverage",
-    "90 % Winkler",
-)
+METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "in 80 %", "in 90 %", "Winkler")
 
 
 def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -84,7 +76,11 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each method: its name and the figures of `METHOD_COLUMNS`."""
+    """A row for each method: its name and the figures of `METHOD_COLUMNS`.
+
+    These are the parts of the values inside central intervals with their standard errors, and the
+    interval score (Winkler) of the 90 % interval.
+    """
     measures = ("mase", "smape", "crps", "weighted_quantile_loss")
     return [
         (

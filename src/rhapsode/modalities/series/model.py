@@ -219,6 +219,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
             temperature=settings.temperature,
             chain=chain_of_values(settings, self.predictor.vocab_size),
             kept=kept,
+            calibrated=not settings.network_alone,
         )
         levels = tuple(sorted(set(settings.quantiles))) or LEVELS
         return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)

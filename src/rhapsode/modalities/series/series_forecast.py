@@ -299,8 +299,8 @@ def draw_forecasts(
         for series, count in origins
     ]
     seeds = [path_seed(seed, f"{given.ids[series]}:{count}") for series, count in origins]
-    calibrated = calibrated and kept and temperature == 1 and not chain
-    calibrated = calibrated and predictor.bundle.calibration.paths is not None
+    plain = temperature == 1 and not (chain and chain.filters)
+    calibrated = calibrated and kept and plain and predictor.bundle.calibration.paths is not None
     drawn = sample_paths(
         predictor,
         state_after(predictor, given, which, rows),

@@ -98,6 +98,9 @@ class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
     the centre, or the likeliest bin of binned values."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Random seed of the sample paths."""
+    network_alone: bool = False
+    """Forecast with the network alone, without the simple methods of its pool and without the
+    calibration of its intervals. Samplers and temperatures other than 1 do so too."""
     paths: bool = False
     """Print the sample paths in place of their quantiles."""
     format: Annotated[Literal["csv", "json"], option("csv|json")] = "csv"

@@ -108,7 +108,7 @@ def calibration_of(
     scores_M = scores_MB.mean(axis=1) / naive
     independent = independent_origins(found, horizon)
     weights_M = np.eye(len(found.names))[0]
-    reason = "the network alone"
+    reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
         weights_M = pool_weights(scores_M, independent)
@@ -118,14 +118,13 @@ def calibration_of(
         best = 1 + int(scores_M[1:].argmin())
         gain_B = (scores_MB[best] - pooled_B) / naive
         error = float(gain_B.std(ddof=1)) / np.sqrt(independent) if len(gain_B) > 1 else np.inf
-        count = f"{len(gain_B):,} validation forecasts"
-        reason = f"the pool had the least error in {count}"
+        reason = (
+            f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
+            f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
+        )
         if not gain_B.mean() > error:
             weights_M = np.eye(len(found.names))[best]
-            reason = (
-                f"in {count} the pool was not clearly better than {found.names[best]} "
-                f"(CRPS {told['pool']:.3f} and {scores_M[best]:.3f} of the naive forecast)"
-            )
+            reason = f"the pool with the network is not clearly better: {reason}"
     ends: tuple[int, ...] = ()
     factors: tuple[float, ...] = ()
     if settings.intervals:

@@ -25,6 +25,7 @@ def step_factors(calibration: PathCalibration, horizon: int) -> Floats:
     return np.array(calibration.factors)[np.minimum(buckets_H, len(calibration.factors) - 1)]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of forecasts that are replaced below
 def finish_paths(
     calibration: PathCalibration,
     paths_BSH: Floats,
@@ -45,6 +46,9 @@ def finish_paths(
         season: steps in a season, 1 for none.
         seed: of the order of equal values.
 
+    Returns:
+        The paths; those of the network where a simple method has no forecast.
+
     Raises:
         BundleError: an unknown method.
     """
@@ -62,8 +66,10 @@ def finish_paths(
         pooled_BSH = own * pooled_BSH if own else np.zeros_like(pooled_BSH)
         for name, weight in weights.items():
             pooled_BSH += weight * found[name].quantiles(levels_S)
-    median_B1H = np.median(pooled_BSH, axis=1, keepdims=True)
-    pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
+    if calibration.factors:
+        median_B1H = np.median(pooled_BSH, axis=1, keepdims=True)
+        pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
-    return finished_BSH
+    usable_B11 = np.isfinite(finished_BSH).all(axis=(1, 2), keepdims=True)
+    return np.where(usable_B11, finished_BSH, paths_BSH)

@@ -54,6 +54,7 @@ class MemberForecasts:
         )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of the largest numbers, which choose nothing
 def member_forecasts(
     predictor: ValuePredictor[SeriesBundle],
     given: SeriesSet,

@@ -102,10 +102,11 @@ class _Histories:
         log_B = positive_B.copy()
         log_B[positive_B] = better_B
         values_TB = self.values_TB.copy()
-        values_TB[:, log_B] = logs.values_TB[:, better_B]
+        values_TB[: len(logs.values_TB), log_B] = logs.values_TB[:, better_B]
         return _Histories(values_TB, self.lengths_B, self.season, self.steps), log_B
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # squares of the largest numbers
 def simple_forecasts(
     histories: Sequence[Floats], horizon: int, season: int, names: Sequence[str]
 ) -> dict[str, NormalForecasts]:
@@ -118,7 +119,7 @@ def simple_forecasts(
         names: of `SIMPLE`.
 
     Returns:
-        By method; NaN where a history has no value.
+        By method; not finite where a history has no value, or values too large to square.
     """
     most = max(MOST_STEPS, MOST_SEASONS * season)
     known = [filled(history[-most:]) for history in histories]
@@ -448,8 +449,7 @@ def _states(
             errors_BG[:count] += error * error
     counts_B = np.maximum(1, given.lengths_B - skipped)
     freedom_G = 1 + 2 * (damping_G > 0) + (season > 1)
-    with np.errstate(divide="ignore"):
-        cost_BG = counts_B[:, None] * np.log(errors_BG / counts_B[:, None]) + 2 * freedom_G
+    cost_BG = counts_B[:, None] * np.log(errors_BG / counts_B[:, None]) + 2 * freedom_G
     best_B, rows_B = cost_BG.argmin(axis=1), np.arange(rows)
     turns_SB = (given.lengths_B + np.arange(season)[:, None]) % season
     freedom_B = np.maximum(1, counts_B - freedom_G[best_B])
