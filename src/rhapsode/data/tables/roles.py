@@ -340,7 +340,7 @@ class _Finder:
             sizes = _groups([c.values for c in columns], there)["len"]
             # Every series at every time, or names most of which stand in several rows.
             full = len(sizes) < count and len(sizes) * distinct() <= 2 * count
-            return full or (2 * len(sizes) <= count and bool((sizes > 2).mean() >= 0.5))
+            return full or (2 * len(sizes) <= count and 2 * int((sizes > 2).sum()) >= len(sizes))
 
         candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()

@@ -1,4 +1,4 @@
-"""The times of a table's rows: which columns hold them, and in which form."""
+"""Times of the rows of a table."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def named_times(table: Table, settings: SeriesSettings, columns: Sequence[Column
 
 
 def find_times(table: Table, settings: SeriesSettings, free: Sequence[Column]) -> Times | None:
-    """The times of a table by its cells and names; None if no column holds times."""
+    """The times of a table; None if no column holds times."""
     if dates := [column for column in free if column.kind == "time"]:
         likely = (column for column in dates if plain_name(column.name) in TIME_NAMES)
         date = next(likely, dates[0])
@@ -190,7 +190,7 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
 
 
 def repeats_times(times: Times, column: Column) -> bool:
-    """True of a column that holds the times again, or their end, or a part of them."""
+    """True of a column with the times again, or their end or part."""
     import polars as pl
 
     if (part := _part_of(column, column.name)) is not None:
@@ -217,7 +217,7 @@ def _of_years(values: pl.Series) -> pl.Series:
 def times_of_names(
     names: Sequence[str], settings: SeriesSettings
 ) -> tuple[pl.Series, TimeKind] | None:
-    """Times given by the names of columns; None if a name is no time, or they do not rise."""
+    """Times in the names of columns; None unless all are, and rise."""
     import polars as pl
 
     cells = pl.Series([name.removeprefix("X") for name in names])

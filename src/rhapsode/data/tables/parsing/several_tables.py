@@ -1,4 +1,4 @@
-"""Several tables in one text, of which the one with times is read."""
+"""Several tables in one text, and the one with times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class _Part(NamedTuple):
 def only_with_times(
     text: str, where: str, delimiter: str | None, settings: SeriesSettings
 ) -> tuple[str, int, list[str]]:
-    """The text of the table that has times, the number of lines before it, and what is left out.
+    """The text of the only table with times.
+
+    Also returns the number of lines before it, and notes on what is left out.
 
     Raises:
         DataError: several tables have times, and the settings name no column of only one.
