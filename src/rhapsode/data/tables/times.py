@@ -190,7 +190,7 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
 
 
 def repeats_times(times: Times, column: Column) -> bool:
-    """True of a column with the times again, or their end or part."""
+    """True of a column that repeats the times or parts of them."""
     import polars as pl
 
     if (part := _part_of(column, column.name)) is not None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ID_NAMES = frozenset({
     "id", "ids", "uniqueid", "uid", "seriesid", "itemid", "series", "item", "name", "key", "symbol",
-    "ticker", "store", "shop", "product", "sku", "station", "stn", "location", "region", "country",
-    "city", "state", "sensor", "device", "unit", "group", "category", "customer", "user", "meter", "zone",
-    "site", "code", "编号", "名称", "股票代码",
+    "ticker", "store", "shop", "product", "sku", "station", "stn", "location", "region",
+    "country", "city", "state", "sensor", "device", "unit", "group", "category", "customer",
+    "user", "meter", "zone", "site", "code", "编号", "名称", "股票代码",
 })  # fmt: skip
 """Plain names of columns that may tell series apart."""
 TIME_NAMES = frozenset({

@@ -24,7 +24,7 @@ _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 
 
 class Shape:
-    """The first row of a table in text, and the names of its columns."""
+    """First row, delimiter and names of a table in text."""
 
     def __init__(
         self, text: str, where: str, header: str, delimiter: str | None, *, before: int = 0
@@ -93,7 +93,7 @@ class Shape:
         return rows
 
     def is_data(self, kinds: Sequence[str]) -> bool:
-        """True if a row has numbers and times where the table has them."""
+        """True if a row has numbers and times as the table has."""
         pairs = zip(kinds, self.usual, strict=False)
         typed = [(mine, usual) for mine, usual in pairs if usual in TYPED]
         if not typed or typed[0][0] == "label" or typed[0] == ("nothing", "time"):
