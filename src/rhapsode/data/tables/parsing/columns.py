@@ -184,3 +184,8 @@ def listed(columns: Iterable[Column | str], most: int = 8) -> str:
     names = [column if isinstance(column, str) else column.name for column in columns]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
+    """The columns that are not taken."""
+    return [column for column in columns if column not in taken]
