@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,11 @@ from rhapsode.data.tables.frequency import TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridder
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
 from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
-from rhapsode.data.tables.parsing.stamps import DAY
 from rhapsode.data.tables.roles import find_roles
-from rhapsode.data.tables.series_set import SeriesSet, Zone, format_time, places
+from rhapsode.data.tables.series_set import SeriesSet, format_time, places
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.data.tables.times import Times
+from rhapsode.data.tables.times import zoned_times
 from rhapsode.errors import DataError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,7 +67,7 @@ def assemble(table: Table, settings: SeriesSettings) -> SeriesSet:
     else:
         kind = roles.times.kind
         notes.extend(roles.times.notes)
-        times, zone = _zoned(roles.times, notes)
+        times, zone = zoned_times(roles.times, notes)
         times_N = times.fill_null(0).to_numpy()
         if count := times.null_count():
             rows_N = np.flatnonzero(times.is_not_null())
@@ -179,35 +175,6 @@ def _ids(table: Table, columns: Sequence[Column]) -> tuple[tuple[str, ...], Ints
     codes = labels.join(distinct.with_row_index(), on=labels.columns, maintain_order="left")
     names = distinct.select(pl.concat_str(pl.all(), separator="/")).to_series()
     return tuple(names), codes["index"].cast(pl.Int64).to_numpy()
-
-
-def _zoned(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:
-    """Times on which a grid is laid, and their offsets from UTC.
-
-    Times of day go by UTC where the offset changes; days are those of the clock on the wall.
-    """
-    import polars as pl
-
-    if times.offset is None:
-        return times.values, None
-    of = f"times of {times.words}"
-    pairs = pl.DataFrame({"time": times.values, "offset": times.offset}).drop_nulls()
-    same = pairs["offset"].n_unique() == 1
-    days = (pairs["time"] % DAY).n_unique() == 1
-    utc = not (same or days)
-    zone_times = pairs["time"] - pairs["offset"] if utc else pairs["time"]
-    pairs = pairs.with_columns(time=zone_times).unique().sort("time")
-    if pairs["time"].is_duplicated().any():
-        notes.append(f"{of} have several offsets from UTC: turned into UTC")
-        return times.instants, Zone((0,), (0,))
-    changes = pairs.filter(pairs["offset"].ne_missing(pairs["offset"].shift(1)))
-    zone = Zone(tuple(changes["time"]), tuple(changes["offset"]), utc=utc)
-    if same and zone.offsets[0]:
-        notes.append(f"{of} all have the offset {zone.suffix(0)}: kept as local times")
-    elif not same:
-        kept = "kept as local days" if days else "spaced by UTC, and written with their offset"
-        notes.append(f"{of} change their offset from UTC: {kept}")
-    return times.instants if utc else times.values, zone
 
 
 def _known(

@@ -84,16 +84,10 @@ class Gridder:
 
     def take(self, keep: Ints | slice, series_N: Ints) -> None:
         """Some rows in a new order; sets where series begin."""
-        given = self.given
         if not isinstance(keep, slice):
             self.orders.append(keep)
-        self.given = replace(
-            given,
-            offsets=np.searchsorted(series_N, np.arange(len(given) + 1)).astype(np.int64),
-            times_N=given.times_N[keep],
-            values_NK=given.values_NK[keep],
-            known_NC=given.known_NC[keep],
-        )
+        offsets = np.searchsorted(series_N, np.arange(len(self.given) + 1)).astype(np.int64)
+        self.given = self.given.taken(keep, offsets)
 
     def sort(self) -> None:
         """Sort the rows of each series by time."""

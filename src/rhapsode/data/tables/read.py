@@ -20,7 +20,7 @@ from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble, assemble_arrays
 from rhapsode.data.tables.embedded import SERIES
-from rhapsode.data.tables.parsing.columns import Column, Table, listed
+from rhapsode.data.tables.parsing.columns import Table, listed
 from rhapsode.data.tables.parsing.frames import (
     flat_arrays,
     frame_table,
@@ -209,22 +209,12 @@ def _refuse_text(head: Blob, settings: SeriesSettings, reading: SourceSettings) 
     """
     try:
         table = _text_table(head, settings, reading)
-        if not any(map(_may_hold_numbers, table.columns)):
+        if all(c.kind != "number" and c.values.count() >= _CLEAR for c in table.columns):
             find_roles(table, settings)
     except NoNumbersError:
         raise
     except DataError:
         return  # the whole table may tell more
-
-
-def _may_hold_numbers(column: Column) -> bool:
-    import polars as pl
-
-    there = column.values.drop_nulls()
-    if column.kind == "number" or len(there) < _CLEAR:
-        return True
-    numbers = there.cast(pl.Float64, strict=False).count() if column.kind == "label" else 0
-    return 10 * numbers > len(there)
 
 
 def _text_table(plain: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:

@@ -12,26 +12,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from rhapsode.config.registries import suggest
+from rhapsode.data.tables.across import parts_in_names, series_in_rows
 from rhapsode.data.tables.parsing.columns import (
     ID_NAMES,
     Column,
     Table,
     listed,
+    others,
     plain_name,
 )
 from rhapsode.data.tables.parsing.numerals import is_missing
-from rhapsode.data.tables.parsing.stamps import PART_NAME, are_stamps, time_column
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.data.tables.times import (
-    PARTS,
     Times,
     find_times,
     named_times,
     repeats_times,
-    times_of_names,
 )
 from rhapsode.errors import DataError
 
@@ -47,10 +44,6 @@ _ID_NAME = re.compile(
     r"(?i:(?:.*[\W_])?(?:id|nbr|nr|no|num|number|code|key|name))"
     r"|.*[a-z](?:Id|ID|Nr|No|Code|Name|Number)"
 )
-# Names of columns that go on from the time of a row, and what joins them to it.
-_GOES_ON = (
-    (" ", rf"{PART_NAME}|[012]?\d:\d\d"), ("-", "1[0-2]|0?[1-9]"),
-)  # fmt: skip
 _FLAG_NAME = re.compile(r"(?i:(?:.*[\W_])?(?:flags?|status|qc|qf|qn|code)[\W_]?\d*(?:\s*\(.*\))?)")
 _FEW_KINDS = 20
 _DURATION = r"^(?:\d+[:.,])*\d+$"
@@ -95,24 +88,32 @@ class _Finder:
 
     def roles(self) -> Roles:
         settings = self.settings
-        if settings.layout in {"auto", "long", "wide"}:
-            self.go_on_in_names()
+        if settings.layout != "rows":
+            taken = (settings.value_columns, settings.known, settings.static, settings.id_column)
+            taken_ = tuple(column for names in taken for column in self.named(names))
+            when = next(iter(self.named(settings.time_column)), None)
+            if (found := parts_in_names(self.table, settings, when, taken_)) is not None:
+                self.table, self.notes = found.table, found.notes
+                settings = replace(settings, time_column=())
         ids, times_, values, static, known = map(self.named, (
             settings.id_column, settings.time_column, settings.value_columns, settings.static,
             settings.known,
         ))  # fmt: skip
-        free = _others(self.table.columns, (*ids, *times_, *values, *static, *known))
-        if (rows := self.as_rows(free, ids, values, static)) is not None:
-            return rows
-        times = (
-            named_times(self.table, settings, times_)
-            if times_
-            else find_times(self.table, settings, free)
-        )
-        free = _others(free, times.columns if times else ())
+        free = others(self.table.columns, (*ids, *times_, *values, *static, *known))
+        rows = series_in_rows(self.table, settings, free, ids=ids, values=values, static=static)
+        if rows is not None:
+            across = rows.table.rows // self.table.rows
+            notes = (*self.notes, *rows.notes)
+            value = rows.table.columns[-1:]
+            return Roles(*rows[:1], rows.times, rows.ids, value, (), rows.static, notes, (), across)
+        if times_:
+            times: Times | None = named_times(self.table, settings, times_)
+        else:
+            times = find_times(self.table, settings, free)
+        free = others(free, times.columns if times else ())
         if not ids and settings.layout in {"auto", "long"}:
             ids = self.find_ids(times, free)
-        free = _others(free, ids)
+        free = others(free, ids)
         if static and not ids:
             raise DataError(
                 "attributes of series need a column that identifies the series",
@@ -122,9 +123,9 @@ class _Finder:
         if not static and ids:
             static = self.attributes(ids, free)
         if not values:
-            free = _others(free, self.no_values(times, ids, free))
-            values = self.value_columns(_others(free, static))
-        left = _others(free, (*values, *static))
+            free = others(free, self.no_values(times, ids, free))
+            values = self.value_columns(others(free, static))
+        left = others(free, (*values, *static))
         self.tell_left([column for column in left if column.kind != "number"])
         return Roles(
             self.table, times, ids, values, known, static, tuple(self.notes), tuple(self.left_out)
@@ -176,7 +177,7 @@ class _Finder:
             ),
         }
         for what, rule in rules.items():
-            these = [column for column in _others(numbers, found) if rule(column)]
+            these = [column for column in others(numbers, found) if rule(column)]
             if what in {"a code or a flag", *[*rules][-1:]} and len(these) == len(numbers) - len(
                 found
             ):
@@ -191,7 +192,7 @@ class _Finder:
         there = {column: column.values.count() for column in numbers}
         text = [c for c in numbers if c.bad is not None and c.bad.total >= there[c]]
         empty = [c for c in numbers if not there[c] and c not in text]
-        values = _others(numbers, [*text, *empty])
+        values = others(numbers, [*text, *empty])
         self.tell_left(text)
         if not values:
             what = "there are no values: every number is missing"
@@ -206,110 +207,16 @@ class _Finder:
         self.tell(empty, "without any value left out")
         return tuple(values)
 
-    def go_on_in_names(self) -> None:
-        """Turn a row a year and a column a month, or the like, into a row for each time."""
-        import polars as pl
-
-        settings, table = self.settings, self.table
-        taken = {*settings.value_columns, *settings.known, *settings.static, *settings.id_column}
-        free = [c for c in table.columns if c.kind == "number" and c.name not in taken]
-        for between, pattern in _GOES_ON if table.header else ():
-            across = [c for c in free if re.fullmatch(pattern, c.name.strip().lower())]
-            rest = _others(table.columns, across)
-            years = (c for c in rest if c.kind == "time" or plain_name(c.name) in PARTS["year"][0])
-            when = next(
-                iter(self.named(settings.time_column)), next(years, rest[0] if rest else None)
-            )
-            if len(across) < (12 if between == "-" else 4) or when is None:
-                continue
-            names = pl.Series([between + column.name.strip() for column in across])
-            cells = when.labels.gather(_repeated(table.rows, len(across))) + pl.concat(
-                [names] * table.rows
-            )
-            time = time_column(when.name, cells, settings, least=1)
-            if time is None or time.bad is not None:
-                continue
-            labels = [c for c in rest if c.kind == "label"]
-            self.stretch(labels, across, time)
-            what = f"{when.name!r} in each row and {across[0].name!r} to {across[-1].name!r}"
-            self.notes.append(f"times go on in the names of columns: {what}, read as one series")
-            self.tell(_others(rest, [*labels, when]), "left out, beside the times in the names")
-            self.settings = replace(settings, time_column=())
-            return
-
-    def stretch(self, kept: Sequence[Column], across: Sequence[Column], *more: Column) -> None:
-        """Turn each row of numbers into a row for each of them."""
-        import polars as pl
-
-        self.notes += dict.fromkeys(note for column in across for note in column.notes)
-        numbers = np.column_stack([self.table.numbers(column) for column in across]).ravel()
-        value = Column("value", "number", pl.Series(numbers).fill_nan(None))
-        at, old = _repeated(self.table.rows, len(across)), self.table.lines
-        columns = (Column(c.name, c.kind, c.values.gather(at), bad=c.bad) for c in kept)
-        lines = None if old is None else lambda: [line for line in old() for _ in across]
-        self.table = replace(self.table, columns=(*columns, *more, value), lines=lines)
-
-    def as_rows(
-        self, free: Sequence[Column], ids: Columns, values: Columns, static: Columns
-    ) -> Roles | None:
-        """The roles if every row is a series."""
-        import polars as pl
-
-        table, settings = self.table, self.settings
-        forced = settings.layout == "rows"
-        parts = settings.time_column or settings.known or settings.joint
-        dated = any(column.kind == "time" for column in free)
-        if not forced and (settings.layout != "auto" or parts or dated or not table.header):
-            return None
-        labels = [column for column in free if column.kind == "label"]
-        if not values:
-            values = tuple(column for column in free if column.kind == "number")
-            if len(dates := _named_as_times(values)) > len(values) / 2:
-                static = static or tuple(_others(values, dates))
-                values = tuple(dates)
-        names = [column.name for column in values]
-        if not forced and len(values) < 3:
-            return None
-        if not ids:  # the first column of text in which no text occurs twice
-            ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
-        when = times_of_names(names, settings) if names and table.header else None
-        if when is None and names and table.header:  # the newest first
-            values = values[::-1]
-            when = times_of_names(names[::-1], settings)
-            values = values if when else values[::-1]
-        if not forced and when is None and not (_numbered(names) and ids):
-            return None
-        if not values:
-            raise NoNumbersError("no column holds numbers to learn", where=table.place(0))
-        if not settings.static:
-            static = (*_others(labels, ids), *static)
-            self.tell(static, "attributes of series", plural=False)
-        ids = ids or (Column("", "label", pl.Series([f"row {n + 1}" for n in range(table.rows)])),)
-        named = pl.DataFrame([c.labels.alias(str(n)) for n, c in enumerate(ids)]).to_struct()
-        if (again := ~named.is_first_distinct()).any():
-            row = int(again.arg_max() or 0)
-            name = "/".join(map(str, named[row].values()))
-            raise DataError(f"the series {name!r} occurs twice", where=table.place(row))
-        self.stretch((*ids, *static), values)
-        times = None
-        if when is not None:
-            times = Times(pl.concat([when[0]] * table.rows), when[1], (), "the names of columns")
-        *kept, value = self.table.columns
-        return Roles(
-            self.table, times, tuple(kept[: len(ids)]), (value,), (), tuple(kept[len(ids) :]),
-            tuple(self.notes), across=len(values),
-        )  # fmt: skip
-
     def find_ids(self, times: Times | None, free: Sequence[Column]) -> Columns:
         """The columns that tell series apart; none if no time occurs twice."""
         hinted = [column for column in free if _is_id_name(column.name)]
         labels = [c for c in free if c.kind == "label" and len(c.levels) > 1]
         candidates = [column for column in labels if column in hinted]
         if times is not None:
-            candidates += _others(labels, hinted)
+            candidates += others(labels, hinted)
         candidates += [column for column in hinted if column.is_whole]
         if times is not None:
-            candidates += [c for c in _others(free, hinted) if _starts_again(times, c)]
+            candidates += [c for c in others(free, hinted) if _starts_again(times, c)]
             found = self.telling(times, candidates)
         else:  # a column that is named as an id and whose entries recur
             most = self.table.rows // 2
@@ -417,10 +324,6 @@ def _starts_again(times: Times, column: Column) -> bool:
     return bool(back.any() and (back == (column.values[1:] != column.values[:-1])).all())
 
 
-def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
-    return [column for column in columns if column not in taken]
-
-
 def _groups(columns: Sequence[pl.Series], there: pl.Series | None = None) -> pl.DataFrame:
     """The distinct rows of columns, and how often each occurs."""
     import polars as pl
@@ -431,26 +334,3 @@ def _groups(columns: Sequence[pl.Series], there: pl.Series | None = None) -> pl.
 
 def _distinct(columns: Sequence[pl.Series], there: pl.Series | None = None) -> int:
     return _groups(columns, there).height
-
-
-def _named_as_times(columns: Sequence[Column]) -> list[Column]:
-    import polars as pl
-
-    names = pl.Series([c.name.removeprefix("X") for c in columns], dtype=pl.String)
-    named = are_stamps(names) | names.str.contains(r"^(1[6-9]|2[01])\d\d$")
-    return [*itertools.compress(columns, named)]
-
-
-def _repeated(rows: int, times: int) -> pl.Series:
-    import polars as pl
-
-    return pl.Series(np.repeat(np.arange(rows), times))
-
-
-def _numbered(names: Sequence[str]) -> bool:
-    """True of V1, V2, V3 and so on."""
-    parts = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
-    found = [(part[1], int(part[2])) for part in parts if part is not None]
-    return len(found) == len(names) and all(
-        before == (head, number - 1) for before, (head, number) in itertools.pairwise(found)
-    )

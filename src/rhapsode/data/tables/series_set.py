@@ -150,8 +150,11 @@ class SeriesSet:
             starts: the first row of each series, counted over all series.
             stops: the row after its last.
         """
-        keep = ranges(starts, stops)
         offsets = np.concatenate([[0], np.cumsum(np.maximum(stops - starts, 0))]).astype(np.int64)
+        return self.taken(ranges(starts, stops), offsets)
+
+    def taken(self, keep: Ints | slice, offsets: Ints) -> SeriesSet:
+        """Some rows in a new order, and where series begin and end among them."""
         return replace(
             self,
             offsets=offsets,

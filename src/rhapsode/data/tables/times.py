@@ -1,4 +1,4 @@
-"""The times of a table's rows: which columns hold them, and in which form."""
+"""Times of the rows of a table."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rhapsode.data.tables.parsing.columns import (
     plain_name,
 )
 from rhapsode.data.tables.parsing.stamps import DAY, PART_NAME, from_digits, time_column
+from rhapsode.data.tables.series_set import Zone
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
@@ -81,7 +82,7 @@ def named_times(table: Table, settings: SeriesSettings, columns: Sequence[Column
 
 
 def find_times(table: Table, settings: SeriesSettings, free: Sequence[Column]) -> Times | None:
-    """The times of a table by its cells and names; None if no column holds times."""
+    """The times of a table; None if no column holds times."""
     if dates := [column for column in free if column.kind == "time"]:
         likely = (column for column in dates if plain_name(column.name) in TIME_NAMES)
         date = next(likely, dates[0])
@@ -196,7 +197,7 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
 
 
 def repeats_times(times: Times, column: Column) -> bool:
-    """True of a column that holds the times again, or their end, or a part of them."""
+    """True of a column that repeats the times or parts of them."""
     import polars as pl
 
     if (part := _part_of(column, column.name)) is not None:
@@ -218,24 +219,6 @@ def repeats_times(times: Times, column: Column) -> bool:
 def _of_years(values: pl.Series) -> pl.Series:
     """Nanoseconds since 1970 of years and parts of them."""
     return (values - 1970) * (365.2425 * DAY)
-
-
-def times_of_names(
-    names: Sequence[str], settings: SeriesSettings
-) -> tuple[pl.Series, TimeKind] | None:
-    """Times given by the names of columns; None if a name is no time, or they do not rise."""
-    import polars as pl
-
-    cells = pl.Series([name.removeprefix("X") for name in names])
-    found: tuple[pl.Series, TimeKind] | None = None
-    if all(name.isdigit() for name in names):
-        numeric = numeric_times(cells.cast(pl.Float64), sure=True)
-        found = numeric and numeric[:2]
-    else:
-        column = time_column("", cells, settings, least=1)
-        if column is not None and column.bad is None and column.kind == "time":
-            found = column.values, "time"
-    return found if found is not None and (found[0].diff()[1:] > 0).all() else None
 
 
 def numeric_times(
@@ -266,3 +249,32 @@ def numeric_times(
             return whole * factor, "time", f"{name} since 1970"
     even = rising and steps.n_unique() == 1 and len(there) >= 10
     return (whole, "integer", "whole numbers") if sure or named or even else None
+
+
+def zoned_times(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:
+    """Times on which a grid is laid, and their offsets from UTC.
+
+    Times of day go by UTC where the offset changes; days are those of the clock on the wall.
+    """
+    import polars as pl
+
+    if times.offset is None:
+        return times.values, None
+    of = f"times of {times.words}"
+    pairs = pl.DataFrame({"time": times.values, "offset": times.offset}).drop_nulls()
+    same = pairs["offset"].n_unique() == 1
+    days = (pairs["time"] % DAY).n_unique() == 1
+    utc = not (same or days)
+    zone_times = pairs["time"] - pairs["offset"] if utc else pairs["time"]
+    pairs = pairs.with_columns(time=zone_times).unique().sort("time")
+    if pairs["time"].is_duplicated().any():
+        notes.append(f"{of} have several offsets from UTC: turned into UTC")
+        return times.instants, Zone((0,), (0,))
+    changes = pairs.filter(pairs["offset"].ne_missing(pairs["offset"].shift(1)))
+    zone = Zone(tuple(changes["time"]), tuple(changes["offset"]), utc=utc)
+    if same and zone.offsets[0]:
+        notes.append(f"{of} all have the offset {zone.suffix(0)}: kept as local times")
+    elif not same:
+        kept = "kept as local days" if days else "spaced by UTC, and written with their offset"
+        notes.append(f"{of} change their offset from UTC: {kept}")
+    return times.instants if utc else times.values, zone

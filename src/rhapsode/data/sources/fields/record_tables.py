@@ -168,7 +168,7 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def are_numbers(head: str) -> bool:
-    """True if most lines of a text hold columns of numbers, perhaps with a name or two."""
+    """True if most lines of a text hold columns of numbers."""
     reader = CsvRows(iter([head]), "", numbers=True)
     rows, width = reader.sample[:-1], usual_width(reader.sample[:-1])
     share = 1 if reader.delimiter == " " else 0.75

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ID_NAMES = frozenset({
     "id", "ids", "uniqueid", "uid", "seriesid", "itemid", "series", "item", "name", "key", "symbol",
-    "ticker", "store", "shop", "product", "sku", "station", "stn", "location", "region", "country", "city",
-    "state", "sensor", "device", "unit", "group", "category", "customer", "user", "meter", "zone",
-    "site", "code", "编号", "名称", "股票代码",
+    "ticker", "store", "shop", "product", "sku", "station", "stn", "location", "region",
+    "country", "city", "state", "sensor", "device", "unit", "group", "category", "customer",
+    "user", "meter", "zone", "site", "code", "编号", "名称", "股票代码",
 })  # fmt: skip
 """Plain names of columns that may tell series apart."""
 TIME_NAMES = frozenset({
@@ -184,3 +184,8 @@ def listed(columns: Iterable[Column | str], most: int = 8) -> str:
     names = [column if isinstance(column, str) else column.name for column in columns]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
+    """The columns that are not taken."""
+    return [column for column in columns if column not in taken]

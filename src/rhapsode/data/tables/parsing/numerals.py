@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,34 +46,31 @@ WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
 """Words that stand for one and zero."""
 
 
-class NumberFormat(NamedTuple):
-    """The decimal mark of a table's numbers, and what tells it."""
-
-    decimal: str = "."
-    doubtful: bool = False
-    grouped: bool = False
-
-
 def is_missing(text: pl.Series, missing: Iterable[str]) -> pl.Series:
     """Mask of the stripped cells that stand for a missing value."""
     return text.is_null() | text.str.to_lowercase().is_in([*MISSING]) | text.is_in([*missing])
 
 
-def find_format(cells: pl.Series, delimiter: str) -> NumberFormat:
-    """The format of the numbers among some cells."""
+def find_decimal_mark(cells: pl.Series, delimiter: str) -> tuple[str, list[str]]:
+    """The decimal mark of the numbers among some cells, and a remark."""
     text = _undecorated(cells.str.strip_chars().drop_nulls())
     count = dict.fromkeys((".", ",", "either", "neither"), 0)
     grouped = False
     for mark, parted, pattern in _WRITTEN:
         hits = text.str.contains(rf"^[+-]?(?:{pattern})$")
         count[mark] += int(hits.sum())
-        grouped |= parted and mark != "either" and bool(hits.any())
+        grouped |= parted and bool(hits.any())
         text = text.filter(~hits)
     if count[","] > count["."]:
-        return NumberFormat(",", grouped=grouped)
+        return ",", ["numbers have decimal commas"]
     if count["."] or not count["either"]:
-        return NumberFormat(".", grouped=grouped or bool(count["either"]))
-    return NumberFormat("." if delimiter == "," else ",", doubtful=True, grouped=delimiter == ",")
+        return ".", ["commas in numbers separate thousands"] * grouped
+    decimal, meant, other = (
+        (".", "thousands separators", "comma")
+        if delimiter == ","
+        else (",", "decimal commas", "point")
+    )
+    return decimal, [f"commas in numbers are read as {meant}; otherwise use --decimal {other}"]
 
 
 def _undecorated(text: pl.Series) -> pl.Series:

@@ -1,4 +1,4 @@
-"""Several tables in one text, of which the one with times is read."""
+"""Several tables in one text, and the one with times."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import itertools
 import re
 from typing import NamedTuple
 
-from rhapsode.data.sources.fields.record_tables import CsvRows, usual_width
-from rhapsode.data.tables.parsing.cells import cell_kinds, commonest
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, listed, plain_name
+from rhapsode.data.tables.parsing.shape import Shape
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
@@ -30,7 +29,9 @@ class _Part(NamedTuple):
 def only_with_times(
     text: str, where: str, delimiter: str | None, settings: SeriesSettings
 ) -> tuple[str, int, list[str]]:
-    """The text of the table that has times, the number of lines before it, and what is left out.
+    """The text of the only table with times.
+
+    Also returns the number of lines before it, and notes on what is left out.
 
     Raises:
         DataError: several tables have times, and the settings name no column of only one.
@@ -73,22 +74,18 @@ def only_with_times(
 def _part(text: str, begin: int, end: int, where: str, delimiter: str | None) -> _Part | None:
     """The table that begins with a row of names between blank lines; None if there is none."""
     piece = text[begin : min(end, begin + _HEAD)]
-    rows = CsvRows(iter([piece[: piece.rfind("\n") + 1] or piece]), where, delimiter, numbers=True)
-    width = usual_width(rows.sample)
-    at = next((n for n, row in enumerate(rows.sample) if len(row) == width), 0)
-    kinds = cell_kinds(rows.sample[at : at + 30])
-    if width < 2 or len(kinds) < 2 or {*kinds[0]} - {"label", "nothing"}:
+    try:
+        shape = Shape(piece[: piece.rfind("\n") + 1] or piece, where, "auto", delimiter)
+    except DataError:
         return None
-    even = [row for row in kinds[1:] if len(row) == width]
-    usual = [commonest(column) for column in zip(*even, strict=True)]
-    names = [cell.strip() for cell in rows.sample[at]]
-    numbers = [name for name, kind in zip(names, usual, strict=False) if kind == "number"]
-    if not numbers:
+    numbers = [n for n, kind in zip(shape.names, shape.usual, strict=False) if kind == "number"]
+    head = shape.kinds[len(shape.heads) - 1] if shape.heads else ["number"]
+    if not numbers or not shape.header or {*head} - {"label", "nothing"}:
         return None
+    first = shape.sample[len(shape.heads)] if len(shape.sample) > len(shape.heads) else []
+    dates = [cell for cell, kind in zip(first, shape.usual, strict=False) if kind == "time"]
     named = any(plain_name(name) in TIME_NAMES - {""} for name in numbers)
-    first = rows.sample[at + 1]
-    dates = [cell for cell, kind in zip(first, usual, strict=False) if kind == "time"]
-    has_times = len(even) > 2 and (
+    has_times = len(shape.sample) > len(shape.heads) + 2 and (
         not all(map(_CLOCK.match, dates)) or (named and len(numbers) > 1)
     )
-    return _Part(begin, text.count("\n", 0, begin) + 1, names, has_times)
+    return _Part(begin, text.count("\n", 0, begin) + 1, shape.names, has_times)

@@ -1,4 +1,4 @@
-"""The shape of a table in text: where its rows begin, and how its columns are named."""
+"""Beginning, header and names of a table in text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _YEAR = re.compile(r"1[6-9]\d\d|2[01]\d\d")
 
 
 class Shape:
-    """Where a table begins and ends in a text, and how its columns are named."""
+    """First row, delimiter and names of a table in text."""
 
     def __init__(
         self, text: str, where: str, header: str, delimiter: str | None, *, before: int = 0
@@ -62,7 +62,7 @@ class Shape:
         self.names = _names(named)
 
     def heading(self, best: int, first: int) -> Sequence[str]:
-        """The names of a header row, joined with those above where they repeat."""
+        """The names of a header row, with those above if they repeat."""
         levels = [
             row if row is self.sample[best] else _spread(row)
             for row in self.sample[max(best - 2, 0) : first]
@@ -77,7 +77,7 @@ class Shape:
         return named
 
     def commented(self, comments: Sequence[str]) -> Sequence[str]:
-        """The names of columns in the last comment above that has as many."""
+        """Names of columns from the last comment that has enough words."""
         bare = [text.lstrip("# \t") for text in comments[::-1]]
         split = [row for text in bare for row in parsed([text], self.delimiter)]
         if self.delimiter == " ":
@@ -93,7 +93,7 @@ class Shape:
         return rows
 
     def is_data(self, kinds: Sequence[str]) -> bool:
-        """True if a row has numbers and times where the table has them, from the first on."""
+        """True if a row has numbers and times as the table has."""
         pairs = zip(kinds, self.usual, strict=False)
         typed = [(mine, usual) for mine, usual in pairs if usual in TYPED]
         if not typed or typed[0][0] == "label" or typed[0] == ("nothing", "time"):
@@ -107,7 +107,7 @@ class Shape:
         return dated and _counts_up(years) and {*self.usual} == {"number"}
 
     def find_header(self, header: str) -> tuple[int, int]:
-        """The numbers of the first row of data, and of the row that names the columns or -1."""
+        """The first row of data, and the row of names or -1."""
         rows = range(min(len(self.sample), _PREAMBLE))
         full = next((row for row in rows if len(self.sample[row]) == self.width), 0)
         if header == "no":
@@ -132,7 +132,7 @@ class Shape:
         return first, max(wide or heads, key=rank, default=-1)
 
     def names_times(self, row: int) -> bool:
-        """True if years, or numbers that go up by one, stand above other numbers.
+        """True if years, or consecutive numbers, stand above other numbers.
 
         The columns of a pandas frame without names are numbered from 0, its index has no name.
         """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rhapsode.data.tables.frequency import parse_frequency
 from rhapsode.data.tables.parsing.cells import NUMBER, cell_kinds, column_of, texts
 from rhapsode.data.tables.parsing.columns import Table, listed
-from rhapsode.data.tables.parsing.numerals import find_format
+from rhapsode.data.tables.parsing.numerals import find_decimal_mark
 from rhapsode.data.tables.parsing.several_tables import only_with_times
 from rhapsode.data.tables.parsing.shape import TYPED, Shape
 from rhapsode.data.tables.parsing.stamps import PART_NAME
@@ -42,7 +42,10 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     shape = Shape(text, where, settings.header, "\t" if tabs else None, before=before)
     shape.notes[:0] = told
     frame = _of_one_step(shape, _under_years(shape, _frame(shape)), settings.frequency)
-    decimal, notes = _decimal(frame, shape.delimiter, settings)
+    decimal, notes = {"comma": ",", "point": "."}.get(settings.decimal), []
+    if decimal is None:
+        some = pl.concat([column.rename("") for column in frame.head(2000).get_columns()])
+        decimal, notes = find_decimal_mark(some, shape.delimiter)
     plain = frame.head(200).select(pl.all().cast(pl.Float64, strict=False).count() > 0).row(0)
     likely = [name for name, is_plain in zip(frame.columns, plain, strict=True) if is_plain]
     numbers = frame.select(pl.col(likely).cast(pl.Float64, strict=False)).to_dict()
@@ -54,25 +57,6 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     if dropped := len(shape.names) - len(columns):
         notes.append(f"{dropped} empty column{'s' if dropped > 1 else ''} left out")
     return Table(where, tuple(columns), shape.header, (*shape.notes, *notes), shape.lines)
-
-
-def _decimal(
-    frame: pl.DataFrame, delimiter: str, settings: SeriesSettings
-) -> tuple[str, list[str]]:
-    import polars as pl
-
-    if settings.decimal != "auto":
-        return ("," if settings.decimal == "comma" else "."), []
-    cells = pl.concat([column.rename("") for column in frame.head(2000).get_columns()])
-    found = find_format(cells, delimiter)
-    if found.doubtful:
-        comma = found.decimal == ","
-        meant, other = ("decimal commas", "point") if comma else ("thousands separators", "comma")
-        note = f"commas in numbers are read as {meant}; otherwise use --decimal {other}"
-        return found.decimal, [note]
-    if found.decimal == ",":
-        return ",", ["numbers have decimal commas"]
-    return ".", ["commas in numbers separate thousands"] if found.grouped else []
 
 
 def _frame(shape: Shape) -> pl.DataFrame:
