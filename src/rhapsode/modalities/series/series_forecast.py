@@ -366,7 +366,7 @@ def finished_forecasts(
 
 
 def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
-    """Draw in, in place, values of single paths that would decide a mean.
+    """Draw in, in place, values of single paths that decide a mean.
 
     Each of the most extreme hundredth of the values of a step may move their mean by a tenth of the
     80 % interval, or lies no further out than the other values. Forecasts and histories that are

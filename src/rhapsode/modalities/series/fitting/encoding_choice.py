@@ -150,8 +150,8 @@ def choose_encoding(
     ):
         return Encoding({"counts": True}, f"counts: whole numbers with mean {every.mean():.3g}")
     about = season if season > 1 else NO_SEASON
-    compared: list[dict[str, int]] = [{}, {"centre": about}, {"difference": 1}]
-    forms = [_Form(log=log, **each) for log in (False, True) for each in compared]
+    compared = ((0, 0), (0, about), (1, 0))
+    forms = [_Form(log, *each) for log in (False, True) for each in compared]
     if all(len(column) > LONG * about for column in columns):
         forms += [_Form(log=log, centre=SEASONS * about) for log in (False, True)]
     if season > 1:
