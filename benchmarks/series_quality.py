@@ -175,7 +175,7 @@ def forecasts_of(way: str, given: SeriesSet, one: Set, paths: np.ndarray | None)
             found = forecast_of_samples(paths[place])
         elif way == "seasonal naive":
             plain = seasonal_naive(history, one.horizon, one.season, samples=SAMPLES)
-            found = forecast_of_samples(plain.samples_ST, plain.point_T)
+            found = forecast_of_samples(plain.samples_ST, plain.mean_T)
         else:
             found = statistical_forecast(way, history[-LONGEST_FIT:], one.horizon, one.season)
         scores.append(score_forecast(found, actual, history, one.season))

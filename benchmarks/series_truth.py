@@ -20,6 +20,8 @@ import numpy as np
 
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.modalities.series.corpus import SeriesPart
+from rhapsode.modalities.series.metrics import encode_part
 from rhapsode.modalities.series.series_forecast import state_after
 from rhapsode.workflows.runs.run import train
 
@@ -172,7 +174,8 @@ def measured(name: str, seed: int, budget: str) -> Row:
         model = train(process.series, output=f"{scratch}/run", budget=budget, **process.settings)
         given = read_series(process.series)
         first = given.lengths - np.rint(0.1 * given.lengths).astype(np.int64)
-        loss, points = model.loss(given, first)
+        part = encode_part(model.bundle, SeriesPart(given, first, first, "the last tenth"))
+        loss, points = part.loss(model.predictor, model.bundle.facts.warm_up), part.values
         share = covered(model.predictor, given, first)
     true, own = (
         float(np.mean(np.concatenate([of[i][n:] for i, n in zip(given.ids, first, strict=True)])))

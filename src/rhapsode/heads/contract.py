@@ -73,7 +73,7 @@ class DensityConfig:
     """Numbers of one observation, K."""
     least_tail: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.0
     """Draws lie between the quantile of this level and that of 1 minus it. [default in training:
-    half of one by the number of training values]"""
+    0.0005]"""
 
 
 # Limits beyond which float32 overflows where the training loop adds up and clips.

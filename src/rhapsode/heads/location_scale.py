@@ -141,7 +141,7 @@ class StudentTConfig(LocationScaleConfig):
     """Settings of `student_t.v1`."""
 
     least_df: Annotated[float, Meta(ge=2.0, le=1e3)] = 2.0
-    """Minimum degrees of freedom. [default in training: 4]"""
+    """Minimum degrees of freedom. [default in training: 6]"""
 
 
 @HEADS.register("student_t.v1")

@@ -179,9 +179,10 @@ class SeriesEncoder:
         levels_TK = self.levels(values_TK)
         z_TK = self.scaled(levels_TK - self._references(levels_TK), stats)
         inputs = _network_inputs(z_TK)
-        lagged = np.zeros((len(self.lags), *inputs.shape), dtype=np.float32)
-        for number, lag in enumerate(self.lags):
-            lagged[number, :, lag:] = inputs[:, : max(0, len(z_TK) - lag)]
+        padded = np.concatenate(
+            (np.zeros((2, self.reach, self.target_size), np.float32), inputs), 1
+        )
+        lagged = (padded[:, self.reach - lag :][:, : len(z_TK)] for lag in self.lags)
         features_TD = self.features(lagged, stats, len(z_TK))
         return EncodedValues(features_TD, *self.targets(values_TK, z_TK, stats))
 

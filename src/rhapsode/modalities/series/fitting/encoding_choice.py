@@ -22,7 +22,7 @@ ORIGINS = 48
 STRETCH = 32
 ORDER = 4
 # Share of the best error from which on the last value is as good a forecast.
-WALKING = 1.01
+WALKING = 1.03
 # How much better a less simple form must be.
 GAIN = 0.9
 # Counts with a larger mean are as well taken for real numbers.

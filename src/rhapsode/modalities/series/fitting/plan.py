@@ -48,7 +48,9 @@ CONDITIONING = ("conditioner", "condition_size")
 # Units of a network by the known values, from so many on.
 SIZE_POINTS, SIZES = (1_000, 10_000, 100_000), (24, 40, 64, 96)
 RUN_UP_WINDOWS = 4
-LEAST_DF = 4.0
+# A fan of some hundred paths says nothing of rarer values; with fewer degrees of freedom single
+# paths decide means, and likelihoods are no better.
+LEAST_TAIL, LEAST_DF = 5e-4, 6.0
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
 
 
@@ -216,7 +218,7 @@ def _encoding(
         )
     head_type = HEADS.get(HEADS.full_name(str(head["name"])))
     if head_type is not Bins:
-        head.setdefault("least_tail", 0.5 / max(2, corpus.points))
+        head.setdefault("least_tail", LEAST_TAIL)
     if head_type is StudentT:
         head.setdefault("least_df", LEAST_DF)
     return encoder, head, found.reason
