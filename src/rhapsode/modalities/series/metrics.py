@@ -271,7 +271,10 @@ def backtest(
                 steps = len(actual)
                 forecasts = {
                     **{
-                        name: forecast_of_samples(paths_BSHK[place, :, :steps, number])
+                        name: forecast_of_samples(
+                            paths_BSHK[place, :, :steps, number],
+                            even=calibrated and name == "model",
+                        )
                         for name, paths_BSHK in ours.items()
                     },
                     "seasonal naive": seasonal_naive(
