@@ -199,7 +199,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def calibration(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
     ) -> Calibration:
-        from rhapsode.modalities.series.pool.choice import choose_calibration
+        from rhapsode.modalities.series.pool.pool_choice import choose_calibration
 
         asked = planned.settings.calibration
         return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
