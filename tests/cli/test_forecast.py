@@ -92,6 +92,17 @@ def test_forecast_continues_its_own_table(cli: Cli, monthly: Path) -> None:
         assert values == sorted(values)
 
 
+def test_the_network_alone(cli: Cli, monthly: Path) -> None:
+    flags = ("--horizon", "3", "--samples", "60", "--paths")
+    alone = cli("forecast", str(monthly), *flags, "--network-alone").out
+    assert alone != cli("forecast", str(monthly), *flags).out
+    # A temperature is one of the network, too: as good as 1 gives the network's own paths.
+    near = cli("forecast", str(monthly), *flags, "--temperature", "1.0000001").out
+    assert [float(row["value"]) for row in rows_of(near)] == pytest.approx(
+        [float(row["value"]) for row in rows_of(alone)], abs=1
+    )
+
+
 def test_samples_seed_and_temperature(cli: Cli, monthly: Path) -> None:
     def drawn(*flags: str) -> list[float]:
         done = cli("forecast", str(monthly), "--horizon", "3", "--paths", *flags)

@@ -1,5 +1,6 @@
 """Measuring by one workflow: splits of a run, series side by side, tables surveyed, flags by modality."""
 
+import csv
 import io
 import json
 import shutil
@@ -81,6 +82,27 @@ def test_parts_of_a_run_on_series(cli: Cli, passengers: Path) -> None:
     told = cli("evaluate", str(passengers), "--split", "validation", "--method", "none")
     assert "were used to train the model" in told.err
     assert "seasonal naive" in told.out
+
+
+def test_a_backtest_is_written_as_a_table(cli: Cli, passengers: Path) -> None:
+    flags = ("--horizon", "4", "--origins", "3", "--stride", "2", "--method", "none")
+    done = cli("evaluate", str(passengers), *flags, "--output", "steps.csv", "--json")
+    assert done.code == 0, done.err
+    with Path("steps.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["origin"] for row in rows[::4]] == ["1960-04", "1960-06", "1960-08"]
+    assert [(row["step"], row["time"]) for row in rows[:4]] == [
+        (str(step), f"1960-0{4 + step}") for step in range(1, 5)
+    ]
+    away = [abs(float(row["actual"]) - float(row["q0.5"])) for row in rows]
+    inside = [float(row["q0.05"]) <= float(row["actual"]) <= float(row["q0.95"]) for row in rows]
+    model = json.loads(done.out)["forecasts"]["methods"]["model"]
+    assert np.mean(away) == pytest.approx(model["mae"])
+    assert np.mean(inside) == pytest.approx(model["coverage"]["90%"])
+    assert model["coverage_error"]["90%"] is not None or np.mean(inside) == 1
+    assert model["interval_score"]["90%"] > 0
+    wrong = cli("evaluate", str(passengers), *flags, "--output", "steps.png")
+    assert (wrong.code, "tables are written as" in wrong.err) == (1, True)
 
 
 def test_series_side_by_side(cli: Cli, passengers: Path) -> None:

@@ -36,6 +36,7 @@ class Forecast:
         quantiles_QT: a row for each level.
         mean_T: expected values.
         samples_ST: the sample paths they come from, where there are any.
+        even: True where the samples of a step are evenly spaced quantiles, False for random draws.
 
     Raises:
         ValueError: levels that do not rise, or lack 0.5.
@@ -45,6 +46,7 @@ class Forecast:
     quantiles_QT: Floats
     mean_T: Floats
     samples_ST: Floats | None = None
+    even: bool = False
 
     def __post_init__(self) -> None:
         if list(self.levels) != sorted(set(self.levels)) or 0.5 not in self.levels:
@@ -61,7 +63,7 @@ class Forecast:
 
 
 def forecast_of_samples(
-    samples_ST: NDArray[np.floating], point_T: Floats | None = None
+    samples_ST: NDArray[np.floating], point_T: Floats | None = None, *, even: bool = False
 ) -> Forecast:
     """Summarise sample paths as a forecast.
 
@@ -72,13 +74,14 @@ def forecast_of_samples(
     Arguments:
         samples_ST: S paths of T steps.
         point_T: taken for median and mean where the method has a point forecast of its own.
+        even: True where the samples of a step are evenly spaced quantiles.
     """
     wide_ST: Floats = np.asarray(samples_ST, dtype=np.float64)
     quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")
     if point_T is None:
-        return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
+        return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST, even)
     quantiles_QT[_ALL_LEVELS.index(0.5)] = point_T
-    return Forecast(_ALL_LEVELS, quantiles_QT, point_T, wide_ST)
+    return Forecast(_ALL_LEVELS, quantiles_QT, point_T, wide_ST, even)
 
 
 def seasonal_naive(
@@ -164,7 +167,9 @@ def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float 
     return mean, None
 
 
-def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]) -> Floats:
+def sample_crps(
+    samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating], *, even: bool = False
+) -> Floats:
     """Continuous ranked probability score of sample paths at every step, (T,).
 
     Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's
@@ -174,11 +179,14 @@ def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]
     Arguments:
         samples_ST: S paths of T steps.
         actual_T: observations.
+        even: True where the samples of a step are evenly spaced quantiles; these are as far apart
+            as the distribution without that correction.
     """
     sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
     count = len(sorted_ST)
     rank_S = 2.0 * np.arange(1, count + 1) - count - 1
-    apart_T = (rank_S[:, None] * sorted_ST).sum(axis=0) / max(1, count * (count - 1))
+    pairs = count * count if even else max(1, count * (count - 1))
+    apart_T = (rank_S[:, None] * sorted_ST).sum(axis=0) / pairs
     return np.asarray(np.abs(sorted_ST - actual_T).mean(axis=0) - apart_T)
 
 
@@ -243,7 +251,8 @@ def score_forecast(
     )
     crps = None
     if forecast.samples_ST is not None:
-        crps = float(sample_crps(forecast.samples_ST[:, known_T], y).sum())
+        samples_ST = forecast.samples_ST[:, known_T]
+        crps = float(sample_crps(samples_ST, y, even=forecast.even).sum())
     return ForecastScore(
         points=len(y),
         absolute=float(away.sum()),

@@ -15,14 +15,14 @@ from rhapsode.bundle import NETWORK, PathCalibration, read_bundle, write_bundle
 from rhapsode.errors import BundleError
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.metrics import independent_groups
-from rhapsode.modalities.series.pool.choice import (
+from rhapsode.modalities.series.pool.finished_paths import finish_paths, step_factors
+from rhapsode.modalities.series.pool.members import LEVELS, MemberForecasts
+from rhapsode.modalities.series.pool.pool_choice import (
     calibration_of,
     forecast_scores,
     pool_weights,
     width_factor,
 )
-from rhapsode.modalities.series.pool.finished_paths import finish_paths, step_factors
-from rhapsode.modalities.series.pool.members import LEVELS, MemberForecasts
 from rhapsode.modalities.series.pool.simple_methods import (
     LEVEL_RATES,
     SIMPLE,

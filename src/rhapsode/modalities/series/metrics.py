@@ -33,11 +33,12 @@ from rhapsode.modalities.series.corpus import (
     until,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.pool.finished_paths import LEAST_PATHS
 from rhapsode.modalities.series.series_forecast import draw_forecasts, finished_forecasts
 from rhapsode.modalities.series.settings import SeriesComparisonSettings
 from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
-from rhapsode.modalities.values.next_steps import plain_number
+from rhapsode.modalities.values.next_steps import LEVELS, plain_number, plain_row
 from rhapsode.views.evaluation_report import forecasts_report
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 FIGURES = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bias")
+BACKTEST_COLUMNS = (
+    "series",
+    "name",
+    "origin",
+    "step",
+    "time",
+    "actual",
+    "mean",
+    *(f"q{level:g}" for level in LEVELS),
+)
 # Forecasts of one backtest; of more, evenly spread ones are taken.
 MOST_FORECASTS = 2_000
 NUMBERS_AT_ONCE = 1 << 24
@@ -111,6 +122,7 @@ class Backtest:
         notes: methods that failed, with reasons.
         scores: by method, of every forecast.
         places: the origin of each of these.
+        rows: of a table, one for every step of the model's forecasts, where they were requested.
     """
 
     figures: dict[str, ForecastFigures]
@@ -120,6 +132,7 @@ class Backtest:
     notes: tuple[str, ...]
     scores: dict[str, list[ForecastScore]]
     places: list[int]
+    rows: list[list[Any]]
 
     @property
     def warning(self) -> str | None:
@@ -211,6 +224,7 @@ def backtest(
     samples: int,
     seed: int = 0,
     methods: Sequence[str] = (),
+    tabled: bool = False,
 ) -> Backtest:
     """Score forecasts from every origin, by the model and by baselines.
 
@@ -224,6 +238,7 @@ def backtest(
         samples: paths.
         seed: of the paths.
         methods: of `STATISTICAL`, where statsforecast is installed.
+        tabled: True to keep a row for every step.
 
     Raises:
         MissingExtraError: statistical methods are requested and statsforecast is not installed.
@@ -231,6 +246,7 @@ def backtest(
     scores: dict[str, list[ForecastScore]] = {}
     places: list[int] = []
     groups: list[int] = []
+    table: list[list[Any]] = []
     groups_B = independent_groups(which, rows, horizon)
     calibrated = predictor.bundle.calibration.paths is not None
     own = ("model", "network alone") if calibrated else ("model",)
@@ -239,7 +255,7 @@ def backtest(
     at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
     for start in range(0, len(which), at_once):
         part = slice(start, start + at_once)
-        drawn, _ = draw_forecasts(
+        drawn, times = draw_forecasts(
             predictor,
             given,
             which[part],
@@ -271,7 +287,10 @@ def backtest(
                 steps = len(actual)
                 forecasts = {
                     **{
-                        name: forecast_of_samples(paths_BSHK[place, :, :steps, number])
+                        name: forecast_of_samples(
+                            paths_BSHK[place, :, :steps, number],
+                            even=calibrated and name == "model",
+                        )
                         for name, paths_BSHK in ours.items()
                     },
                     "seasonal naive": seasonal_naive(
@@ -283,6 +302,11 @@ def backtest(
                         forecasts[name] = statistical_forecast(name, history, steps, season)
                     except DataError:
                         failed[name] += 1
+                if tabled:
+                    paths_SH = ours["model"][place, :, :steps, number]
+                    table += _backtest_rows(
+                        given, (int(series), number, int(count)), times[place], actual, paths_SH
+                    )
                 places.append(start + place)
                 groups.append(int(groups_B[start + place]))
                 for name, forecast in forecasts.items():
@@ -298,7 +322,34 @@ def backtest(
         found = scores.setdefault(name, [])
         whole = len(found) == len(groups)
         figures[name] = forecast_figures(found, groups if whole else None)
-    return Backtest(figures, horizon, season, len(places), notes, scores, places)
+    return Backtest(figures, horizon, season, len(places), notes, scores, places, table)
+
+
+def _backtest_rows(
+    given: SeriesSet,
+    origin: tuple[int, int, int],
+    times_H: Ints,
+    actual_H: NDArray[np.float64],
+    paths_SH: NDArray[np.float64],
+) -> Iterator[list[Any]]:
+    """A row for every step of one forecast, as `BACKTEST_COLUMNS` names them.
+
+    Arguments:
+        given: the series.
+        origin: the series, its number, and rows of history.
+        times_H: of the steps, at least as many as were observed.
+        actual_H: observations.
+        paths_SH: sample paths of the observed steps.
+    """
+    series, number, count = origin
+    last = given.times_N[given.rows(series)][count - 1 : count]
+    names = [given.ids[series], given.names[number], *times_in_words(given, series, last)]
+    quantiles_HQ = np.quantile(paths_SH, LEVELS, axis=0, method="weibull").T
+    words = times_in_words(given, series, times_H[: len(actual_H)])
+    for step, (time, actual, mean, row) in enumerate(
+        zip(words, actual_H, paths_SH.mean(axis=0), quantiles_HQ, strict=True), 1
+    ):
+        yield [*names, step, time, *plain_row(np.array([actual, mean])), *row.tolist()]
 
 
 def independent_groups(which: Ints, rows: Ints, horizon: int) -> Ints:
@@ -401,6 +452,7 @@ def measure_series(
     settings: SeriesComparisonSettings,
     methods: Sequence[str] = (),
     most: int = MOST_FORECASTS,
+    tabled: bool = False,
 ) -> SeriesMetrics:
     """Density of a part, and forecasts of it from rolling origins.
 
@@ -412,6 +464,7 @@ def measure_series(
         settings: origins, stride, samples and seed.
         methods: statistical methods beside the model.
         most: forecasts in all.
+        tabled: True to keep a row for every step of the forecasts.
     """
     bundle = predictor.bundle
     encoded = encode_part(bundle, part)
@@ -436,6 +489,7 @@ def measure_series(
             samples=settings.samples,
             seed=settings.seed,
             methods=methods,
+            tabled=tabled,
         )
     return SeriesMetrics(
         float(np.nansum(nats_N) / max(1, encoded.values)),

@@ -45,11 +45,13 @@ from rhapsode.modalities.series.corpus import (
 )
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.metrics import (
+    BACKTEST_COLUMNS,
     encode_part,
     end_of_series,
     measure_series,
     whole_series,
 )
+from rhapsode.modalities.series.output import check_table, write_table
 from rhapsode.modalities.series.settings import (
     BINNED,
     SeriesComparisonSettings,
@@ -197,7 +199,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def calibration(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
     ) -> Calibration:
-        from rhapsode.modalities.series.pool.choice import choose_calibration
+        from rhapsode.modalities.series.pool.pool_choice import choose_calibration
 
         asked = planned.settings.calibration
         return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
@@ -249,14 +251,23 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         methods = () if settings.method == ("none",) else settings.method
         if not settings.method and importlib.util.find_spec("statsforecast") is not None:
             methods = tuple(STATISTICAL)
-        return measure_series(
+        output = None if settings.output is None else Path(settings.output)
+        if output is not None:
+            check_table(output)
+        found = measure_series(
             model.predictor,
             part,
             horizon=settings.horizon or facts.horizon,
             season=facts.season,
             settings=settings,
             methods=methods,
+            tabled=output is not None,
         )
+        if output is not None:
+            rows = [] if found.forecasts is None else found.forecasts.rows
+            write_table(output, (list(BACKTEST_COLUMNS), iter(rows)))
+            log.info(f"forecasts: {output}")
+        return found
 
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings

@@ -142,8 +142,8 @@ class SeriesEvaluationSettings(SeriesComparisonSettings):
     """With --anomalies: the number of values that are also scored together, for changes of level
     and of pattern."""
     output: Annotated[str | None, option("FILE", "none", alias="-o")] = None
-    """With --anomalies: file for the score of every value: .csv, .tsv or .parquet, or a picture:
-    .png or .svg."""
+    """File for every step of the forecasts beside its observation, with mean and quantiles: .csv,
+    .tsv or .parquet. With --anomalies: for the score of every value, or a picture: .png or .svg."""
     plot: Annotated[str | None, option("FILE", "none")] = None
     """With --anomalies: file for a picture of the series and their anomalies: .png or .svg."""
 
@@ -154,7 +154,7 @@ class SeriesEvaluationSettings(SeriesComparisonSettings):
             for name in ("horizon", "origins", "stride"):
                 if getattr(self, name) is not None:
                     raise SettingsError("anomalies are scored one step ahead", where=f"--{name}")
-        for name in ("false_alarms", "window", "output", "plot"):
+        for name in ("false_alarms", "window", "plot"):
             if not self.anomalies and getattr(self, name) is not None:
                 raise SettingsError(
                     "this is a setting of anomaly scores",

@@ -27,7 +27,7 @@ LEVELS = np.arange(1, 20) / 20
 
 @dataclass(frozen=True)
 class MemberForecasts:
-    """Forecasts of every member of a pool, in units of each series' seasonal error.
+    """Forecasts of every member of a pool, in seasonal errors.
 
     Arguments:
         names: of the M members, the network first.

@@ -1,4 +1,4 @@
-"""Simple forecasts of many histories at once: naive methods, Theta and damped ETS.
+"""Naive, Theta and damped ETS forecasts of many histories at once.
 
 Every method gives a normal distribution of each step, of the values or of their logarithms. Nothing
 but NumPy is needed. Histories are columns of one array, sorted by length, and smoothing runs

@@ -1,4 +1,4 @@
-"""Choice of a pool and of factors of its intervals on rolling origins."""
+"""Choice of pool weights and interval factors on rolling origins."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _buckets(horizon: int, independent: float) -> tuple[int, ...]:
 
 
 def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -> float:
-    """Factor of the distances from the median that gives the intervals their coverage.
+    """Choose the factor that gives 90 % intervals their coverage.
 
     Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
     the half-width of the 90 % interval on that side, shrunk towards 1 where few forecasts are
