@@ -1,6 +1,6 @@
 """Series without any value: forecast and continued from their attributes."""
 
-import datetime
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from tests.cli.conftest import Cli, cli  # noqa: F401 - a fixture
 LEVELS = {"north": 10.0, "south": 100.0}
 
 
-def month(step: int) -> datetime.date:
-    return datetime.date(2020 + step // 12, 1 + step % 12, 1)
+def month(step: int) -> dt.date:
+    return dt.date(2020 + step // 12, 1 + step % 12, 1)
 
 
 def table(*new: tuple[str, str]) -> pl.DataFrame:

@@ -212,7 +212,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         if not len(which):
             raise DataError("no series holds a value", hint="give a history")
         horizon = settings.horizon or self.bundle.facts.horizon
-        drawing = {
+        drawing: Any = {
             "samples": settings.samples,
             "seed": settings.seed,
             "temperature": settings.temperature,
@@ -220,7 +220,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
         }
         order = np.argsort(rows[which] == 0, kind="stable")  # those without values come last
         begun, new = which[rows[which] > 0], which[rows[which] == 0]
-        parts, times = [], []
+        parts: list[Floats] = []
+        times: list[NDArray[np.int64]] = []
         if len(begun):
             paths, own = draw_forecasts(
                 self.predictor,

@@ -121,7 +121,7 @@ def draw_new(
     temperature: float,
     chain: Chain | None,
 ) -> tuple[Floats, list[Ints]]:
-    """Sample paths (B, S, H, K) of series without any value, and times.
+    """Sample paths (B, S, H, K) of series without values, and times.
 
     Each path has the scale of one of the training series whose attributes are nearest: what is not
     known of the scale is part of the forecast.
