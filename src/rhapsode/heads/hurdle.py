@@ -60,9 +60,9 @@ class HurdleHead(CountHead):
 
 @HEADS.register("hurdle_negative_binomial.v1")
 class HurdleNegativeBinomial(HurdleHead):
-    """Counts with a probability of zero of their own; the others are truncated negative binomial.
+    """Counts with a probability of zero of their own.
 
-    The parameters are the logarithms of mean and dispersion before truncation, and the log-odds of
+    The others have a truncated negative binomial distribution. The parameters are the logarithms of mean and dispersion before truncation, and the log-odds of
     zero (Mullahy 1986).
     """
 
@@ -84,9 +84,9 @@ class HurdleNegativeBinomial(HurdleHead):
 
 @HEADS.register("hurdle_gamma.v1")
 class HurdleGamma(HurdleHead):
-    """Amounts that are zero with a probability of their own; the others have a gamma density.
+    """Amounts that are zero with a probability of their own.
 
-    The parameters are the logarithms of the mean and of the shape of the others, and the log-odds
+    The others have a gamma density. The parameters are the logarithms of the mean and of the shape of the others, and the log-odds
     of zero.
     """
 

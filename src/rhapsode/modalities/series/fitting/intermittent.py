@@ -1,6 +1,6 @@
-"""Choice of a head for intermittent values: many zeros, and positive values between them.
+"""Choice of a head for intermittent values.
 
-A distribution without a probability of zero of its own is compared with one that has it. Both are
+Many of them are zero, and the others are positive. A distribution without a probability of zero of its own is compared with one that has it. Both are
 fitted to the first part of each series as if its values were independent, and judged by the rest.
 """
 
@@ -40,7 +40,7 @@ class Hurdle:
 
 
 def choose_hurdle(columns: Sequence[Floats], *, counts: bool) -> Hurdle | None:
-    """Choose a hurdle head where many values are zero and it helps; else None.
+    """Choose a hurdle head where it helps; else None.
 
     Arguments:
         columns: values (T,) of each series, NaN where missing.
