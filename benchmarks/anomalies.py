@@ -35,7 +35,7 @@ DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data")) / "timeseries"
 SETS: dict[str, tuple[str, SeriesSettings, int, int]] = {
     "temperatures": ("daily-min-temperatures.csv", SeriesSettings(), 365, 4000),
     "oil temperature": ("ETTh1.csv", SeriesSettings(value_columns=("OT",)), 24, 12_000),
-    "energy": ("PJME_hourly.csv.gz", SeriesSettings(), 24, 12_000),
+    "energy": ("PJME_hourly.csv.gz", SeriesSettings(), 24, 26_280),
 }
 """File, reading, season of the z-scores, and values from the end."""
 KINDS = ("spike", "shift", "season")

@@ -159,6 +159,7 @@ class EncoderOptions(TypedDict, total=False):
     centre: int
     lags: Sequence[int]
     counts: bool
+    amounts: bool
     margin: float
 
 

@@ -21,6 +21,8 @@ from rhapsode.heads import (
     GaussianConfig,
     GaussianMixture,
     GaussianMixtureConfig,
+    HurdleGamma,
+    HurdleNegativeBinomial,
     Laplace,
     LocationScaleConfig,
     NegativeBinomial,
@@ -39,6 +41,8 @@ NAMES = [
     "bins.v1",
     "gaussian.v1",
     "gaussian_mixture.v1",
+    "hurdle_gamma.v1",
+    "hurdle_negative_binomial.v1",
     "laplace.v1",
     "negative_binomial.v1",
     "poisson.v1",
@@ -265,6 +269,42 @@ class TestNegativeBinomial(OverCounts):
         return seeded(NegativeBinomial(DensityConfig(FEATURES)))
 
 
+class TestHurdleNegativeBinomial(OverCounts):
+    def make(self) -> DensityHead:
+        return seeded(HurdleNegativeBinomial(DensityConfig(FEATURES)))
+
+    def test_scaled_parameters_speak_of_scaled_values(self) -> None:
+        """The mean before truncation is scaled, and the probability of zero stays."""
+        head = self.make()
+        parameters = self.at(head)
+        scaled = head.scaled(parameters, torch.full(parameters.shape[:-1], 2.0))
+        torch.testing.assert_close(
+            scaled - parameters, torch.tensor([2.0, -1.0, 0.0]).expand_as(parameters)
+        )
+
+
+class TestHurdleGamma(OverCounts):
+    def make(self) -> DensityHead:
+        return seeded(HurdleGamma(DensityConfig(FEATURES)))
+
+    def outcomes(self) -> Tensor:
+        return torch.tensor([0.0, 0.3, 1.0, 2.5, 9.0], dtype=torch.float64)[:, None]
+
+    def support(self, head: DensityHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Zero, and points that are close together near it."""
+        log_x = torch.linspace(-400, 6, 40_001, dtype=torch.float64)
+        x, weights = log_x.exp(), log_x.exp() * (log_x[1] - log_x[0])
+        none = torch.zeros(1, dtype=torch.float64)
+        points, weights = torch.cat((none, x)), torch.cat((none + 1, weights))
+        shape = (-1, *[1] * (parameters.ndim - 1))
+        wide = (-1, *parameters.shape[:-1])
+        return points.view(shape).expand(wide), weights.view(shape).expand(wide)
+
+    @pytest.mark.parametrize("impossible", [-1.0, -2.5])
+    def test_what_is_not_a_count_is_impossible(self, impossible: float) -> None:
+        super().test_what_is_not_a_count_is_impossible(impossible)
+
+
 X = torch.tensor([[-3.2, -0.1, 0.0, 0.7, 12.5]])
 
 
@@ -383,6 +423,16 @@ KNOWN = [
     (
         NegativeBinomial(DensityConfig(2)),
         [[math.log(0.7), math.log(1.5)], [math.log(6.0), math.log(0.5)]],
+        0.12,
+    ),
+    (
+        HurdleNegativeBinomial(DensityConfig(2)),
+        [[math.log(3.0), math.log(0.3), 1.5], [math.log(6.0), math.log(0.5), -1.0]],
+        0.25,
+    ),
+    (
+        HurdleGamma(DensityConfig(2)),
+        [[math.log(0.7), math.log(2.0), 1.5], [math.log(6.0), math.log(0.8), -1.0]],
         0.12,
     ),
 ]

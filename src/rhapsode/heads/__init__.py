@@ -9,6 +9,7 @@ from rhapsode.heads.contract import (
     Head,
 )
 from rhapsode.heads.count_data import NegativeBinomial, Poisson
+from rhapsode.heads.hurdle import HurdleGamma, HurdleNegativeBinomial
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
@@ -36,6 +37,8 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureConfig",
     "Head",
+    "HurdleGamma",
+    "HurdleNegativeBinomial",
     "Joint",
     "JointConfig",
     "Laplace",

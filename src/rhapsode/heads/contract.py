@@ -126,7 +126,9 @@ class DensityHead(Head):
     """
 
     counts: ClassVar[bool] = False
-    """True if targets are whole numbers in the data's own units, unscaled."""
+    """True if targets are in the data's own units, unscaled."""
+    whole: ClassVar[bool] = True
+    """True if such targets are whole numbers."""
     target_size: int
     """Numbers of one observation, K."""
 

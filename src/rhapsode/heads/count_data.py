@@ -115,17 +115,15 @@ class NegativeBinomial(CountHead):
     each = 2
 
     def _log_mass(self, parameters: Tensor, x: Tensor) -> Tensor:
-        log_mean, log_dispersion = _log_mean(parameters), _log_dispersion(parameters)
-        size = (-log_dispersion).exp()
-        # log(1 + a m): the logarithm of variance over mean.
-        log_ratio = torch.nn.functional.softplus(log_dispersion + log_mean)
-        combinations = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
-        return combinations - size * log_ratio + x * (log_dispersion + log_mean - log_ratio)
+        return negative_binomial_log_mass(parameters, x)
 
     def _invert(self, parameters: Tensor, levels: Tensor) -> Tensor:
-        return negative_binomial_quantile(
-            levels, _log_mean(parameters).exp(), _log_dispersion(parameters).exp()
-        )
+        return negative_binomial_quantile(levels, *self.moments(parameters))
+
+    @staticmethod
+    def moments(parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and dispersion of parameters (..., 2)."""
+        return _log_mean(parameters).exp(), _log_dispersion(parameters).exp()
 
     def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
         return parameters + torch.cat((log_scale, -0.5 * log_scale), dim=-1)
@@ -133,6 +131,21 @@ class NegativeBinomial(CountHead):
 
 def _log_dispersion(parameters: Tensor) -> Tensor:
     return parameters[..., 1].clamp(*_LOG_DISPERSION_RANGE)
+
+
+def negative_binomial_log_mass(parameters: Tensor, x: Tensor) -> Tensor:
+    """Log-probability of whole numbers from 0 on.
+
+    Arguments:
+        parameters: (..., 2), logarithms of mean and dispersion.
+        x: (...).
+    """
+    log_mean, log_dispersion = _log_mean(parameters), _log_dispersion(parameters)
+    size = (-log_dispersion).exp()
+    # log(1 + a m): the logarithm of variance over mean.
+    log_ratio = torch.nn.functional.softplus(log_dispersion + log_mean)
+    combinations = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
+    return combinations - size * log_ratio + x * (log_dispersion + log_mean - log_ratio)
 
 
 def poisson_quantile(levels: Tensor, mean: Tensor) -> Tensor:

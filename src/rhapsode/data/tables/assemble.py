@@ -151,11 +151,14 @@ def _gridded(
     gridder = Gridder(given, table, notes)
     gridder.take(rows_N, series_N[rows_N])
     series = gridder.onto_grid(frequency, settings.duplicates)
-    if not parts.across and len(names) > 1 and not settings.joint:
+    apart = not parts.across and len(names) > 1 and not settings.joint
+    if apart:
         series = _apart(series, tuple(f"{i}/{n}" if parts.ids else n for i in ids for n in names))
     elif not parts.ids:
         series = replace(series, ids=("+".join(names) if len(names) < 4 else table.where,))
-    series = _trimmed(table, series, notes)
+    described = bool(series.static_names or series.category_names)
+    described = described and not (apart or parts.across)
+    series = _trimmed(table, series, notes, described=described)
     notes += [*_constants(series), *hints]
     return replace(series, notes=(_summary(parts, series), *notes))
 
@@ -261,10 +264,11 @@ def _statics(table: Table, columns: Sequence[Column], series_N: Ints, count: int
     }
 
 
-def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
+def _trimmed(table: Table, whole: SeriesSet, notes: list[str], *, described: bool) -> SeriesSet:
     """Cut off missing values at both ends; leave out empty series.
 
-    Rows at the end stay while all known covariates are there: they are the future.
+    Rows at the end stay while all known covariates are there: they are the future. Series that are
+    described by attributes stay without any value: their first row is the first step to forecast.
 
     Raises:
         DataError: no series has a value.
@@ -281,14 +285,18 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     filled, ahead = np.flatnonzero(there_N), np.flatnonzero(ahead_N)
     before = np.searchsorted(filled, whole.offsets)
     empty = np.diff(before) == 0
-    if empty.all():
+    if empty.all() and not described:
         raise DataError(
             "there are no values: every number is missing",
             where=table.place(0),
             hint="use --missing-values and --value-columns",
         )
     starts = np.append(filled, len(there_N))[before[:-1]]
-    stops = np.where(empty, starts, ahead[np.searchsorted(ahead, ends) - 1] + 1)
+    last = np.append(ahead, -1)[np.searchsorted(ahead, ends) - 1]
+    stops = np.where(empty, starts, last + 1)
+    if described:
+        starts = np.where(empty, firsts, starts)
+        stops = np.where(empty, np.minimum(np.maximum(firsts, last) + 1, ends), stops)
     late, left = (starts > firsts) & ~empty, np.where(empty, 0, ends - stops)
     several = len(whole) > 1
     if late.any():
@@ -305,11 +313,12 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
         )
     if empty.any():
         names = [whole.ids[number] for number in np.flatnonzero(empty)]
-        notes.append(f"series without any value left out: {listed(names)}")
+        what = "" if described else " left out"
+        notes.append(f"series without any value{what}: {listed(names)}")
     cut = whole.cut(starts, stops)
     if whole.kind == "order" and late.any():  # places count from the first value
         cut = replace(cut, times_N=places(np.repeat(np.arange(len(cut)), cut.lengths)))
-    return cut.select(np.flatnonzero(~empty)) if empty.any() else cut
+    return cut.select(np.flatnonzero(~empty)) if empty.any() and not described else cut
 
 
 def _stamp(series: SeriesSet, row: int, number: int) -> str:

@@ -55,6 +55,9 @@ class SeriesEncoderSettings:
     """Additional inputs: for each N, the value N steps before the target."""
     counts: bool = False
     """Use whole numbers as targets, for a head of count data; only the inputs are scaled."""
+    amounts: bool = False
+    """Use the values themselves as targets, for the head hurdle_gamma; requires that values are
+    never negative. Only the inputs are scaled."""
     margin: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.0
     """Limit of sample paths: ranges of its history by which a path may leave that range, more with
     every step; 0 for no limit. [default in training: twice the distance of the values after earlier
@@ -75,14 +78,18 @@ class SeriesEncoder:
     name = "series.v1"
 
     def __init__(self, settings: SeriesEncoderSettings, target_size: int = 1) -> None:
-        if settings.counts and settings.difference:
+        own = "amounts" if settings.amounts else "counts"
+        unscaled = settings.counts or settings.amounts
+        if unscaled and settings.difference:
             raise SettingsError(
-                "counts cannot be differenced",
+                f"{own} cannot be differenced",
                 where="encoder.difference",
-                hint="leave out difference, or counts",
+                hint=f"leave out difference, or {own}",
             )
-        if settings.centre and (settings.difference or settings.counts):
-            other = "difference" if settings.difference else "counts"
+        if settings.counts and settings.amounts:
+            raise SettingsError("counts and amounts exclude one another", where="encoder.amounts")
+        if settings.centre and (settings.difference or unscaled):
+            other = "difference" if settings.difference else own
             raise SettingsError(
                 f"centre and {other} exclude one another",
                 where="encoder.centre",
@@ -95,8 +102,8 @@ class SeriesEncoder:
         self.lags = (1, *settings.lags)
         # D, the width of a row of features.
         self.feature_size = target_size * (2 * len(self.lags) + 1)
-        # True if targets are counts, for a head of counts.
-        self.counts = settings.counts
+        # True if targets are values in the data's own units, for a head of counts or amounts.
+        self.counts = unscaled
         # True if features depend on any distance where values are missing.
         self.spans_gaps = settings.difference > 0
         # Steps back to the values that the next one is compared with; 0 if it stands for itself.
@@ -234,7 +241,7 @@ class SeriesEncoder:
         if known_BK.ndim != 2 or known_BK.shape[1] != self.target_size:
             raise ValueError(f"values of shape {known_BK.shape} for {self.target_size} targets")
         known_BK = np.where(np.isfinite(known_BK), known_BK, np.nan)
-        if self.settings.log or self.settings.counts:
+        if self.settings.log or self.counts:
             self._refuse(known_BK < 0, known_BK, "negative")
         if self.settings.counts:
             wrong_BK = ~np.isnan(known_BK) & (known_BK != np.round(known_BK))
@@ -245,7 +252,7 @@ class SeriesEncoder:
         if not wrong_BK.any():
             return
         step, target = np.argwhere(wrong_BK)[0]
-        setting = "counts" if self.settings.counts else "log"
+        setting = "amounts" if self.settings.amounts else "counts" if self.counts else "log"
         raise EncodingError(
             f"{values_BK[step, target]:g} is {what}, which encoder.{setting} declares impossible",
             where=f"step {step + 1}",

@@ -305,7 +305,7 @@ def encode_series(
     return ValueArrays.join(
         encoded,
         known,
-        log_scale_SK=np.stack(scales).astype(np.float32) if encoder.settings.counts else None,
+        log_scale_SK=np.stack(scales).astype(np.float32) if encoder.counts else None,
         condition=covariates.condition(given, np.arange(len(given))),
     )
 

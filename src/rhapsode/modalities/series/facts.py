@@ -318,6 +318,7 @@ class SeriesFacts(ValueFacts):
             DataError: series that the model does not fit.
         """
         names = self.names
+        given = self._with_frequency(given)
         if len(given.names) != len(names):
             raise DataError(
                 f"{len(given.names)} values per step ({', '.join(given.names)}), the model has "
@@ -340,6 +341,17 @@ class SeriesFacts(ValueFacts):
                 hint="give a history of that frequency",
             )
         return given
+
+    def _with_frequency(self, given: SeriesSet) -> SeriesSet:
+        """Series of which those of a single time have the frequency of the training series."""
+        if self.templates is None or not self.templates.series or given.kind != self.templates.kind:
+            return given
+        common = self.templates.series[0].frequency
+        frequencies = tuple(
+            common if length == 1 and own.unit == "order" else own
+            for length, own in zip(given.lengths.tolist(), given.frequencies, strict=True)
+        )
+        return replace(given, frequencies=frequencies)
 
     def check(self, encoder: SeriesEncoder) -> None:
         """Refuse facts that make no sense.

@@ -35,7 +35,7 @@ from rhapsode.modalities.series.series_forecast import (
     state_after,
 )
 from rhapsode.modalities.series.settings import ForecastSettings, SeriesEvaluationSettings
-from rhapsode.modalities.series.synthesis import make_series, new_place
+from rhapsode.modalities.series.synthesis import draw_new, make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, ValuesSeen
 
@@ -190,6 +190,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
     ) -> SeriesForecast:
         """Sample paths after the last known value of every series.
 
+        A series without any value is forecast from its attributes, from its first row on.
+
         Arguments:
             history: a table, name, frame, array or set; covariates known ahead are in rows after
                 the last value.
@@ -203,26 +205,43 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return self._drawn(history, settings, kept=True)
 
     def _drawn(self, history: Any, settings: ForecastSettings, *, kept: bool) -> SeriesForecast:
-        given = self.read(history)
+        given, covariates = self.read(history), self.bundle.facts.covariates
         rows = observed_lengths(given)
-        which = np.nonzero(rows)[0]
+        described = bool(covariates.static or covariates.categories)
+        (which,) = np.nonzero((rows > 0) | (described & (given.lengths > 0)))
         if not len(which):
             raise DataError("no series holds a value", hint="give a history")
-        paths, times = draw_forecasts(
-            self.predictor,
-            given,
-            which,
-            rows[which],
-            settings.horizon or self.bundle.facts.horizon,
-            samples=settings.samples,
-            seed=settings.seed,
-            temperature=settings.temperature,
-            chain=chain_of_values(settings, self.predictor.vocab_size),
-            kept=kept,
-            calibrated=not settings.network_alone,
-        )
+        horizon = settings.horizon or self.bundle.facts.horizon
+        drawing: Any = {
+            "samples": settings.samples,
+            "seed": settings.seed,
+            "temperature": settings.temperature,
+            "chain": chain_of_values(settings, self.predictor.vocab_size),
+        }
+        order = np.argsort(rows[which] == 0, kind="stable")  # those without values come last
+        begun, new = which[rows[which] > 0], which[rows[which] == 0]
+        parts: list[Floats] = []
+        times: list[NDArray[np.int64]] = []
+        if len(begun):
+            paths, own = draw_forecasts(
+                self.predictor,
+                given,
+                begun,
+                rows[begun],
+                horizon,
+                kept=kept,
+                calibrated=not settings.network_alone,
+                **drawing,
+            )
+            parts, times = [paths], own
+        if len(new):
+            paths, own = draw_new(self.predictor, given, new, horizon, **drawing)
+            parts, times = [*parts, paths], [*times, *own]
+        place = np.argsort(order)
+        paths_BSHK = np.concatenate(parts)[place]
         levels = tuple(sorted(set(settings.quantiles))) or LEVELS
-        return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)
+        ordered = tuple(times[number] for number in place)
+        return SeriesForecast(given, which, rows[which], ordered, paths_BSHK, levels)
 
     def anomalies(
         self, source: Any = None, settings: SeriesEvaluationSettings | None = None, **options: Any

@@ -69,7 +69,7 @@ class SeriesTrainSettings(TrainingSettings):
     inputs at every step."""
     head: Mapping[str, Any] = field(default_factory=dict)
     """Output distribution. name is laplace, gaussian, student_t, gaussian_mixture, quantiles,
-    poisson, negative_binomial or bins; the other keys are settings of that distribution, for bins:
+    poisson, negative_binomial, hurdle_gamma, hurdle_negative_binomial or bins; the other keys are settings of that distribution, for bins:
     bins, spacing, limit."""
 
 

@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.bundle import ValueCondition
 from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
+from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.series.facts import SeriesBundle, Template, Templates
+from rhapsode.log import log
+from rhapsode.modalities.series.facts import Covariates, SeriesBundle, Template, Templates
 from rhapsode.modalities.series.prompts import step_times, with_steps
+from rhapsode.modalities.series.series_forecast import future_covariates
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.values.model import chain_of_values
 from rhapsode.modalities.values.next_steps import plain_row
@@ -23,8 +27,12 @@ from rhapsode.modalities.values.next_steps import plain_row
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 MOST_KEPT = 256
+# Training series whose scales a series without values may have, at least.
+LEAST_NEAR = 5
 # Nanoseconds.
 DAY = 86_400_000_000_000
 
@@ -100,6 +108,92 @@ def make_series(
         with_steps(given, parts),
         ids=tuple(f"{name} #{number}" for number, name in enumerate(given.ids, 1)),
     )
+
+
+def draw_new(
+    predictor: ValuePredictor[SeriesBundle],
+    given: SeriesSet,
+    which: Ints,
+    horizon: int,
+    *,
+    samples: int,
+    seed: int,
+    temperature: float,
+    chain: Chain | None,
+) -> tuple[Floats, list[Ints]]:
+    """Sample paths (B, S, H, K) of series without values, and times.
+
+    Each path has the scale of one of the training series whose attributes are nearest: what is not
+    known of the scale is part of the forecast.
+
+    Arguments:
+        predictor: the model.
+        given: the series, with their attributes; their rows are the first steps.
+        which: of it, B.
+        horizon: steps, H.
+        samples: paths of each, S.
+        seed: of the scales and of the paths.
+        temperature: as in `sample_paths`.
+        chain: as in `sample_paths`.
+
+    Raises:
+        DataError: the model has no record of its training series.
+    """
+    facts, covariates = predictor.bundle.facts, predictor.bundle.facts.covariates
+    templates = facts.templates
+    if templates is None or not templates.series:
+        raise DataError("series without values need a model with templates", hint="train it again")
+    drawn, times = [], []
+    for series in which.tolist():
+        name = given.ids[series]
+        near = _nearest(covariates, given, series, templates)
+        log.info(f"series {name!r} has no value: scales of {len(near)} training series are tried")
+        own_T, known_HX = future_covariates(given, covariates, series, 0, horizon)
+        chosen = np.random.default_rng(path_seed(seed, name)).choice(near, size=samples)
+        scales = [SeriesStats.from_array(np.array(templates.series[each].stats)) for each in chosen]
+        sources = covariates.condition(given, np.full(samples, series))
+        paths_S1HK = sample_paths(
+            predictor,
+            predictor.start(samples, ValueCondition(scales, sources)),
+            np.repeat(known_HX[None], samples, axis=0),
+            samples=1,
+            seeds=[path_seed(seed, f"{name}:0:{number}") for number in range(samples)],
+            temperature=temperature,
+            chain=chain,
+            filter_seed=seed,
+        )
+        if facts.lowest is not None:
+            bounded_K = np.where(np.array(facts.lowest) >= 0, 0.0, -np.inf)
+            paths_S1HK = np.maximum(paths_S1HK, bounded_K)
+        drawn.append(paths_S1HK[:, 0])
+        times.append(own_T)
+    return np.stack(drawn), times
+
+
+def _nearest(
+    covariates: Covariates, given: SeriesSet, series: int, templates: Templates
+) -> list[int]:
+    """Places of the templates whose attributes are nearest to those of a series."""
+    away_T = np.zeros(len(templates.series))
+    for name, scale in zip(covariates.static, covariates.static_scale, strict=True):
+        value = given.static_SA[series, given.static_names.index(name)]
+        column = templates.static_names.index(name)
+        numbers = [template.static[column] for template in templates.series]
+        known_T = np.array([np.nan if each is None else each for each in numbers])
+        away_T += np.nan_to_num(np.abs(known_T - value) / scale, nan=1.0)
+    for name in covariates.categories:
+        column = given.category_names.index(name)
+        code, levels = int(given.categories_SA[series, column]), given.category_levels[column]
+        level = levels[code] if code >= 0 else None
+        column = templates.category_names.index(name)
+        own = templates.category_levels[column]
+        codes = [template.categories[column] for template in templates.series]
+        away_T += [code < 0 or own[code] != level for code in codes]
+    count = max(LEAST_NEAR, round(len(away_T) ** 0.5))
+    limit = np.sort(away_T)[min(count, len(away_T)) - 1]
+    # All that are as near as the last one, but never one that is worse than another category.
+    limit = min(limit, away_T.min() + 0.999)
+    return [int(place) for place in np.flatnonzero(away_T <= limit)]
 
 
 def _usable_templates(bundle: SeriesBundle) -> Templates:

@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 
 # Share of the values from which the tail is calibrated, and how many there must be at least.
 TAIL_SHARE, LEAST_TAIL, MOST_TAIL_SHARE = 0.02, 20, 0.2
-# Range of the factor of the tail: outside it the sample is too odd to tell.
-LEAST_STRETCH, MOST_STRETCH = 0.5, 5.0
+# Range of the factor of the tail: it is never made lighter than predicted.
+LEAST_STRETCH, MOST_STRETCH = 1.0, 10.0
 # Normal scores count up to here in a window: one spike is no change of level.
 FARTHEST_IN_WINDOW = 3.0
 LEAST_PROBABILITY = 1e-16

@@ -37,6 +37,7 @@ from rhapsode.modalities.series.fitting.encoding_choice import (
     planned_lags,
     planned_margin,
 )
+from rhapsode.modalities.series.fitting.intermittent import choose_hurdle
 from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
@@ -179,15 +180,12 @@ def _encoding(
             hint="leave it out, or --encoding binned",
         )
     name = head.get("name")
-    counts: Any = (
-        None  # decided below by the encoder
-        if name is None
-        else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
-    )
+    unscaled = None if name is None else _unscaled(str(name))
     asked = dict(settings.encoder)
     columns = columns_of(train)
     found = Encoding({}, "as requested")
-    if not {"log", "difference", "centre", "counts"} & set(asked):
+    hurdle = None
+    if not {"log", "difference", "centre", "counts", "amounts"} & set(asked):
         # What the encoding declares impossible must not come later: sign and wholeness of all
         # values, and no more.
         every = corpus.given.values_NK[corpus.given.observed_NK]
@@ -198,9 +196,14 @@ def _encoding(
             negative=bool((every < 0).any()),
             broken=bool((every != np.round(every)).any()),
         )
+        if name is None and not (every < 0).any():
+            hurdle = choose_hurdle(columns, counts=bool(found.settings.get("counts")))
+    if hurdle is not None:
+        head["name"], unscaled = hurdle.head, _unscaled(hurdle.head)
+        name, found = hurdle.head, Encoding(found.settings, hurdle.reason)
     planned = dict(found.settings)
-    if counts:
-        planned = {"counts": True}
+    if unscaled:
+        planned = {unscaled: True}
     elif name is not None and planned.pop("counts", False):
         found = Encoding({}, f"raw values: {name} is not a distribution of counts")
     planned["lags"] = planned_lags(corpus.season, corpus.second, int(corpus.train_S.max()))
@@ -208,11 +211,14 @@ def _encoding(
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
-        head["name"] = "negative_binomial" if encoder_settings.counts else "student_t"
-    elif counts != encoder_settings.counts:
+        head["name"] = {"counts": "negative_binomial", "amounts": "hurdle_gamma"}.get(
+            _kept(encoder_settings) or "", "student_t"
+        )
+    elif unscaled != (kept := _kept(encoder_settings)):
+        setting = unscaled or kept
         raise SettingsError(
-            f"{head['name']} is {'a' if counts else 'not a'} distribution of counts, "
-            f"but encoder.counts is {str(encoder_settings.counts).lower()}",
+            f"{head['name']} is {'a' if unscaled else 'not a'} distribution of {setting}, "
+            f"but encoder.{setting} is {str(not unscaled).lower()}",
             where="[head] name",
             hint="set both, or neither",
         )
@@ -222,6 +228,18 @@ def _encoding(
     if head_type is StudentT:
         head.setdefault("least_df", LEAST_DF)
     return encoder, head, found.reason
+
+
+def _unscaled(name: str) -> str | None:
+    """The setting of the encoder that a head of unscaled targets needs; None for other heads."""
+    entry = HEADS.get(HEADS.full_name(name))
+    assert issubclass(entry, AlikeHead)
+    return ("counts" if entry.whole else "amounts") if entry.counts else None
+
+
+def _kept(settings: SeriesEncoderSettings) -> str | None:
+    """The setting of the encoder that leaves targets unscaled, if one is set."""
+    return "counts" if settings.counts else "amounts" if settings.amounts else None
 
 
 def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | None:
