@@ -750,7 +750,8 @@ def table(arguments: argparse.Namespace) -> None:
                   f"{_text(one['crps'])} | {' '.join(f'{c:.0%}' for c in cover)} | "
                   f"{_text(one['width'])} | {spread} | {far} | {good[-1]['points']:,} | "
                   f"{_text(one['seconds'] if one['seconds'] is not None else one['wall'])} |")  # fmt: skip
-    print("\n| way | sets | MASE to naive | WQL to naive | worse by over 2 %: MASE, WQL, both | 90 % hold, mean |"
+    print("\nGeometric means over sets of the ratio to seasonal naive, medians in brackets:\n\n"
+          "| way | sets | MASE | WQL | worse by over 2 %: MASE, WQL, both | 90 % hold, mean |"
           " sets of 100 points below 75 % |\n" + "|---" * 7 + "|")  # fmt: skip
     for way in WAYS:
         ratios = {}
@@ -767,8 +768,9 @@ def table(arguments: argparse.Namespace) -> None:
         low = [f"{name} {share:.0%}" for name, share in cover.items()
                if share < 0.75 and medians[name, way]["points"] >= 100]  # fmt: skip
         bad = ", ".join(f"{name} {ratio:.2f}" for name, ratio in both.items() if ratio > 1.02)
-        print(f"| {way} | {len(ratios)} | {_geometric([m for m, _ in ratios.values()]):.3f} | "
-              f"{_geometric([w for _, w in ratios.values()]):.3f} | {worse[0]}, {worse[1]}, "
+        means = [[pair[place] for pair in ratios.values()] for place in range(2)]
+        shown = [f"{_geometric(own):.3f} ({statistics.median(own):.3f})" for own in means]
+        print(f"| {way} | {len(ratios)} | {' | '.join(shown)} | {worse[0]}, {worse[1]}, "
               f"{sum(ratio > 1.02 for ratio in both.values())}: {bad} | "
               f"{statistics.fmean(cover.values()):.1%} | {', '.join(low) or 'none'} |")  # fmt: skip
 
