@@ -446,7 +446,7 @@ def rhapsode_paths(given: Task, asked: Asked) -> tuple[list[Paths], dict[str, An
         facts = {
             "seconds": learnt,
             "forecasting": time.perf_counter() - began - learnt,
-            "plan": plan,
+            **plan,
         }
     return found, facts
 
@@ -459,7 +459,8 @@ def _trained(file: Path, run: Path, asked: Asked, horizon: int) -> dict[str, Any
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-1500:])
-    return dict(json.loads(Path(run, "summary.json").read_text())["plan"])
+    told = json.loads(Path(run, "summary.json").read_text())
+    return {"reasons": told["plan"]["reasons"], "pool": told.get("calibration")}
 
 
 def forecast_paths(model: Any, history: Path, given: Task, origin: int, seed: int) -> Paths:
@@ -708,7 +709,7 @@ def run_m4(arguments: argparse.Namespace) -> None:
                 learnt = time.perf_counter() - began
                 paths = forecast_paths(rh.load(run), file, given, 0, seed)
                 whole = time.perf_counter() - began
-            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, "plan": plan}
+            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, **plan}
 
         measured(ours, {"set": "M4 hourly", "way": "rhapsode", "seed": seed,
                         "budget": arguments.budget, "code": code,
