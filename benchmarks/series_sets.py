@@ -446,7 +446,7 @@ def rhapsode_paths(given: Task, asked: Asked) -> tuple[list[Paths], dict[str, An
         facts = {
             "seconds": learnt,
             "forecasting": time.perf_counter() - began - learnt,
-            "plan": plan,
+            **plan,
         }
     return found, facts
 
@@ -459,7 +459,8 @@ def _trained(file: Path, run: Path, asked: Asked, horizon: int) -> dict[str, Any
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-1500:])
-    return dict(json.loads(Path(run, "summary.json").read_text())["plan"])
+    told = json.loads(Path(run, "summary.json").read_text())
+    return {"reasons": told["plan"]["reasons"], "pool": told.get("calibration")}
 
 
 def forecast_paths(model: Any, history: Path, given: Task, origin: int, seed: int) -> Paths:
@@ -708,7 +709,7 @@ def run_m4(arguments: argparse.Namespace) -> None:
                 learnt = time.perf_counter() - began
                 paths = forecast_paths(rh.load(run), file, given, 0, seed)
                 whole = time.perf_counter() - began
-            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, "plan": plan}
+            return {**figures_of(given, [paths]), "seconds": learnt, "all": whole, **plan}
 
         measured(ours, {"set": "M4 hourly", "way": "rhapsode", "seed": seed,
                         "budget": arguments.budget, "code": code,
@@ -750,7 +751,8 @@ def table(arguments: argparse.Namespace) -> None:
                   f"{_text(one['crps'])} | {' '.join(f'{c:.0%}' for c in cover)} | "
                   f"{_text(one['width'])} | {spread} | {far} | {good[-1]['points']:,} | "
                   f"{_text(one['seconds'] if one['seconds'] is not None else one['wall'])} |")  # fmt: skip
-    print("\n| way | sets | MASE to naive | WQL to naive | worse by over 2 %: MASE, WQL, both | 90 % hold, mean |"
+    print("\nGeometric means over sets of the ratio to seasonal naive, medians in brackets:\n\n"
+          "| way | sets | MASE | WQL | worse by over 2 %: MASE, WQL, both | 90 % hold, mean |"
           " sets of 100 points below 75 % |\n" + "|---" * 7 + "|")  # fmt: skip
     for way in WAYS:
         ratios = {}
@@ -767,8 +769,9 @@ def table(arguments: argparse.Namespace) -> None:
         low = [f"{name} {share:.0%}" for name, share in cover.items()
                if share < 0.75 and medians[name, way]["points"] >= 100]  # fmt: skip
         bad = ", ".join(f"{name} {ratio:.2f}" for name, ratio in both.items() if ratio > 1.02)
-        print(f"| {way} | {len(ratios)} | {_geometric([m for m, _ in ratios.values()]):.3f} | "
-              f"{_geometric([w for _, w in ratios.values()]):.3f} | {worse[0]}, {worse[1]}, "
+        means = [[pair[place] for pair in ratios.values()] for place in range(2)]
+        shown = [f"{_geometric(own):.3f} ({statistics.median(own):.3f})" for own in means]
+        print(f"| {way} | {len(ratios)} | {' | '.join(shown)} | {worse[0]}, {worse[1]}, "
               f"{sum(ratio > 1.02 for ratio in both.values())}: {bad} | "
               f"{statistics.fmean(cover.values()):.1%} | {', '.join(low) or 'none'} |")  # fmt: skip
 
