@@ -304,12 +304,12 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str], *, described: boo
         notes.append(f"missing values before the first value{of} cut off")
     if (left > 0).any():
         which = int(left.argmax())
-        last, end = (_stamp(whole, row, which) for row in (stops[which] - 1, ends[which] - 1))
+        final, end = (_stamp(whole, row, which) for row in (stops[which] - 1, ends[which] - 1))
         of = f" of {(left > 0).sum():,} series" if several else ""
         name = f" of {whole.ids[which]!r}" if several else ""
         notes.append(
             f"missing values after the last value{of} cut off: a forecast{name} begins after "
-            f"{last}, and reaches the end of the table, {end}, with --horizon {left[which]}"
+            f"{final}, and reaches the end of the table, {end}, with --horizon {left[which]}"
         )
     if empty.any():
         names = [whole.ids[number] for number in np.flatnonzero(empty)]

@@ -42,7 +42,8 @@ def text_table(text: str, where: str, settings: SeriesSettings, *, tabs: bool) -
     shape = Shape(text, where, settings.header, "\t" if tabs else None, before=before)
     shape.notes[:0] = told
     frame = _of_one_step(shape, _under_years(shape, _frame(shape)), settings.frequency)
-    decimal, notes = {"comma": ",", "point": "."}.get(settings.decimal), []
+    notes: list[str] = []
+    decimal = {"comma": ",", "point": "."}.get(settings.decimal)
     if decimal is None:
         some = pl.concat([column.rename("") for column in frame.head(2000).get_columns()])
         decimal, notes = find_decimal_mark(some, shape.delimiter)
