@@ -98,3 +98,55 @@ def test_a_ledger_is_not_split_by_its_payees(tmp_path: Path, hint: str, size: in
 def test_two_stations_without_a_name_known_as_one_are_told_apart(tmp_path: Path):
     rows = "".join(f"{s};202401{d:02};{d}\n" for s in (17, 4) for d in range(1, 10))
     assert series_of(tmp_path, f"Standort;Datum;x\n{rows}").ids == ("17", "4")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "step", "first"),
+    [
+        ("1º trimestre 2015|2º trimestre 2015|3º trimestre 2015", "quarterly", "2015Q1"),
+        ("1. Quartal 2015|2. Quartal 2015|3. Quartal 2015", "quarterly", "2015Q1"),
+        ("2015-T1|2015-T2|2015-T3", "quarterly", "2015Q1"),
+        ("III квартал 2015|IV квартал 2015|I квартал 2016", "quarterly", "2015Q3"),
+        ("2018.1/4|2018.2/4|2018.3/4", "quarterly", "2018Q1"),
+        ("2018.09|2018.10|2018.11|2018.12|2019.01|2019.02", "monthly", "2018-09"),
+    ],
+)
+def test_quarters_and_months_of_agencies(tmp_path: Path, stamps: str, step: str, first: str):
+    rows = "".join(f"{stamp};{n}\n" for n, stamp in enumerate(stamps.split("|")))
+    assert f"({step}, {first} to " in series_of(tmp_path, f"when;v\n{rows}").notes[0]
+
+
+@pytest.mark.parametrize("mark", ["X", "(D)", "**", "N/E", "c"])
+def test_a_mark_among_numbers_is_a_missing_value(tmp_path: Path, mark: str):
+    rows = "".join(f"2024-01-{n:02},{mark if n == 4 else n}\n" for n in range(1, 9))
+    found = series_of(tmp_path, f"day,v\n{rows}")
+    assert np.isnan(found.values_NK[3, 0])
+    said = "flags beside numbers" if mark in {"(D)", "**"} else f"{mark!r} among numbers: read as"
+    assert said in told(found)
+
+
+@pytest.mark.parametrize(
+    ("body", "ids", "word"),
+    [
+        # Constants beside text that describes the series; a flag; the code of a time.
+        ("day,place,lat,v\n{d},Oslo,59.9,{n}\n", ("v",), "the same in all rows of a series: 'lat'"),
+        ("day,v,v_flag\n{d},{n}.5,{f}\n", ("v",), "a code or a flag: 'v_flag'"),
+        ("day,day_id,v\n{d},{n}7,{f}.5\n", ("v",), "a code that rises with the time: 'day_id'"),
+        # A constant without such text is a series, and so is a code if there is nothing else.
+        ("day,zero,v\n{d},0,{n}\n", ("zero", "v"), "constant: 'zero'"),
+        ("day,status\n{d},{f}\n", ("status",), ""),
+    ],
+)
+def test_what_stands_beside_the_values(tmp_path: Path, body: str, ids: tuple[str, ...], word: str):
+    head, row = body.split("\n", 1)
+    rows = (row.format(d=f"2024-01-{n:02}", n=n, f=(0, 0, 3)[n % 3]) for n in range(1, 15))
+    found = series_of(tmp_path, f"{head}\n{''.join(rows)}")
+    assert found.ids == ids
+    assert word in told(found)
+
+
+def test_several_labels_may_name_a_row(tmp_path: Path):
+    months = ",".join(f"2020M{n:02}" for n in range(1, 8))
+    rows = "".join(f"{r},{k},1,2,3,4,5,6,7\n" for r in "ab" for k in ("men", "women"))
+    found = series_of(tmp_path, f"region,sex,{months}\n{rows}\nSource:\n20231107 08:00\nUs\n")
+    assert found.ids == ("a/men", "a/women", "b/men", "b/women")

@@ -114,7 +114,7 @@ def series_in_rows(
 
     forced = settings.layout == "rows"
     other = settings.layout != "auto" or settings.time_column or settings.known or settings.joint
-    if not forced and (other or not table.header or any(c.kind == "time" for c in free)):
+    if not forced and (other or not table.header):
         return None
     labels = [column for column in free if column.kind == "label"]
     if not values:
@@ -126,10 +126,13 @@ def series_in_rows(
         return None
     if not ids:  # the first column of text in which no text occurs twice
         ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
+        distinct = pl.DataFrame([c.labels.alias(str(n)) for n, c in enumerate(labels)]).n_unique()
+        ids = ids or tuple(labels if distinct == table.rows else ())
     when = times_of_names(names, settings) if table.header else None
     if when is not None and when[0][0] > when[0][-1]:  # the newest first
         values, when = values[::-1], (when[0].reverse(), when[1])
-    if not forced and when is None and not (_numbered(names) and ids):
+    dates = [column for column in free if column.kind == "time"]
+    if not forced and when is None and (dates or not (_numbered(names) and ids)):
         return None
     if not settings.static:
         static = (*others(labels, ids), *static)
@@ -145,6 +148,8 @@ def series_in_rows(
         times = Times(pl.concat([when[0]] * table.rows), when[1], (), "the names of columns")
     if static and not settings.static:
         found.notes.insert(0, f"attributes of series: {listed(static)}")
+    if dates:
+        found.notes.append(f"left out, beside the times in the names: {listed(dates)}")
     kept = found.table.columns[:-1]
     return found._replace(ids=kept[: len(ids)], static=kept[len(ids) :], times=times)
 

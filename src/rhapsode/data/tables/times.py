@@ -106,7 +106,7 @@ def find_times(table: Table, settings: SeriesSettings, free: Sequence[Column]) -
         named = plain_name(column.name) in TIME_NAMES or not column.name.strip("# ")
         first = named or column is table.columns[0]
         hinted = not TIME_NAMES.isdisjoint(re.split(r"[\W_]+", column.name.lower()))
-        if column.bad is None and (first or hinted):
+        if column.bad is None and (first or hinted or not table.header):
             found = numeric_times(column.values, named=named or hinted, header=table.header)
             if found is None or not (first or found[1] == "time"):
                 continue

@@ -169,10 +169,9 @@ def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def are_numbers(head: str) -> bool:
     """True if most lines of a text hold columns of numbers."""
-    reader = CsvRows(iter([head]), "", numbers=True)
-    rows, width = reader.sample[:-1], usual_width(reader.sample[:-1])
-    share = 1 if reader.delimiter == " " else 0.75
-    full = [row for row in rows if len(row) == width and _simple(row) >= share * width]
+    rows = CsvRows(iter([head]), "", numbers=True).sample[:-1]
+    width = usual_width(rows)
+    full = [row for row in rows if len(row) == width and _simple(row) >= 0.75 * width]
     return width > 1 and len(full) > max(4, 0.75 * len(rows))
 
 
@@ -201,7 +200,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
         cells = [cell for row in rows[1:] or rows for cell in row]
         even = sum(len(row) == usual for row in rows) / max(1, len(rows))
         simple = _simple(cells) / max(1, len(cells))
-        if usual > 1 and (candidate != " " or (simple > 0.9 and even > 0.8)):
+        if usual > 1 and (candidate != " " or (simple > 0.75 and even > 0.8)):
             scores[candidate] = (round(even, 1), round(simple, 1), usual)
     return max(scores, key=scores.__getitem__)
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
 """Pattern of plain numbers."""
-_MARK = r"^[(\[]?[\p{L}\p{P}\p{S}]{1,2}[)\]]?$"  # X, (D), ** and the like
+_MARK = r"^[(\[]?(?:[\p{L}\p{P}\p{S}]{1,2}|\p{L}/\p{L})[)\]]?$"  # X, (D), ** and the like
 _FEW_MARKS = 3
+_YEAR_MONTH = r"^(?:19|20)\d\d\.(?:0[1-9]|1[0-2])$"
 
 
 def column_of(
@@ -33,8 +34,10 @@ def column_of(
     if name in settings.id_column:
         return label_column(name, cells)
     head = cells.drop_nulls().head(200)
-    # 01.2020 is a month in a column of times.
-    months = plain_name(name) in TIME_NAMES and head.str.contains(r"^\d?\d\.\d{4}$").all()
+    # 01.2020 is a month in a column of times, and 2020.01 if no other numbers stand there.
+    named = plain_name(name) in TIME_NAMES
+    months = named and head.str.contains(r"^\d?\d\.\d{4}$").all()
+    months |= (named or len(head) > 5) and head.str.contains(_YEAR_MONTH).all()
     few = not months and 2 * int(parse_numbers(head, decimal, missing)[1].sum()) <= len(head)
     part = (cells, plain) if few else (head, None)
     values, wrong = parse_numbers(part[0], decimal, missing, plain=part[1])

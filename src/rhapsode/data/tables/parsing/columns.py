@@ -28,6 +28,7 @@ TIME_NAMES = frozenset({
     "unixtimestamp", "t", "step", "period", "year", "yr", "month", "quarter", "week", "day", "hour",
     "yyyymm", "yyyymmdd", "yyyy", "index", "idx", "no", "row", "timeidx", "timestep", "日期", "时间",
     "時間", "年", "年份", "月份", "年月", "datum", "zeit", "fecha", "data", "heure", "jour",
+    "periodo", "période", "период", "дата", "tid", "okres", "tarih", "시점",
 })  # fmt: skip
 """Plain names of columns of times."""
 

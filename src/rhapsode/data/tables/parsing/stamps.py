@@ -23,7 +23,8 @@ YEARS = (1678, 2261)
 """The years that nanoseconds in 64 bits can hold."""
 _HEAD = 200
 _NUMBERS = ("y", "yy", "m", "d", "a", "b", "q", "w", "k", "hour", "clock", "minute", "second")
-_WORDS = ("dots", "name", "half", "zone", "part")
+_WORDS = ("dots", "name", "roman", "half", "zone", "part")
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
 _MONTHS = (
     "january jan januar janvier janv enero ene gennaio janeiro januari",
     "february feb februar février févr fév febrero febbraio fevereiro fev februari",
@@ -49,12 +50,14 @@ _A, _B, _N = r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})", rf"(?P<name>{_MONTH_NAME})\.?
 _QUARTER = r"(?:q(?:uarter|tr)?|t(?:rim(?:estre|\.)?)?|quartal|kwartaal|kvartal|kwartał|квартал)"
 _DTH = rf"{_D}(?:st|nd|rd|th|\.)?"
 _DATES = (
+    rf"{_Y}\. ?{_Q}/4",
     rf"{_Y}[-/. 年]{_M}[-/. 月]{_D}日?",
-    rf"{_Y}(?:[-/年]|-?m){_M}月?",
+    rf"{_Y}(?:[-/.年]|-?m){_M}월?月?",
     rf"{_Y}[-/ ]?[ :]?{_QUARTER} ?{_Q}",
     rf"{_Y}年?第?{_Q}季度?",
     rf"{_QUARTER} ?{_Q}[ /-]?{_Y}",
     rf"{_Q}(?:º|°|o|er|ère|e|ème|st|nd|rd|th|\.|-й)? ?{_QUARTER}[ /-]?(?:de |of )?{_Y}",
+    rf"(?P<roman>iii|iv|ii|i)[ -]?{_QUARTER}\.?,? ?(?:de )?{_Y}",
     rf"{_Y}[- ]?w(?P<w>\d{{1,2}})(?:-(?P<k>\d))?",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_Y}",
     rf"{_A}(?P<dots>[/.-]){_B}[/.-]{_YY}",
@@ -189,6 +192,7 @@ def _assembled(
         notes.append(f"years {of} have two digits: 70 to 99 are read as 19xx")
     century = pl.when(col("yy") < 70).then(2000).otherwise(1900)
     month = col("name").replace_strict(_NAMES, default=None, return_dtype=pl.Int64)
+    roman = col("roman").replace_strict(_ROMAN, default=None, return_dtype=pl.Int64)
     year = pl.coalesce("y", col("yy") + century, 1970)
     hour, minute, clocked = (
         pl.coalesce("hour", "clock", 0),
@@ -206,7 +210,7 @@ def _assembled(
     daily = pl.format(
         "{}-{}-{}",
         year,
-        pl.coalesce(month, col("q") * 3 - 2, "m", second, 1),
+        pl.coalesce(month, pl.coalesce("q", roman) * 3 - 2, "m", second, 1),
         pl.coalesce("d", first, 1),
     ).str.to_date("%Y-%m-%d", strict=False)
     day = pl.when(col("w").is_null()).then(daily).otherwise(weekly)

@@ -99,12 +99,14 @@ def _is_foot(shape: Shape, kinds: Sequence[str], words: Sequence[str], *, below:
     infinite = any(word.lower().strip("+-") in _INFINITE for word in words)
     if infinite or not TYPED & {*shape.usual} or not words:
         return False
-    if len(words) == 1 < shape.width and ("label" in kinds or (below and words[0][0] == "-")):
-        return True
     pairs = [*zip(kinds, shape.usual, strict=False)]
     typed = [pair for pair in pairs if pair[1] in TYPED]
+    fits = any(mine == usual for mine, usual in typed)
+    alone = len(words) == 1 < shape.width
+    if alone and ("label" in kinds or (below and (not fits or words[0][0] == "-"))):
+        return True
     if 3 * len(words) < shape.width and any(mine == "label" for mine, _ in typed):
-        return not any(mine == usual for mine, usual in typed)  # a legend
+        return not fits  # a legend
     text = shape.delimiter == " " or "number" not in kinds
     titled = ("label", "time") in pairs or (text and pairs[0] == ("label", "number"))
     return titled and not shape.is_data(kinds)
