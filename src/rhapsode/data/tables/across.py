@@ -1,4 +1,4 @@
-"""Tables with times in the names of columns, as a row for each time."""
+"""Rows for each time, from times in names of columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GOES_ON = ((" ", rf"{PART_NAME}|[012]?\d:\d\d", 4), ("-", "1[0-2]|0?[1-9]", 12)
 
 
 class Stretched(NamedTuple):
-    """A table with a row for each number of another, its roles as far as known, and notes."""
+    """A table with a row for each time, and known roles."""
 
     table: Table
     notes: list[str]
@@ -52,7 +52,7 @@ def _stretch(table: Table, kept: Sequence[Column], across: Columns, *more: Colum
 def parts_in_names(
     table: Table, settings: SeriesSettings, when: Column | None, taken: Columns
 ) -> Stretched | None:
-    """Turn a row a year and a column a month, or the like, into rows for each time.
+    """Turn columns of months, hours and the like into rows.
 
     Arguments:
         table: the table.
@@ -100,7 +100,7 @@ def series_in_rows(
     values: Columns,
     static: Columns,
 ) -> Stretched | None:
-    """Turn a row a series into rows for each time; None for another layout.
+    """Turn a row a series into rows; None for another layout.
 
     Arguments:
         table: the table.
@@ -157,7 +157,7 @@ def series_in_rows(
 def times_of_names(
     names: Sequence[str], settings: SeriesSettings
 ) -> tuple[pl.Series, TimeKind] | None:
-    """Times in the names of columns; None unless all are, and rise or fall."""
+    """Times in the names of columns, if they rise or fall."""
     import polars as pl
 
     cells = pl.Series([name.removeprefix("X") for name in names])

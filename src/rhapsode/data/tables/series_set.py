@@ -154,7 +154,7 @@ class SeriesSet:
         return self.taken(ranges(starts, stops), offsets)
 
     def taken(self, keep: Ints | slice, offsets: Ints) -> SeriesSet:
-        """Some rows in a new order, and where series begin and end among them."""
+        """Some rows in a new order, with the offsets of their series."""
         return replace(
             self,
             offsets=offsets,
