@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
 # Forecasts of the test split when training ends, at most; `rhapsode evaluate` makes more.
-FINISHING_FORECASTS = 400
+FINISHING_FORECASTS = 250
 
 TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz", *WORKBOOKS)
 PACKED = (".gz", ".bz2", ".xz", ".zst")

@@ -139,6 +139,7 @@ def survey_series(
     except DataError as problem:
         return Surveyed(found, None, problem.what)
     found["shares"] = _shares(corpus)
+    found["period"] = corpus.season
     return Surveyed(found, corpus)
 
 
