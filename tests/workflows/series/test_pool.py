@@ -110,9 +110,9 @@ def test_a_season_and_a_line_are_continued() -> None:
 
 
 def test_an_autoregression_continues_a_process_that_it_can_fit() -> None:
-    walk = np.zeros(300)
-    random = np.random.default_rng(4).normal(size=300)
-    for step in range(2, 300):
+    walk = np.zeros(900)
+    random = np.random.default_rng(4).normal(size=900)
+    for step in range(2, 900):
         walk[step] = 1.2 * walk[step - 1] - 0.5 * walk[step - 2] + random[step]
     steps = np.arange(140)
     growth = np.exp(3 + 0.01 * steps + 0.3 * np.sin(np.pi * steps / 6))

@@ -477,8 +477,7 @@ def _autoregression(given: _Histories) -> tuple[Floats, Floats]:
     season = given.season
     centre_BH, spread_BH = _drift(given)
     for seasonal in (False, True) if season > 1 else (False,):
-        lags = (1, 2, 3, season, season + 1) if seasonal else (1, 2, 3)
-        lags = tuple(sorted(set(lags)))
+        lags = sorted({1, 2, 3, *((season, season + 1) if seasonal else ())})
         reach = max(lags) + (season if seasonal else 1)
         long_B = given.lengths_B >= reach + 3 * (len(lags) + 2)
         if not long_B.any():
