@@ -186,6 +186,11 @@ def test_a_calibration_that_changes_nothing_and_one_that_is_unknown() -> None:
     finished = finish_paths(PathCalibration({"theta": 1.0}), PATHS, nothing, 1)
     np.testing.assert_array_equal(finished[0], PATHS[0])
     assert (finished[1] != PATHS[1]).all()
+    # So does a history with many zeros, which normal distributions do not describe.
+    intermittent = [np.tile([0.0, 0.0, 3.0], 9), np.tile([0.0, 1.0, 2.0, 3.0], 9)]
+    finished = finish_paths(PathCalibration({"theta": 1.0}), PATHS, intermittent, 1)
+    np.testing.assert_array_equal(finished[0], PATHS[0])
+    assert (finished[1] != PATHS[1]).all()
 
 
 @PROVE
