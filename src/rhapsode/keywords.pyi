@@ -106,7 +106,7 @@ class CalibrationOptions(TypedDict, total=False):
 
     pool: bool
     intervals: bool
-    forecasts: int
+    forecasts: int | None
 
 
 class NetworkOptions(TypedDict, total=False):

@@ -66,7 +66,7 @@ def test_a_window_is_as_long_as_asked(cli: Cli, run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", [("--false-alarms", "0.1"), ("--window", "5"), ("-o", "a.csv"), ("--plot", "a.svg")]
+    "flag", [("--false-alarms", "0.1"), ("--window", "5"), ("--plot", "a.svg")]
 )
 def test_settings_of_anomaly_scores_need_them(cli: Cli, run: Path, flag: tuple[str, str]) -> None:
     done = cli("evaluate", str(run), *flag)

@@ -97,10 +97,10 @@ def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _percent(share: float | None, error: float | None) -> str:
-    """A share and its standard error."""
+    """A share and its standard error, where one can be estimated."""
     if share is None:
         return "-"
-    return f"{share:.0%}" if error is None else f"{share:.0%} ± {100 * error:.0f}"
+    return f"{share:.0%} ± {100 * error:.0f}" if error else f"{share:.0%}"
 
 
 def method_notes(forecasts: Mapping[str, Any]) -> Iterator[str]:

@@ -109,6 +109,26 @@ def test_a_season_and_a_line_are_continued() -> None:
     np.testing.assert_allclose(level_QH[1], grown, rtol=0.03)
 
 
+def test_an_autoregression_continues_a_process_that_it_can_fit() -> None:
+    walk = np.zeros(900)
+    random = np.random.default_rng(4).normal(size=900)
+    for step in range(2, 900):
+        walk[step] = 1.2 * walk[step - 1] - 0.5 * walk[step - 2] + random[step]
+    steps = np.arange(140)
+    growth = np.exp(3 + 0.01 * steps + 0.3 * np.sin(np.pi * steps / 6))
+    found = simple_forecasts([walk - 5], 6, 1, ("autoregression",))["autoregression"]
+    middle, spread = np.zeros(6), np.zeros(6)
+    recent, response = [*walk[-2:]], [0.0, 1.0]
+    for step in range(6):
+        recent.append(1.2 * recent[-1] - 0.5 * recent[-2])
+        middle[step], spread[step] = recent[-1], np.sqrt(np.square(response[1:]).sum())
+        response.append(1.2 * response[-1] - 0.5 * response[-2])
+    np.testing.assert_allclose(found.centre_BH[0] + 5, middle, atol=0.5)
+    np.testing.assert_allclose(found.spread_BH[0], spread, rtol=0.2)
+    grown = simple_forecasts([growth[:120]], 20, 12, ("autoregression",))["autoregression"]
+    np.testing.assert_allclose(grown.quantiles(np.array([0.5]))[0, 0], growth[120:], rtol=0.01)
+
+
 @pytest.mark.parametrize("history", [[], [np.nan], [3.0], [2.0, 2.0], [0.0] * 30, [1e300, -1e300]])
 def test_any_history_has_forecasts_without_a_warning(history: list[float]) -> None:
     found = simple_forecasts([np.array(history), np.arange(20.0)], 3, 4, tuple(SIMPLE))
@@ -164,6 +184,11 @@ def test_a_calibration_that_changes_nothing_and_one_that_is_unknown() -> None:
     # A method without a finite forecast leaves the paths of the network.
     nothing = [np.full(4, np.nan), HISTORIES[1]]
     finished = finish_paths(PathCalibration({"theta": 1.0}), PATHS, nothing, 1)
+    np.testing.assert_array_equal(finished[0], PATHS[0])
+    assert (finished[1] != PATHS[1]).all()
+    # So does a history with many zeros, which normal distributions do not describe.
+    intermittent = [np.tile([0.0, 0.0, 3.0], 9), np.tile([0.0, 1.0, 2.0, 3.0], 9)]
+    finished = finish_paths(PathCalibration({"theta": 1.0}), PATHS, intermittent, 1)
     np.testing.assert_array_equal(finished[0], PATHS[0])
     assert (finished[1] != PATHS[1]).all()
 

@@ -50,8 +50,9 @@ class CalibrationSettings:
     in the validation split; if a simple method is as good, it makes the forecasts."""
     intervals: bool = True
     """Widen or narrow the intervals so that they hold their share of the validation split."""
-    forecasts: Annotated[int, Meta(ge=1, le=100_000)] = 400
-    """Maximum number of validation forecasts that choose weights and widths."""
+    forecasts: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """Maximum number of validation forecasts that choose weights and widths. [default: 400, fewer
+    for horizons of more than 30 steps]"""
 
 
 @dataclass(frozen=True)

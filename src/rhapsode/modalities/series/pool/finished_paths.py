@@ -15,6 +15,14 @@ Floats = NDArray[np.float64]
 
 # Paths of a forecast, at least, whose ranks place the pooled quantiles.
 LEAST_PATHS = 100
+# Part of the values of a history that are 0, beyond which its forecasts are those of the network.
+MOST_ZEROS = 0.25
+
+
+def is_intermittent(history_T: Floats) -> bool:
+    """True if many values are 0, which normal distributions do not describe."""
+    known_T = history_T[np.isfinite(history_T)]
+    return bool((known_T == 0).sum() > MOST_ZEROS * len(known_T))
 
 
 def step_factors(calibration: PathCalibration, horizon: int) -> Floats:
@@ -47,7 +55,8 @@ def finish_paths(
         seed: of the order of equal values.
 
     Returns:
-        The paths; those of the network where a simple method has no forecast.
+        The paths; those of the network for intermittent histories, and where a simple method has
+        no forecast.
 
     Raises:
         BundleError: an unknown method.
@@ -72,4 +81,5 @@ def finish_paths(
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
     usable_B11 = np.isfinite(finished_BSH).all(axis=(1, 2), keepdims=True)
+    usable_B11[list(map(is_intermittent, histories))] = False
     return np.where(usable_B11, finished_BSH, paths_BSH)

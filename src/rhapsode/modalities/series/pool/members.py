@@ -13,6 +13,7 @@ from rhapsode.bundle import NETWORK
 from rhapsode.data.tables import SeriesSet
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.pool.finished_paths import is_intermittent
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
 from rhapsode.modalities.series.series_forecast import draw_forecasts
 
@@ -32,7 +33,7 @@ class MemberForecasts:
     Arguments:
         names: of the M members, the network first.
         quantiles_MBQH: at `LEVELS`.
-        actual_BH: observations; NaN where missing.
+        actual_BH: observations; NaN where missing, and after intermittent histories.
         series_B: series and number of each forecast.
         rows_B: length of its history.
     """
@@ -97,7 +98,7 @@ def member_forecasts(
             history = values_TK[:count, number]
             ahead = np.full(horizon, np.nan)
             there = values_TK[count : count + horizon, number]
-            ahead[: len(there)] = there
+            ahead[: len(there)] = np.nan if is_intermittent(history) else there
             histories.append(history)
             actual.append(ahead)
             series.append(one * width + number)

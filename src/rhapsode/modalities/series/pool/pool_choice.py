@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SAMPLES = 100
+# Forecasts of single numbers, at most; with long horizons, steps of them, but so many forecasts.
+FORECASTS, STEPS, LEAST_FORECASTS = 400, 12_000, 50
 # Rate of the exponential weights: of a difference of the naive score, for each independent origin.
 RATE = 12.0
 # Part of the weights that is equal among methods whose score is at most so many times the least.
@@ -46,7 +48,8 @@ def choose_calibration(
     """
     if not (settings.pool or settings.intervals):
         return None
-    which, rows = validation_origins(corpus, settings.forecasts)
+    most = settings.forecasts or min(FORECASTS, max(LEAST_FORECASTS, STEPS // corpus.horizon))
+    which, rows = validation_origins(corpus, most)
     if not len(which):
         return None
     given = until(corpus.given, corpus.chosen_S)
@@ -117,7 +120,9 @@ def calibration_of(
         told["pool"] = float(pooled_B.mean()) / naive
         best = 1 + int(scores_M[1:].argmin())
         gain_B = (scores_MB[best] - pooled_B) / naive
-        error = float(gain_B.std(ddof=1)) / np.sqrt(independent) if len(gain_B) > 1 else np.inf
+        # Series of the same times depend on each other: they count as the root of their number.
+        units = independent / np.sqrt(len(np.unique(found.series_B)))
+        error = float(gain_B.std(ddof=1)) / np.sqrt(units) if len(gain_B) > 1 else np.inf
         reason = (
             f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
             f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
