@@ -185,6 +185,12 @@ class SeriesModel(ValueModel[SeriesBundle]):
             source = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
         return self.bundle.facts.check_series(source)
 
+    def insights(self) -> dict[str, Any]:
+        from rhapsode.modalities.series.fitting.linear_part import linear_part
+
+        found = linear_part(self.bundle)
+        return {} if found is None else {"linear": found}
+
     def forecast(
         self, history: Any, settings: ForecastSettings | None = None, **options: Any
     ) -> SeriesForecast:
