@@ -38,7 +38,7 @@ def frame_kind(source: Any) -> FrameKind:
     if not is_frame(source):
         return FrameKind()
     library = type(source).__module__.partition(".")[0]
-    names = getattr(source, "column_names", None) or getattr(source, "columns", ())
+    names: Any = getattr(source, "column_names", None) or getattr(source, "columns", ())
     columns = NIXTLA if set(NIXTLA) <= set(map(str, names)) else FrameKind().columns
     return FrameKind(library if library in LIBRARIES else None, columns)
 
