@@ -9,7 +9,7 @@ from rhapsode.heads.contract import (
     Head,
 )
 from rhapsode.heads.count_data import NegativeBinomial, Poisson
-from rhapsode.heads.hurdle import HurdleGamma, HurdleNegativeBinomial
+from rhapsode.heads.hurdle import HurdleGamma, HurdleHead, HurdleNegativeBinomial
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
@@ -38,6 +38,7 @@ __all__ = [
     "GaussianMixtureConfig",
     "Head",
     "HurdleGamma",
+    "HurdleHead",
     "HurdleNegativeBinomial",
     "Joint",
     "JointConfig",

@@ -27,9 +27,10 @@ class Info(Shown):
         return self.facts
 
     def shown(self, width: int) -> Sequence[Any]:
-        from rhapsode.views.terminal.model_tables import arrays_table, parts_table
+        from rhapsode.views.terminal.model_tables import arrays_table, linear_tables, parts_table
 
-        return [parts_table(self.facts), arrays_table(self.facts)]
+        linear = linear_tables(self.facts["linear"]) if "linear" in self.facts else ()
+        return [parts_table(self.facts), *linear, arrays_table(self.facts)]
 
 
 def info_of(model: Model[Any]) -> Info:
@@ -50,6 +51,7 @@ def info_of(model: Model[Any]) -> Info:
         **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
         **bundle.facts.described(bundle.encoder),
         **({} if paths is None else {"calibration": paths.to_mapping()}),
+        **model.insights(),
         "arrays": {name: list(array.shape) for name, array in bundle.arrays.items()},
         "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
         "provenance": {n: value for n, value in provenance.items() if value not in (None, ())},

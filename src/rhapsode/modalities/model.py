@@ -89,6 +89,13 @@ class OpenedModel(ABC, Generic[B]):
         del plain["trace"], plain["chosen"]
         return plain
 
+    def insights(self) -> dict[str, Any]:
+        """Further plain values for `info`, read from the weights.
+
+        "linear" holds the linear part of a network; see `views.terminal.model_tables`.
+        """
+        return {}
+
     def refuse(self, names: Iterable[str]) -> None:
         """Refuse settings that do not apply to this kind of model.
 

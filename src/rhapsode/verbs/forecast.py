@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -70,6 +71,7 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
+    from rhapsode.modalities.series.frames import frame_kind
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.series.series_forecast import forecast_rows
     from rhapsode.modalities.values.model import chain_of_values
@@ -104,7 +106,8 @@ def forecast(
     if settings.explain:
         density = f"draw from the density, temperature {settings.temperature:g}"
         log.info(density if chain is None else chain.explain())
-    found = opened.forecast(given, settings)
+    kind = frame_kind(model if opened is not model and _is_empty(history) else history)
+    found = replace(opened.forecast(given, settings), kind=kind)
     if plot is not None:
         from rhapsode.modalities.series.reports import write_chart
 

@@ -292,11 +292,11 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str], *, described: boo
             hint="use --missing-values and --value-columns",
         )
     starts = np.append(filled, len(there_N))[before[:-1]]
-    last = np.append(ahead, -1)[np.searchsorted(ahead, ends) - 1]
-    stops = np.where(empty, starts, last + 1)
+    future = np.append(ahead, -1)[np.searchsorted(ahead, ends) - 1]
+    stops = np.where(empty, starts, future + 1)
     if described:
         starts = np.where(empty, firsts, starts)
-        stops = np.where(empty, np.minimum(np.maximum(firsts, last) + 1, ends), stops)
+        stops = np.where(empty, np.minimum(np.maximum(firsts, future) + 1, ends), stops)
     late, left = (starts > firsts) & ~empty, np.where(empty, 0, ends - stops)
     several = len(whole) > 1
     if late.any():

@@ -400,7 +400,8 @@ class SeriesPaths:
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:
-            return np.rint(self._limited(drawn_BK))
+            held_BK = self._limited(drawn_BK)
+            return np.rint(held_BK) if self.encoder.settings.counts else held_BK
         with np.errstate(over="ignore", invalid="ignore"):
             level_BK = drawn_BK * self.stats.scale_K + self.stats.shift_K
             if self.encoder.compared:

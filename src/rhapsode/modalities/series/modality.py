@@ -199,8 +199,11 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def calibration(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
     ) -> Calibration:
+        from rhapsode.heads import HurdleHead
         from rhapsode.modalities.series.pool.pool_choice import choose_calibration
 
+        if isinstance(predictor.head, HurdleHead):
+            return Calibration()  # means of quantiles and wider intervals would lose the zeros
         asked = planned.settings.calibration
         return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
 

@@ -24,6 +24,7 @@ from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, check_single, old_content
 from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
+from rhapsode.modalities.series.frames import frame_kind
 from rhapsode.modalities.series.metrics import whole_series
 from rhapsode.modalities.series.output import csv_text, series_rows
 from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
@@ -185,6 +186,12 @@ class SeriesModel(ValueModel[SeriesBundle]):
             source = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
         return self.bundle.facts.check_series(source)
 
+    def insights(self) -> dict[str, Any]:
+        from rhapsode.modalities.series.fitting.linear_part import linear_part
+
+        found = linear_part(self.bundle)
+        return {} if found is None else {"linear": found}
+
     def forecast(
         self, history: Any, settings: ForecastSettings | None = None, **options: Any
     ) -> SeriesForecast:
@@ -202,7 +209,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
             RhapsodeError: a history the model does not fit.
         """
         settings = settings or from_mapping(ForecastSettings, options, where="options")
-        return self._drawn(history, settings, kept=True)
+        found = self._drawn(history, settings, kept=True)
+        return replace(found, kind=frame_kind(history))
 
     def _drawn(self, history: Any, settings: ForecastSettings, *, kept: bool) -> SeriesForecast:
         given, covariates = self.read(history), self.bundle.facts.covariates
@@ -261,7 +269,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         options = {"anomalies": True, **options}
         settings = settings or from_mapping(SeriesEvaluationSettings, options, where="options")
         part = whole_series(self, self.own_source() if source is None else source)
-        return find_anomalies(self.predictor, part, settings)
+        return replace(find_anomalies(self.predictor, part, settings), kind=frame_kind(source))
 
     def start(self, history: Any) -> ValueState:
         """The state after the known values of every series, for `observe`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import History
 from rhapsode.data.tables import SeriesSet, future_times
-from rhapsode.errors import DataError, MissingExtraError, SettingsError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
+from rhapsode.modalities.series.frames import FrameKind, make_frame
 from rhapsode.modalities.series.output import Rows, csv_text, times_in_words
 from rhapsode.modalities.series.pool.finished_paths import LEAST_PATHS, finish_paths
 from rhapsode.modalities.values.next_steps import LEVELS, plain_row, quantile_tables
 from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
-    import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: ICN001
-
     from rhapsode.bundle.value_predictor import ValuePredictor, ValueState
 
 
@@ -53,6 +52,7 @@ class SeriesForecast(Shown):
         times: of the steps to come, H each.
         paths_BSHK: sample paths, in the data's own units.
         levels: of the quantiles that are shown.
+        kind: library and names of its frames.
     """
 
     given: SeriesSet
@@ -61,6 +61,7 @@ class SeriesForecast(Shown):
     times: tuple[Ints, ...]
     paths_BSHK: Floats
     levels: tuple[float, ...] = LEVELS
+    kind: FrameKind = field(default_factory=FrameKind)
 
     def to_mapping(self) -> dict[str, Any]:
         quantiles_QBHK, mean_BHK = self.quantiles(self.levels), self.mean()
@@ -101,23 +102,28 @@ class SeriesForecast(Shown):
             blocks.append(f"{len(ids) - MOST_SHOWN:,} more series")
         return blocks
 
-    def frame(self, levels: Sequence[float] = (), *, paths: bool = False) -> pandas.DataFrame:
-        """A row for every series, time and number.
+    def frame(
+        self, levels: Sequence[float] = (), *, paths: bool = False, library: str | None = None
+    ) -> Any:
+        """A data frame with a row for every series, time and number.
+
+        It has the library of the frame that the history came in, and its names `unique_id` and `ds`
+        if that frame had them.
 
         Arguments:
             levels: of the quantiles, a column each beside the mean. [default: those of the
                 forecast]
             paths: the sample paths instead, a row each.
+            library: pandas, polars or pyarrow. [default: that of the history, else the first one
+                that is installed]
 
         Raises:
-            MissingExtraError: pandas is not installed.
+            MissingExtraError: the library is not installed.
         """
-        try:
-            import pandas  # noqa: ICN001
-        except ImportError:
-            raise MissingExtraError("series", "data frames") from None
-        head, rows = forecast_rows(self, levels or self.levels, paths=paths)
-        return pandas.DataFrame(rows, columns=head)
+        kind = self.kind if library is None else replace(self.kind, library=library)
+        each = len(self.given.names) * (self.paths_BSHK.shape[1] if paths else 1)
+        rows = forecast_rows(self, levels or self.levels, paths=paths)
+        return make_frame(kind, rows, self.given, self.times, each)
 
     def csv(self, *, paths: bool = False) -> Iterator[str]:
         """The forecast as CSV, in pieces: its quantiles, or the sample paths."""

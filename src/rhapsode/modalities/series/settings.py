@@ -70,8 +70,8 @@ class SeriesTrainSettings(TrainingSettings):
     inputs at every step."""
     head: Mapping[str, Any] = field(default_factory=dict)
     """Output distribution. name is laplace, gaussian, student_t, gaussian_mixture, quantiles,
-    poisson, negative_binomial, hurdle_gamma, hurdle_negative_binomial or bins; the other keys are settings of that distribution, for bins:
-    bins, spacing, limit."""
+    poisson, negative_binomial, hurdle_gamma, hurdle_negative_binomial or bins; the other keys are
+    settings of that distribution, for bins: bins, spacing, limit."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ _HEADINGS = {
     "seconds": "seconds",
 }
 _DIGITS = {"steps": 0, "seconds": 1}
-_COMMON = ("config", "encoder", "arrays", "engine", "provenance", "calibration")
+_COMMON = ("config", "encoder", "arrays", "engine", "linear", "provenance", "calibration")
+# Weights of a linear part that are shown.
+MOST_WEIGHTS = 12
 _ORIGIN = ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss")
 
 
@@ -162,6 +164,27 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _settings(settings: Mapping[str, Any]) -> str:
     shown = {name: value for name, value in settings.items() if value not in ("", None, {})}
     return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def linear_tables(linear: Mapping[str, Any]) -> Iterator[Table]:
+    """The largest weights of the linear part of a network, a table for each number.
+
+    Arguments:
+        linear: `of`, what is weighed, and for each of `numbers` its `constant` and `weights`.
+    """
+    for name, part in linear["numbers"].items():
+        shown = part["weights"][:MOST_WEIGHTS]
+        rows = [(one["input"], f"{one['weight']:+.3f}") for one in shown]
+        left = len(part["weights"]) - len(shown)
+        rest = [(f"{left} more inputs", "")] if left else []
+        yield bare_table(
+            "input",
+            *number_columns("weight"),
+            rows=[*rows, ("constant", f"{part['constant']:+.3f}"), *rest],
+            title=(title := f"linear part of {name}: {linear['of']}"),
+            header_style="bold",
+            min_width=min(len(title) + 2, 100),
+        )
 
 
 def arrays_table(facts: Mapping[str, Any]) -> Table:

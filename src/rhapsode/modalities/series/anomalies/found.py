@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from rhapsode.modalities.series.anomalies.scores import (
 )
 from rhapsode.modalities.series.corpus import SeriesPart
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
+from rhapsode.modalities.series.frames import FrameKind, make_frame
 from rhapsode.modalities.series.output import (
     Rows,
     check_table,
@@ -88,6 +89,7 @@ class Anomalies(Metrics):
         learnt: number of scored values that were training data.
         loss: nats a value, in the data's own units.
         protocol: how the values were scored.
+        kind: library and names of its frames.
     """
 
     given: SeriesSet
@@ -99,6 +101,7 @@ class Anomalies(Metrics):
     learnt: int
     loss: float
     protocol: dict[str, Any]
+    kind: FrameKind = field(default_factory=FrameKind)
 
     @property
     def perplexity(self) -> float:  # type: ignore[override]
@@ -187,6 +190,19 @@ class Anomalies(Metrics):
     def csv(self) -> Iterator[str]:
         """The scores as CSV, in pieces; see `rows`."""
         return csv_text(self.rows())
+
+    def frame(self, *, library: str | None = None) -> Any:
+        """The scores as a data frame; see `rows` and `SeriesForecast.frame`.
+
+        Arguments:
+            library: pandas, polars or pyarrow. [default: that of the table]
+
+        Raises:
+            MissingExtraError: the library is not installed.
+        """
+        kind = self.kind if library is None else replace(self.kind, library=library)
+        times = [self.given.times_N[self.given.rows(series)] for series in range(len(self.given))]
+        return make_frame(kind, self.rows(), self.given, times, len(self.given.names))
 
     def rows(self) -> Rows:
         """A header, and a row for every series, time and number.
