@@ -393,7 +393,8 @@ def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
     moved_H = away_SH.max(axis=0) / (count - 1)
     few = max(1, round(MOST_DRAWN * count))
     for step in np.flatnonzero((width_H > 0) & (moved_H > MOST_MOVED * width_H)):
-        order_S = away_SH[:, step].argsort()
+        column_S = paths_SH[:, step]
+        order_S = np.abs(column_S - np.median(column_S)).argsort()
         inner_R, outer = paths_SH[order_S[:-few], step], order_S[-few:]
         mean = float(inner_R.mean())
         limit = max(MOST_MOVED * width_H[step] * (count - 1), float(np.abs(inner_R - mean).max()))

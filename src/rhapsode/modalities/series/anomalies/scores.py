@@ -52,9 +52,10 @@ class TailCalibration:
             return cls()
         share = max(TAIL_SHARE, LEAST_TAIL / len(scores_N))
         score = float(np.quantile(scores_N, 1 - share))
-        excess = float(np.median(scores_N[scores_N > score] - score)) if score > 0 else 0.0
-        if excess <= 0:
+        beyond_N = scores_N[scores_N > score] - score
+        if score <= 0 or not len(beyond_N):
             return cls()
+        excess = float(np.median(beyond_N))
         return cls(share, score, float(np.clip(excess / math.log(2), LEAST_STRETCH, MOST_STRETCH)))
 
     def __call__(self, p_N: Floats) -> Floats:

@@ -80,6 +80,6 @@ def finish_paths(
         pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
-    usable_B11 = np.isfinite(finished_BSH).all(axis=(1, 2), keepdims=True)
-    usable_B11[list(map(is_intermittent, histories))] = False
-    return np.where(usable_B11, finished_BSH, paths_BSH)
+    usable_B = np.isfinite(finished_BSH).all(axis=(1, 2))
+    usable_B &= ~np.array([is_intermittent(history) for history in histories])
+    return np.where(usable_B[:, None, None], finished_BSH, paths_BSH)
