@@ -245,6 +245,11 @@ class Gridder:
     def filled(self) -> SeriesSet:
         """Rows at their places of the grid, the rows between them missing."""
         given, lengths, count = self.given, self.given.lengths, len(self.given.times_N)
+        if len({*given.frequencies}) == 1 and given.kind != "order":
+            (only,) = {*given.frequencies}
+            ends_2S = only.ordinal(given.times_N[[given.offsets[:-1], given.offsets[1:] - 1]])
+            if ((ends_2S[1] - ends_2S[0]) // only.stride + 1 == lengths).all():
+                return given
         firsts_N = np.repeat(given.offsets[:-1], lengths)
         place_N = np.arange(count) - firsts_N
         regular = {

@@ -216,7 +216,8 @@ class _Finder:
             candidates += others(labels, hinted)
         candidates += [column for column in hinted if column.is_whole]
         if times is not None:
-            candidates += [c for c in others(free, hinted) if _starts_again(times, c)]
+            back = times.instants[1:] <= times.instants[:-1]
+            candidates += [c for c in others(free, hinted) if back.any() and _changes_at(back, c)]
             found = self.telling(times, candidates)
         else:  # a column that is named as an id and whose entries recur
             most = self.table.rows // 2
@@ -316,12 +317,9 @@ def _rises_with(times: Times, column: Column) -> bool:
     return steps.height > 1 and bool((steps > 0).select(pl.all().all()).row(0) == (True, True))
 
 
-def _starts_again(times: Times, column: Column) -> bool:
-    """True of whole numbers that change exactly where the times start again."""
-    if not column.is_whole:
-        return False
-    back = times.instants[1:] <= times.instants[:-1]
-    return bool(back.any() and (back == (column.values[1:] != column.values[:-1])).all())
+def _changes_at(rows: pl.Series, column: Column) -> bool:
+    """True of whole numbers that change at some rows and nowhere else."""
+    return column.is_whole and bool((rows == (column.values[1:] != column.values[:-1])).all())
 
 
 def _groups(columns: Sequence[pl.Series], there: pl.Series | None = None) -> pl.DataFrame:

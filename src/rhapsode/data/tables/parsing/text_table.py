@@ -27,8 +27,8 @@ _TOTAL = 10
 # Times of years, quarters and months, and the months between them.
 _STEPS = {
     "years": (12, r"^\d{4}$"),
-    "quarters": (3, r"^(?i)(?:\d{4}[ -]?Q\d|Q\d[ -]?\d{4})$"),
-    "months": (1, r"^(?i)(?:\d{4}[ -]?(?:m?\d\d|\p{L}{3,9})|\p{L}{3,9}[ -]\d{4})$"),
+    "quarters": (3, r"^(?i:\d{4}[ -]?Q\d|Q\d[ -]?\d{4})$"),
+    "months": (1, r"^(?i:\d{4}[ -]?(?:m?\d\d|\p{L}{3,9})|\p{L}{3,9}[ -]\d{4})$"),
 }
 # Numbers that are refused where they stand; they are no footer.
 _INFINITE = {"inf", "infinity"}
@@ -132,9 +132,11 @@ def _without_heads(shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _of_one_step(shape: Shape, frame: pl.DataFrame, frequency: str) -> pl.DataFrame:
     """The months, quarters or years of a table that holds several of them."""
-    first = frame.to_series(0).str.strip_chars()
-    if shape.usual[0] != "time":
+    first = frame.to_series(0)
+    some = first.head(100).str.strip_chars().str.contains("|".join(f for _, f in _STEPS.values()))
+    if shape.usual[0] != "time" or not some.all():
         return frame
+    first = first.str.strip_chars()
     rows = {name: first.str.contains(form) for name, (_, form) in _STEPS.items()}
     rows = {name: mask for name, mask in rows.items() if mask.sum() > 1}
     if len(rows) < 2 or sum(mask.sum() for mask in rows.values()) < first.count():
@@ -151,6 +153,8 @@ def _of_one_step(shape: Shape, frame: pl.DataFrame, frequency: str) -> pl.DataFr
 
 def _under_years(shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
     """Months and quarters with the year that stands in a row above them."""
+    if shape.usual[0] != "label":
+        return frame
     first = frame.to_series(0).str.strip_chars().str.to_lowercase()
     years = first.str.extract(r"^(?:fy ?)?(\d{4})$")
     parts = first.str.contains(f"^(?:{PART_NAME})$").fill_null(value=False)
@@ -168,7 +172,7 @@ def _read_quickly(shape: Shape) -> pl.DataFrame | None:
 
     if (
         shape.delimiter == " "
-        or "\r" in shape.text.replace("\r\n", "\n")
+        or ("\r" in shape.text and "\r" in shape.text.replace("\r\n", "\n"))
         or shape.width != len(shape.names)
     ):
         return None
