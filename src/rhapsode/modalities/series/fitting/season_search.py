@@ -17,7 +17,7 @@ from rhapsode.evaluation.statistical_methods import filled
 
 Floats = NDArray[np.float64]
 
-MOST_SERIES = 500
+MOST_SERIES, FIRST_SERIES = 500, 40
 MOST_STEPS = 8_192
 # A season is at least so long, and seen at least so many times.
 SHORTEST, CYCLES = 3, 3
@@ -81,8 +81,13 @@ def search_seasons(histories: Sequence[Floats]) -> Seasons | None:
         return None
     changes = [_changes(column) for column in shown]
     longest = int(np.median([len(column) for column in changes])) // CYCLES
-    tests = {season: _Test.of(changes, season) for season in _candidates(shown, changes, longest)}
-    tests = {season: test for season, test in tests.items() if test.passed}
+    seasons = _candidates(shown, changes, longest)
+    # Most candidates fail in a few series.
+    tests: dict[int, _Test] = {}
+    for group in (changes[:: -(-len(changes) // FIRST_SERIES)], changes):
+        tests = {season: _Test.of(group, season) for season in seasons}
+        seasons = [season for season, test in tests.items() if test.passed]
+    tests = {season: tests[season] for season in seasons}
     seasons = _distinct(tests, longest * CYCLES)
     if not seasons:
         return None
