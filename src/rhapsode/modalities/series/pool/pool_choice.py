@@ -120,7 +120,9 @@ def calibration_of(
     reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
-        weights_M = pool_weights(found.names, scores_M, independent)
+        # Series of the same times depend on each other: they count as the root of their number.
+        units = independent / np.sqrt(len(np.unique(found.series_B)))
+        weights_M = pool_weights(found.names, scores_M, units)
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
         told["pool"] = float(pooled_B.mean()) / naive
@@ -130,7 +132,7 @@ def calibration_of(
             f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
             f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
         )
-        if prefers_simple(gain_B, independent, len(np.unique(found.series_B))):
+        if prefers_simple(gain_B, units):
             weights_M = np.eye(len(found.names))[best]
             reason = f"the pool with the network is not clearly better: {reason}"
     ends: tuple[int, ...] = ()
@@ -180,7 +182,7 @@ def independent_origins(found: MemberForecasts, horizon: int) -> float:
     return count
 
 
-def prefers_simple(gain_B: Floats, independent: float, series: int) -> bool:
+def prefers_simple(gain_B: Floats, independent: float) -> bool:
     """True if the best simple method replaces the pool.
 
     With many origins it does unless the pool is better by one paired standard error. With few, that
@@ -188,15 +190,12 @@ def prefers_simple(gain_B: Floats, independent: float, series: int) -> bool:
 
     Arguments:
         gain_B: score of the best simple method less that of the pool, for each forecast.
-        independent: number of independent forecasts of the same series.
-        series: number of series; those of the same times depend on each other, and count as the
-            root of their number.
+        independent: number of independent forecasts.
     """
-    units = independent / np.sqrt(series)
     if len(gain_B) < 2:
         return False
-    error = float(gain_B.std(ddof=1)) / np.sqrt(units)
-    return bool(gain_B.mean() < -error if units < FEW else gain_B.mean() <= error)
+    error = float(gain_B.std(ddof=1)) / np.sqrt(independent)
+    return bool(gain_B.mean() < -error if independent < FEW else gain_B.mean() <= error)
 
 
 def pool_weights(names: Sequence[str], scores_M: Floats, independent: float) -> Floats:
