@@ -21,6 +21,7 @@ from rhapsode.modalities.series.pool.pool_choice import (
     calibration_of,
     forecast_scores,
     pool_weights,
+    prefers_simple,
     width_factor,
 )
 from rhapsode.modalities.series.pool.simple_methods import (
@@ -193,20 +194,39 @@ def test_a_calibration_that_changes_nothing_and_one_that_is_unknown() -> None:
     assert (finished[1] != PATHS[1]).all()
 
 
+NAMES = (NETWORK, "last value", "drift", "seasonal naive", "theta", "ets", "autoregression")
+
+
 @PROVE
 @given(
-    scores=st.lists(st.floats(0.1, 5.0), min_size=2, max_size=6),
+    scores=st.lists(st.floats(0.1, 5.0), min_size=7, max_size=7),
     independent=st.floats(1.0, 500.0),
 )
 def test_weights_favour_the_least_error(scores: list[float], independent: float) -> None:
-    weights = pool_weights(np.array(scores), independent)
+    weights = pool_weights(NAMES, np.array(scores), independent)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
-    judged = np.array(scores) * np.where(np.arange(len(scores)) == 0, 1.05, 1.0)
-    for one in range(len(scores)):
-        for other in range(len(scores)):
-            if judged[one] < judged[other]:
-                assert weights[one] >= weights[other] - 1e-12
+    judged = np.array(scores)
+    judged[0] *= 1.05 + 0.2 / independent  # it has seen these values
+    for kind in ((0, 4, 5, 6), (1, 2, 3)):
+        for one in kind:
+            for other in kind:
+                if judged[one] < judged[other]:
+                    assert weights[one] >= weights[other] - 1e-12
+
+
+def test_few_origins_make_weights_more_equal() -> None:
+    scores = np.array([0.5, 2.0, 2.0, 1.0, 0.9, 1.0, 0.8])
+    few, many = (pool_weights(NAMES, scores, number) for number in (1.5, 60.0))
+    assert few[0] < 0.5 < many[0]
+    assert few[[4, 5, 6]].min() > 0.1
+    assert many[[4, 5, 6]].max() == 0
+    # One standard error decides: of many origins against the pool, of few against the method.
+    noisy = np.array([0.3, -0.2] * 50)
+    assert prefers_simple(noisy, 20.0)
+    assert not prefers_simple(noisy, 7.0)
+    assert not prefers_simple(noisy + 1, 20.0)
+    assert prefers_simple(noisy - 1, 2.0)
 
 
 def members(spreads: dict[str, float], count: int = 300, horizon: int = 6) -> MemberForecasts:

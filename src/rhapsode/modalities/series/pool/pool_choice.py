@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import PathCalibration
+from rhapsode.bundle import NETWORK, PathCalibration
 from rhapsode.modalities.series.corpus import SeriesCorpus, until
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.pool.members import LEVELS, MemberForecasts, member_forecasts
@@ -22,12 +23,17 @@ Ints = NDArray[np.int64]
 SAMPLES = 100
 # Forecasts of single numbers, at most; with long horizons, steps of them, but so many forecasts.
 FORECASTS, STEPS, LEAST_FORECASTS = 400, 12_000, 50
-# Rate of the exponential weights: of a difference of the naive score, for each independent origin.
-RATE = 12.0
-# Part of the weights that is equal among methods whose score is at most so many times the least.
-EQUAL, NEAR = 0.5, 1.2
-# The network's score is raised by this part: its weights were chosen on the same values.
-OPTIMISM = 0.05
+# Rate of the exponential weights: of a relative difference, for each independent origin.
+RATE = 3.0
+# Part of the weights that is equal among methods whose score is at most so many times the least;
+# with few independent origins, one over their number times the second is added.
+EQUAL, NEAR = 0.5, (1.2, 0.5)
+# The network's score is raised by these parts: its weights were chosen on the same values.
+OPTIMISM = (0.05, 0.2)
+# Methods that are fitted, whose scores are shrunk towards their mean by so many origins.
+FITTED, COMMON = (NETWORK, "theta", "ets", "autoregression"), 3.0
+# Independent origins below which a simple method replaces the pool only if it is clearly better.
+FEW = 8.0
 # Independent origins that a factor above 1, and one below 1, is shrunk by.
 WIDENING, NARROWING = 2.0, 20.0
 LEAST_SCORES = 9
@@ -114,20 +120,19 @@ def calibration_of(
     reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
-        weights_M = pool_weights(scores_M, independent)
+        # Series of the same times depend on each other: they count as the root of their number.
+        units = independent / np.sqrt(len(np.unique(found.series_B)))
+        weights_M = pool_weights(found.names, scores_M, units)
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
         told["pool"] = float(pooled_B.mean()) / naive
         best = 1 + int(scores_M[1:].argmin())
         gain_B = (scores_MB[best] - pooled_B) / naive
-        # Series of the same times depend on each other: they count as the root of their number.
-        units = independent / np.sqrt(len(np.unique(found.series_B)))
-        error = float(gain_B.std(ddof=1)) / np.sqrt(units) if len(gain_B) > 1 else np.inf
         reason = (
             f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
             f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
         )
-        if not gain_B.mean() > error:
+        if prefers_simple(gain_B, units):
             weights_M = np.eye(len(found.names))[best]
             reason = f"the pool with the network is not clearly better: {reason}"
     ends: tuple[int, ...] = ()
@@ -177,17 +182,40 @@ def independent_origins(found: MemberForecasts, horizon: int) -> float:
     return count
 
 
-def pool_weights(scores_M: Floats, independent: float) -> Floats:
+def prefers_simple(gain_B: Floats, independent: float) -> bool:
+    """True if the best simple method replaces the pool.
+
+    With many origins it does unless the pool is better by one paired standard error. With few, that
+    error is large and tells little: it does if it is better by one itself.
+
+    Arguments:
+        gain_B: score of the best simple method less that of the pool, for each forecast.
+        independent: number of independent forecasts.
+    """
+    if len(gain_B) < 2:
+        return False
+    error = float(gain_B.std(ddof=1)) / np.sqrt(independent)
+    return bool(gain_B.mean() < -error if independent < FEW else gain_B.mean() <= error)
+
+
+def pool_weights(names: Sequence[str], scores_M: Floats, independent: float) -> Floats:
     """Weights of the members of a pool, 1 in all.
 
     Arguments:
-        scores_M: mean score of each member as a share of the naive forecast's, the network first.
+        names: of the members.
+        scores_M: mean score of each member as a share of the naive forecast's.
         independent: number of independent forecasts.
     """
-    scores_M = scores_M * np.where(np.arange(len(scores_M)) == 0, 1 + OPTIMISM, 1.0)
-    least = float(scores_M.min())
-    near_M = scores_M <= least * NEAR
-    weights_M = np.exp(-RATE * independent * (scores_M - least))
+    scores_M = np.maximum(scores_M, 1e-9)
+    own_M = np.array([name == NETWORK for name in names])
+    scores_M *= 1 + own_M * (OPTIMISM[0] + OPTIMISM[1] / independent)
+    fitted_M = np.array([name in FITTED for name in names])
+    logs = np.log(scores_M[fitted_M])
+    trust = independent / (independent + COMMON)
+    scores_M[fitted_M] = np.exp(logs.mean() + trust * (logs - logs.mean()))
+    relative_M = scores_M / scores_M.min()
+    near_M = relative_M <= NEAR[0] + NEAR[1] / independent
+    weights_M = np.exp(-RATE * independent * (relative_M - 1))
     weights_M = (1 - EQUAL) * weights_M / weights_M.sum() + EQUAL * near_M / near_M.sum()
     weights_M[weights_M < LEAST_WEIGHT] = 0.0
     return np.asarray(weights_M / weights_M.sum())
