@@ -1,5 +1,6 @@
 """Sample paths that stay near the data, and means that no single path decides."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rhapsode as rh
+from rhapsode.bundle import PathCalibration
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings, SeriesStats
 from rhapsode.heads import Laplace, LocationScaleConfig, StudentT, StudentTConfig
 from rhapsode.modalities.series.fitting.encoding_choice import choose_encoding, planned_margin
-from rhapsode.modalities.series.series_forecast import draw_forecasts, draw_in_extremes
+from rhapsode.modalities.series.pool.finished_paths import finish_paths
+from rhapsode.modalities.series.series_forecast import (
+    draw_forecasts,
+    draw_in_extremes,
+    finished_forecasts,
+)
 from tests.contracts.filter_contract import PROVE
 
 VALUES = st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=1, max_size=12)
@@ -174,3 +181,24 @@ def test_a_trained_model_draws_near_its_data(tmp_path: Path) -> None:
         if len(history) > 10:
             assert paths.min() >= history.min() - reach
             assert paths.max() <= history.max() + reach
+
+
+def test_pooled_paths_keep_the_limits_of_the_network(tmp_path: Path) -> None:
+    """Logarithms of a short history that grew a hundredfold have very wide normal forecasts."""
+    capital = [2.8, 52.6, 156.9, 209.2, 203.4, 207.2, 255.2, 303.7, 264.1, 201.6, 265, 402.2, 761.5]
+    model = rh.train(
+        {"capital": np.array(capital), "other": np.arange(30.0)},
+        output=str(tmp_path / "run"),
+        steps=5,
+        samples={"length": 0},
+        data={"horizon": 5},
+    )
+    bundle, given = model.bundle, model.read({"capital": np.array(capital)})
+    pooled = PathCalibration({"theta": 1.0}, (5,), (1.5,))
+    bundle = replace(bundle, calibration=replace(bundle.calibration, paths=pooled))
+    drawn = np.random.default_rng(0).normal(500, 100, size=(1, 200, 5, 1))
+    which, rows = np.array([0]), np.array([len(capital)])
+    free = finish_paths(pooled, drawn[..., 0], [np.array(capital)], 1)
+    assert free.max() > max(capital) + 10 * np.ptp(capital)
+    finished = finished_forecasts(bundle, drawn, given, which, rows, seed=0, calibrated=True)
+    assert finished.max() <= max(capital) + 10 * np.ptp(capital)

@@ -51,6 +51,13 @@ class SeriesStats:
     high_K: NDArray[np.float64]
     widening_K: NDArray[np.float64]
 
+    def limited(
+        self, values_BK: NDArray[np.float64], steps: int | NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Values between the limits, so many steps after the first."""
+        wider_BK = steps * self.widening_K
+        return np.clip(values_BK, self.low_K - wider_BK, self.high_K + wider_BK)
+
     def to_array(self) -> NDArray[np.float64]:
         """The rows as one array, (7, K)."""
         return np.stack([getattr(self, field.name) for field in fields(self)])

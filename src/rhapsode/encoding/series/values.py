@@ -400,7 +400,7 @@ class SeriesPaths:
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:
-            held_BK = self._limited(drawn_BK)
+            held_BK = self.stats.limited(drawn_BK, self.steps)
             return np.rint(held_BK) if self.encoder.settings.counts else held_BK
         with np.errstate(over="ignore", invalid="ignore"):
             level_BK = drawn_BK * self.stats.scale_K + self.stats.shift_K
@@ -409,11 +409,7 @@ class SeriesPaths:
                 level_BK += np.where(np.isnan(reference_BK), self.stats.level_K, reference_BK)
             if self.encoder.settings.log:
                 level_BK = np.maximum(np.expm1(np.minimum(level_BK, LARGEST_LOG)), 0.0)
-        return self._limited(level_BK)
-
-    def _limited(self, values_BK: Floats) -> Floats:
-        wider_BK = self.steps * self.stats.widening_K
-        return np.clip(values_BK, self.stats.low_K - wider_BK, self.stats.high_K + wider_BK)
+        return self.stats.limited(level_BK, self.steps)
 
     def push(self, values_BK: NDArray[np.floating]) -> None:
         """Read the next value of every path, (B, K); NaN where missing.

@@ -357,15 +357,20 @@ def finished_forecasts(
         given.values_NK[first : first + count]
         for first, count in zip(firsts.tolist(), rows.tolist(), strict=True)
     ]
+    columns = [[*history_TK.T] for history_TK in histories]
     finished = paths_BSHK.copy()
-    for number in range(paths_BSHK.shape[-1]):
-        columns = [history_TK[:, number] for history_TK in histories]
-        if calibrated and calibration is not None:
+    if calibrated and calibration is not None:
+        for number, own in enumerate(zip(*columns, strict=True)):
+            paths_BSH = paths_BSHK[..., number]
             finished[..., number] = finish_paths(
-                calibration, paths_BSHK[..., number], columns, facts.season, seed=seed
+                calibration, paths_BSH, own, facts.season, seed=seed
             )
+        steps_H1 = np.arange(paths_BSHK.shape[2])[:, None]
+        for paths_SHK, history_TK in zip(finished, histories, strict=True):
+            paths_SHK[:] = bundle.encoder.stats(history_TK).limited(paths_SHK, steps_H1)
+    for number, own in enumerate(zip(*columns, strict=True)):
         lowest = None if facts.lowest is None else facts.lowest[number]
-        for place, history_T in enumerate(columns):
+        for place, history_T in enumerate(own):
             draw_in_extremes(finished[place, :, :, number], history_T)
             keep_properties(finished[place, :, :, number], history_T, facts.season, lowest)
     return finished
