@@ -23,8 +23,9 @@ Ints = NDArray[np.int64]
 SAMPLES = 100
 # Forecasts of single numbers, at most; with long horizons, steps of them, but so many forecasts.
 FORECASTS, STEPS, LEAST_FORECASTS = 400, 12_000, 50
-# Rate of the exponential weights: of a relative difference, for each independent origin.
-RATE = 3.0
+# Rate of the exponential weights: of a relative difference, for each independent origin. Of more
+# than so many origins they are not surer: later values are not like those of the split.
+RATE, SUREST = 3.0, 12.0
 # Part of the weights that is equal among methods whose score is at most so many times the least;
 # with few independent origins, one over their number times the second is added.
 EQUAL, NEAR = 0.5, (1.2, 0.5)
@@ -215,7 +216,7 @@ def pool_weights(names: Sequence[str], scores_M: Floats, independent: float) -> 
     scores_M[fitted_M] = np.exp(logs.mean() + trust * (logs - logs.mean()))
     relative_M = scores_M / scores_M.min()
     near_M = relative_M <= NEAR[0] + NEAR[1] / independent
-    weights_M = np.exp(-RATE * independent * (relative_M - 1))
+    weights_M = np.exp(-RATE * min(independent, SUREST) * (relative_M - 1))
     weights_M = (1 - EQUAL) * weights_M / weights_M.sum() + EQUAL * near_M / near_M.sum()
     weights_M[weights_M < LEAST_WEIGHT] = 0.0
     return np.asarray(weights_M / weights_M.sum())
