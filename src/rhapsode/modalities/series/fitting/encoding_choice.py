@@ -287,7 +287,9 @@ def _error(
     length = len(changes)
     horizon = max(1, min(horizon, length // 6))
     first = max(int(length * 0.6), length - horizon - STRETCH * max(horizon, season))
-    lags = [*range(1, ORDER + 1)]
+    # Without a season, no lag may reach it.
+    order = ORDER if season > 1 or unit == 1 else min(ORDER, unit - 1)
+    lags = [*range(1, order + 1)]
     if season > 1 and first > 3 * season:
         lags += [lag for lag in (season - 1, season, season + 1) if lag > ORDER]
     if season > 1 and first > 6 * season:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 MOST_SERIES, FIRST_SERIES = 500, 40
 MOST_STEPS = 8_192
 # A season is at least so long, and seen at least so many times.
-SHORTEST, CYCLES = 3, 3
+SHORTEST, CYCLES = 2, 3
 # Powers on each side of a line that it is compared with, at most.
 BESIDE = 8
 # Rate of false alarms in one series, over all seasons.
@@ -86,9 +86,11 @@ def search_seasons(histories: Sequence[Floats]) -> Seasons | None:
     tests: dict[int, _Test] = {}
     for group in (changes[:: -(-len(changes) // FIRST_SERIES)], changes):
         tests = {season: _Test.of(group, season) for season in seasons}
-        seasons = [season for season, test in tests.items() if test.passed]
-    tests = {season: tests[season] for season in seasons}
-    seasons = _distinct(tests, longest * CYCLES)
+        seasons = [season for season, test in tests.items() if test.clear]
+    tests = {season: test for season, test in tests.items() if test.passed}
+    seasons = [
+        season for season in _distinct(tests, longest * CYCLES) if _is_whole(changes, season)
+    ]
     if not seasons:
         return None
     own = {season: _autocorrelation(shown, season, season) for season in seasons}
@@ -96,7 +98,12 @@ def search_seasons(histories: Sequence[Floats]) -> Seasons | None:
     least = SHARE * own[clearest]
     if least <= 0:
         return None
-    shorter = (s for s in sorted(seasons) if _autocorrelation(shown, s, clearest) >= least)
+    shorter = (
+        season
+        for season in sorted(seasons)
+        if (season in USUAL or clearest not in USUAL)
+        and _autocorrelation(shown, season, clearest) >= least
+    )
     first = next(shorter, clearest)
     above = (
         season
@@ -141,6 +148,14 @@ class _Test:
         return cls(clear, len(long), len(changes) - len(long), mean)
 
 
+def _is_whole(changes: Sequence[Floats], season: int) -> bool:
+    """True if a season has lines that no shorter season within it has."""
+    factors = [
+        p for p in range(2, season + 1) if not season % p and all(p % q for q in range(2, p))
+    ]
+    return all(_Test.of(changes, season, without=factor).passed for factor in factors)
+
+
 def _changes(column: Floats) -> Floats:
     """Changes from each value to the next, without extreme ones."""
     changes = np.diff(column / max(float(np.abs(column).max()), 1e-300))
@@ -176,20 +191,20 @@ def _line_score(changes: Floats, season: int, without: int = 0) -> float:
     """Minus the logarithm of the p-value of a season's lines.
 
     A line's power over the mean power beside it has an F distribution with 2 and 4 J degrees of
-    freedom, J powers on each side. The lines are combined by Fisher's method and by the clearest
-    one alone.
+    freedom, J powers on each side; that of alternating values, with all powers on one side, has 1
+    and 4 J. The lines are combined by Fisher's method and by the clearest one alone.
 
     Arguments:
         changes: from each value to the next.
         season: values to a season.
         without: leave out the lines of a season of so many times fewer values; 0 for none.
     """
-    from scipy.special import gammaincc
+    from scipy.special import fdtrc, gammaincc
 
     cycles = len(changes) // season
     own = changes[-cycles * season :]
     power = np.square(np.abs(np.fft.rfft(own - own.mean())))
-    numbers = np.arange(1, (season + 1) // 2)
+    numbers = np.arange(1, season // 2 + 1)
     if without:
         numbers = numbers[numbers % without > 0]
     if not len(numbers):
@@ -197,9 +212,13 @@ def _line_score(changes: Floats, season: int, without: int = 0) -> float:
     beside = min((cycles - 1) // 2, BESIDE)
     apart = np.concatenate((np.arange(-beside, 0), np.arange(1, beside + 1)))
     lines = cycles * numbers
-    between = power[lines[:, None] + apart].mean(axis=1)
+    # The last line of an even season is at the end of the spectrum.
+    ends = 2 * lines == len(own)
+    places = lines[:, None] + np.where(ends[:, None], np.arange(-2 * beside, 0), apart)
+    between = power[places].mean(axis=1)
     ratio = power[lines] / np.maximum(between, 1e-12 * max(float(power.max()), 1e-300))
     each = 2 * beside * np.log1p(ratio / (2 * beside))
+    each[ends] = -np.log(np.maximum(fdtrc(1, 4 * beside, ratio[ends]), 1e-300))
     together = float(gammaincc(len(each), each.sum()))
     joint = -np.log(max(together, 1e-300))
     return float(max(joint, each.max() - np.log(len(each))) - np.log(2))
