@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FOOTER = 40
 _TOTAL = 10
+# Words for a total where others have a time: a total of a week, a month or a page.
+_TOTAL_NAME = r"^(?:(?:grand |sub|sub-|sous-)?totale?s?|zwischensumme|summe|sum|gesamt|[合小总共]计)\b"
 # Times of years, quarters and months, and the months between them.
 _STEPS = {
     "years": (12, r"^\d{4}$"),
@@ -67,7 +69,7 @@ def _frame(shape: Shape) -> pl.DataFrame:
     """
     frame = _read_quickly(shape)
     frame = _read_slowly(shape) if frame is None else frame
-    frame = _without_heads(shape, frame)
+    frame = _without_totals(shape, _without_heads(shape, frame))
     tail = [[cell or "" for cell in row] for row in frame.tail(_FOOTER).rows()]
     foot: list[str] = []
     totals = 0
@@ -128,6 +130,20 @@ def _without_heads(shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
         rows = f"{count} such rows" if count > 1 else "one row"
         shape.notes.append(f"line {line}: the lines above the table again, {rows} skipped")
     return shape.only(frame, ~again)
+
+
+def _without_totals(shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows without totals where others have their time."""
+    if "time" not in shape.usual:
+        return frame
+    cells = frame.to_series(shape.usual.index("time")).str.strip_chars().str.to_lowercase()
+    totals = cells.str.contains(_TOTAL_NAME).fill_null(value=False)
+    totals[totals.len() - 1] = False  # below the table
+    if totals.any():
+        line, count = shape.lines()[totals.arg_max() or 0], int(totals.sum())
+        rows = f"{count} rows of totals" if count > 1 else "a total"
+        shape.notes.append(f"line {line}: {rows} between the others, skipped")
+    return shape.only(frame, ~totals)
 
 
 def _of_one_step(shape: Shape, frame: pl.DataFrame, frequency: str) -> pl.DataFrame:
