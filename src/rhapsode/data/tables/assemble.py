@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import TimeKind, parse_frequency
-from rhapsode.data.tables.grid import Gridder
+from rhapsode.data.tables.grid import Gridder, constants_of
 from rhapsode.data.tables.parsing.columns import TIME_NAMES, Column, Table, listed, plain_name
 from rhapsode.data.tables.parsing.numerals import MISSING, amounts_of
 from rhapsode.data.tables.roles import find_roles
@@ -159,7 +159,7 @@ def _gridded(
     described = bool(series.static_names or series.category_names)
     described = described and not (apart or parts.across)
     series = _trimmed(table, series, notes, described=described)
-    notes += [*_constants(series), *hints]
+    notes += [*constants_of(series), *hints]
     return replace(series, notes=(_summary(parts, series), *notes))
 
 
@@ -324,21 +324,6 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str], *, described: boo
 def _stamp(series: SeriesSet, row: int, number: int) -> str:
     time, frequency = int(series.times_N[row]), series.frequencies[number]
     return format_time(time, series.kind, frequency, series.zone)
-
-
-def _constants(series: SeriesSet) -> list[str]:
-    values, starts = series.values_NK, series.offsets[:-1]
-    seconds = np.minimum(starts + 1, len(values) - 1)
-    if (np.abs(values[seconds] - values[starts]) > 0).any(axis=1).all():
-        return []
-    low, high = (each.reduceat(values, starts, axis=0) for each in (np.fmin, np.fmax))
-    still = np.flatnonzero((low == high).all(axis=1) & (series.lengths > 1))
-    if len(series) == 1 and len(still):
-        return ["the series is constant"]
-    named = ", ".join(repr(series.ids[number]) for number in still[:4])
-    more = ", ..." if len(still) > 4 else ""
-    are = "are" if len(still) > 1 else "is"
-    return [f"{len(still):,} series {are} constant: {named}{more}"] if len(still) else []
 
 
 def _codes_for_missing(given: SeriesSet) -> tuple[list[str], list[str]]:

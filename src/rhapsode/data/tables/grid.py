@@ -309,3 +309,19 @@ def _is_sparse(frequency: Frequency, times_N: Ints) -> bool:
     """True if over half of a grid would be empty."""
     first, last = frequency.ordinal(times_N[[0, -1]]).tolist()
     return bool(len(times_N) < _USUAL_FILL * ((last - first) // frequency.stride + 1))
+
+
+def constants_of(series: SeriesSet) -> list[str]:
+    """A note on series whose values are all equal."""
+    values, starts = series.values_NK, series.offsets[:-1]
+    seconds = np.minimum(starts + 1, len(values) - 1)
+    if (np.abs(values[seconds] - values[starts]) > 0).any(axis=1).all():
+        return []
+    low, high = (each.reduceat(values, starts, axis=0) for each in (np.fmin, np.fmax))
+    still = np.flatnonzero((low == high).all(axis=1) & (series.lengths > 1))
+    if len(series) == 1 and len(still):
+        return ["the series is constant"]
+    named = ", ".join(repr(series.ids[number]) for number in still[:4])
+    more = ", ..." if len(still) > 4 else ""
+    are = "are" if len(still) > 1 else "is"
+    return [f"{len(still):,} series {are} constant: {named}{more}"] if len(still) else []
