@@ -1,4 +1,4 @@
-"""Heads of intermittent values: a probability of zero, and a distribution of the others.
+"""Heads of intermittent values, with a probability of zero.
 
 Targets are values in the data's own units, as for counts: zero has a probability, positive values
 have a probability (`hurdle_negative_binomial.v1`) or a density (`hurdle_gamma.v1`), so that
@@ -29,7 +29,7 @@ def _logit(parameters: Tensor) -> Tensor:
 
 
 class HurdleHead(CountHead):
-    """Base of heads with a probability of zero and a distribution of positive values."""
+    """Base of heads with a probability of zero."""
 
     each = 3
 
@@ -62,7 +62,8 @@ class HurdleHead(CountHead):
 class HurdleNegativeBinomial(HurdleHead):
     """Counts with a probability of zero of their own.
 
-    The others have a truncated negative binomial distribution. The parameters are the logarithms of mean and dispersion before truncation, and the log-odds of
+    The others have a truncated negative binomial distribution. The parameters are the
+    logarithms of mean and dispersion before truncation, and the log-odds of
     zero (Mullahy 1986).
     """
 
@@ -86,7 +87,8 @@ class HurdleNegativeBinomial(HurdleHead):
 class HurdleGamma(HurdleHead):
     """Amounts that are zero with a probability of their own.
 
-    The others have a gamma density. The parameters are the logarithms of the mean and of the shape of the others, and the log-odds
+    The others have a gamma density. The parameters are the logarithms of the mean and of the
+    shape of the others, and the log-odds
     of zero.
     """
 

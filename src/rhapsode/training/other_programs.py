@@ -25,7 +25,7 @@ class CoreUse:
 
 
 class OtherPrograms:
-    """Measures how many cores other programs use, by the processor times that Linux counts."""
+    """Use of cores by other programs, from Linux's processor times."""
 
     def __init__(self) -> None:
         self._before = self._read()

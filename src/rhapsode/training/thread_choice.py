@@ -232,7 +232,7 @@ class TrainingThreads:
         self._chooser.took(elements, seconds)
 
     def others_are_busy(self) -> bool:
-        """True if other programs left no core free in the last stretch of updates."""
+        """True if other programs left no core free in the last stretch."""
         return self._chooser.busy
 
     def rest(self) -> None:

@@ -71,7 +71,7 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
-    from rhapsode.modalities.series.frames import frame_kind
+    from rhapsode.modalities.series.forecast_frames import frame_kind
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.series.series_forecast import forecast_rows
     from rhapsode.modalities.values.model import chain_of_values

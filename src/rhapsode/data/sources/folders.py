@@ -32,8 +32,8 @@ from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-# Beginnings of the names of files that people do not see; an office program keeps "~$name.docx" next
-# to a document while it is open.
+# Beginnings of the names of files that people do not see; an office program keeps "~$name.docx"
+# next to a document while it is open.
 HIDDEN = (".", "~$")
 
 

@@ -24,7 +24,7 @@ from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, check_single, old_content
 from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
-from rhapsode.modalities.series.frames import frame_kind
+from rhapsode.modalities.series.forecast_frames import frame_kind
 from rhapsode.modalities.series.metrics import whole_series
 from rhapsode.modalities.series.output import csv_text, series_rows
 from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series

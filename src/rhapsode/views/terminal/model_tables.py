@@ -167,7 +167,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def linear_tables(linear: Mapping[str, Any]) -> Iterator[Table]:
-    """The largest weights of the linear part of a network, a table for each number.
+    """Tables of the largest weights of the linear part of a network.
 
     Arguments:
         linear: `of`, what is weighed, and for each of `numbers` its `constant` and `weights`.

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _FOOTER = 40
 _TOTAL = 10
 # Words for a total where others have a time: a total of a week, a month or a page.
-_TOTAL_NAME = r"^(?:(?:grand |sub|sub-|sous-)?totale?s?|zwischensumme|summe|sum|gesamt|[合小总共]计)\b"
+_TOTAL_NAME = (
+    r"^(?:(?:grand |sub|sub-|sous-)?totale?s?|zwischensumme|summe|sum|gesamt|[合小总共]计)\b"
+)
 # Times of years, quarters and months, and the months between them.
 _STEPS = {
     "years": (12, r"^\d{4}$"),

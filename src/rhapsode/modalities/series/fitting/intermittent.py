@@ -1,7 +1,8 @@
 """Choice of a head for intermittent values.
 
-Many of them are zero, and the others are positive. A distribution without a probability of zero of its own is compared with one that has it. Both are
-fitted to the first part of each series as if its values were independent, and judged by the rest.
+Many of them are zero, and the others are positive. A distribution without a probability of zero of
+its own is compared with one that has it. Both are fitted to the first part of each series as if its
+values were independent, and judged by the rest.
 """
 
 from __future__ import annotations

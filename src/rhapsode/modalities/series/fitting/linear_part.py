@@ -20,7 +20,9 @@ LOCATED = ("laplace.v1", "gaussian.v1", "student_t.v1", "quantiles.v1")
 
 
 def linear_part(bundle: SeriesBundle) -> dict[str, Any] | None:
-    """Weights of the inputs in the location of the next value, the largest first.
+    """Weights of the inputs in the location of the next value.
+
+    The largest are first.
 
     Returns:
         Plain values: `of`, what inputs and location are, and for each number its `constant` (with

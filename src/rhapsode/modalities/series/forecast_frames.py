@@ -1,4 +1,4 @@
-"""Forecasts and scores as data frames of the library that gave the history."""
+"""Data frames of the library that gave the history."""
 
 from __future__ import annotations
 
