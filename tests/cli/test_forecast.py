@@ -417,7 +417,7 @@ def test_a_killed_run_goes_on(cli: Cli, tmp_path: Path) -> None:
     [
         (lines("y", 1, 2, 3), "are too few to train a model"),
         (lines("y", *["NaN"] * 20), "t.csv"),
-        (lines("y", *[1] * 4, "x", *[2] * 9), "line 6"),
+        (lines("y", *[1] * 4, "abc", *[2] * 9), "line 6"),
         (lines("y", *wave(20), "inf"), "line 22"),
         (lines("t,y", *[f"2020-01-{d:02},1" for d in range(1, 20)], "2020-01-05,3"), "2020-01-05"),
     ],

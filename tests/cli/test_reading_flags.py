@@ -47,7 +47,10 @@ CASES = [
 
 def word_for(option: Option) -> str:
     """A word that the option takes and that is not its default."""
-    words = option.choices or {str: ("x", "3m"), int: ("3",), float: ("0.7", "1.5")}[option.kind]
+    words = (
+        option.choices
+        or {str: ("x", "3m"), int: ("3",), float: ("0.25", "0.7", "1.5")}[option.kind]
+    )
     for word in reversed(words):
         value = word if option.kind is str or option.choices else option.kind(word)
         try:

@@ -224,6 +224,14 @@ def _count_quantile(
     return torch.from_numpy(counts).view(levels.shape).to(levels)
 
 
+def gamma_quantile(levels: Tensor, shape: Tensor) -> Tensor:
+    """Quantiles of gamma distributions with scale 1, float64."""
+    from scipy.special import gammaincinv
+
+    found = gammaincinv(_flat(shape.expand_as(levels)), _flat(levels))
+    return torch.from_numpy(found).view(levels.shape).to(levels)
+
+
 def _flat(tensor: Tensor) -> Floats:
     return tensor.cpu().numpy().ravel()
 

@@ -13,6 +13,7 @@ from rhapsode.heads.contract import HEADS, LOWEST, TINY, log_softplus
 from rhapsode.heads.count_data import (
     CountHead,
     NegativeBinomial,
+    gamma_quantile,
     negative_binomial_log_mass,
     negative_binomial_quantile,
 )
@@ -62,9 +63,8 @@ class HurdleHead(CountHead):
 class HurdleNegativeBinomial(HurdleHead):
     """Counts with a probability of zero of their own.
 
-    The others have a truncated negative binomial distribution. The parameters are the
-    logarithms of mean and dispersion before truncation, and the log-odds of
-    zero (Mullahy 1986).
+    The others have a truncated negative binomial distribution. The parameters are the logarithms
+    of mean and dispersion before truncation, and the log-odds of zero (Mullahy 1986).
     """
 
     def _log_positive(self, parameters: Tensor, x: Tensor) -> Tensor:
@@ -88,8 +88,7 @@ class HurdleGamma(HurdleHead):
     """Amounts that are zero with a probability of their own.
 
     The others have a gamma density. The parameters are the logarithms of the mean and of the
-    shape of the others, and the log-odds
-    of zero.
+    shape of the others, and the log-odds of zero.
     """
 
     whole = False
@@ -107,11 +106,8 @@ class HurdleGamma(HurdleHead):
         return constant + shape * (log_ratio - log_ratio.clamp(max=100.0).exp()) - log_x
 
     def _positive_quantile(self, parameters: Tensor, levels: Tensor) -> Tensor:
-        from scipy.special import gammaincinv
-
         shape = _log_shape(parameters).exp()
-        found = gammaincinv(shape.cpu().numpy(), levels.cpu().numpy())
-        quantile = torch.from_numpy(found).to(levels) / shape * _log_mean(parameters).exp()
+        quantile = gamma_quantile(levels, shape) / shape * _log_mean(parameters).exp()
         # The smallest number stands for all that float64 does not tell from zero.
         return quantile.clamp(min=torch.finfo(torch.float64).tiny)
 

@@ -217,7 +217,9 @@ class _Finder:
         candidates += [column for column in hinted if column.is_whole]
         if times is not None:
             back = times.instants[1:] <= times.instants[:-1]
-            candidates += [c for c in others(free, hinted) if back.any() and _changes_at(back, c)]
+            numbers = [column for column in free if column.kind == "number"]
+            if back.any() and len(numbers) > 1:
+                candidates += [c for c in others(numbers, hinted) if _changes_at(back, c)]
             found = self.telling(times, candidates)
         else:  # a column that is named as an id and whose entries recur
             most = self.table.rows // 2

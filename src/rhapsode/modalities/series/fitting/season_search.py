@@ -182,6 +182,7 @@ def _candidates(columns: Sequence[Floats], changes: Sequence[Floats], longest: i
 def _autocovariances(column: Floats, longest: int) -> Floats:
     """Autocorrelations at the lags from 0 to `longest`."""
     size = 1 << (2 * len(column) - 1).bit_length()
+    column = column / max(float(np.abs(column).max()), 1e-300)  # whose square is finite
     power = np.square(np.abs(np.fft.rfft(column, size)))
     found = np.fft.irfft(power, size)[: longest + 1]
     return np.asarray(found / max(float(found[0]), 1e-300))
