@@ -37,8 +37,14 @@ LEAST_NEAR = 5
 DAY = 86_400_000_000_000
 
 
-def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
-    """Templates of the training series, evenly chosen."""
+def learn_templates(encoder: SeriesEncoder, given: SeriesSet, length_S: Ints) -> Templates:
+    """Templates of the training series, evenly chosen.
+
+    Arguments:
+        encoder: gives their scales.
+        given: the training split.
+        length_S: rows of the whole series, the lengths of new ones.
+    """
     places = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
     chosen = given.select(places)
     with warnings.catch_warnings():
@@ -49,7 +55,7 @@ def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
     templates = tuple(
         Template(
             id=name,
-            length=int(chosen.lengths[series]),
+            length=int(length_S[places[series]]),
             start=int(chosen.times_N[chosen.offsets[series]]) if chosen.lengths[series] else 0,
             stats=tuple(map(tuple, stats[series].to_array().tolist())),
             frequency=chosen.frequencies[series],

@@ -119,7 +119,7 @@ def plan_series_run(
             settings.data.run_up or RUN_UP_WINDOWS * training.window,
             given.frequency.name,
             given.names,
-            learn_templates(encoder, train),
+            learn_templates(encoder, train, given.lengths),
             tuple(lowest_K.tolist()) if np.isfinite(lowest_K).all() else None,
         ),
         provenance=Provenance(
