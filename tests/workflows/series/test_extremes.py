@@ -142,8 +142,14 @@ def test_rare_events_of_several_paths_stay() -> None:
     np.testing.assert_allclose(paths, before, rtol=1e-3)
     demand = np.where(random.random((200, 3)) < 0.01, 50.0, 0.0)
     before = demand.copy()
-    draw_in_extremes(demand, np.r_[np.zeros(40), 30.0, 60.0])
+    history = np.r_[np.zeros(40), 30.0, 60.0]
+    draw_in_extremes(demand, history)
     assert (demand == before).all()
+    demand[5] = 1e6
+    draw_in_extremes(demand, history)
+    error = max(before[:, 0].std(), history.std()) / np.sqrt(200)
+    assert (np.abs(demand.mean(axis=0) - before.mean(axis=0)) < 3.2 * error).all()
+    assert (np.delete(demand, 5, axis=0) == np.delete(before, 5, axis=0)).all()
 
 
 def test_walks_are_taken_by_differences() -> None:

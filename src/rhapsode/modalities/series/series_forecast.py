@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ LEAST_KNOWN = 4
 # than `LEAST_DRAWN` have no such interval. A larger share of the paths than `MOST_DRAWN` is a rare
 # event rather than chance.
 MOST_MOVED, LEAST_DRAWN, MOST_DRAWN = 0.099, 20, 0.01
+# Standard errors by which one path may move a mean of values that are mostly one.
+MOST_ERRORS = 2.9
 # Share of one value above which values are intermittent.
 MOSTLY = 0.5
 # Numbers of one forecast, 2 GB.
@@ -381,7 +384,8 @@ def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
 
     Each of the most extreme hundredth of the values of a step may move their mean by a tenth of the
     80 % interval, or lies no further out than the other values. Forecasts and histories that are
-    mostly one value are left as they are: their interval may be empty.
+    mostly one value may have an empty interval: there it is three standard errors, from the
+    spread of the other paths or of the history.
 
     Arguments:
         paths_SH: sample paths of one number.
@@ -389,22 +393,24 @@ def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
     """
     count = len(paths_SH)
     known_T = history_T[np.isfinite(history_T)]
-    if count < LEAST_DRAWN or not len(known_T) or _commonest(known_T) > MOSTLY:
+    if count < LEAST_DRAWN or not len(known_T):
         return
+    few, spread = max(1, round(MOST_DRAWN * count)), float(known_T.std())
+    rare = _commonest(known_T) > MOSTLY
     low, high = round(0.1 * (count - 1)), round(0.9 * (count - 1))
     parts_SH = np.partition(paths_SH, (low, high), axis=0)
-    width_H = parts_SH[high] - parts_SH[low]
-    away_SH = np.abs(paths_SH - paths_SH.mean(axis=0))
-    moved_H = away_SH.max(axis=0) / (count - 1)
-    few = max(1, round(MOST_DRAWN * count))
-    for step in np.flatnonzero((width_H > 0) & (moved_H > MOST_MOVED * width_H)):
+    most_H = MOST_MOVED * (parts_SH[high] - parts_SH[low]) * (count - 1)
+    away_H = np.abs(paths_SH - paths_SH.mean(axis=0)).max(axis=0)
+    for step in np.flatnonzero(away_H > most_H):
         column_S = paths_SH[:, step]
         order_S = np.abs(column_S - np.median(column_S)).argsort()
-        inner_R, outer = paths_SH[order_S[:-few], step], order_S[-few:]
+        inner_R, outer = column_S[order_S[:-few]], order_S[-few:]
+        most = most_H[step]
+        if rare or _commonest(column_S) > MOSTLY:
+            most = MOST_ERRORS * math.sqrt(count) * max(float(inner_R.std()), spread)
         mean = float(inner_R.mean())
-        limit = max(MOST_MOVED * width_H[step] * (count - 1), float(np.abs(inner_R - mean).max()))
-        if _commonest(inner_R) <= MOSTLY:
-            paths_SH[outer, step] = np.clip(paths_SH[outer, step], mean - limit, mean + limit)
+        limit = max(most, float(np.abs(inner_R - mean).max()))
+        column_S[outer] = np.clip(column_S[outer], mean - limit, mean + limit)
 
 
 def _commonest(values_N: Floats) -> float:
