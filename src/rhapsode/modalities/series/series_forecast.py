@@ -379,6 +379,7 @@ def finished_forecasts(
     return finished
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of the largest numbers, which are left as they are
 def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
     """Draw in, in place, values of single paths that decide a mean.
 
@@ -410,7 +411,8 @@ def draw_in_extremes(paths_SH: Floats, history_T: Floats) -> None:
             most = MOST_ERRORS * math.sqrt(count) * max(float(inner_R.std()), spread)
         mean = float(inner_R.mean())
         limit = max(most, float(np.abs(inner_R - mean).max()))
-        column_S[outer] = np.clip(column_S[outer], mean - limit, mean + limit)
+        if math.isfinite(limit):
+            column_S[outer] = np.clip(column_S[outer], mean - limit, mean + limit)
 
 
 def _commonest(values_N: Floats) -> float:
