@@ -47,6 +47,7 @@ WORKER = """
 import json, sys
 from pathlib import Path
 from tests.training.test_distributed import RUNS, check_group, run
+from torch import distributed
 from rhapsode.training import join_group
 
 source, base = Path(sys.argv[1]), Path(sys.argv[2])
@@ -55,6 +56,8 @@ for name in RUNS:
     run(source, base / name, name)
 run(source, base / "stopped", "carried", stop_at=20, stopping=1)
 run(source, base / "begun", "carried", resume=True)
+distributed.barrier()  # no process leaves while another one works
+distributed.destroy_process_group()
 """
 
 
