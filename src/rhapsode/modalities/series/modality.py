@@ -28,7 +28,6 @@ from rhapsode.modalities.contract import (
     Claim,
     Compared,
     Degree,
-    FinishedModel,
     Measure,
     Metrics,
     Planned,
@@ -196,30 +195,23 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
 
         return preview_path(predictor, planned.corpus, planned.settings.samples, temperature)
 
-    def calibration(
+    def calibrated(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
-    ) -> Calibration:
+    ) -> SeriesBundle:
         from rhapsode.heads import HurdleHead
+        from rhapsode.modalities.series.anomalies.found import calibrate_tails
         from rhapsode.modalities.series.pool.pool_choice import choose_calibration
 
-        if isinstance(predictor.head, HurdleHead):
-            return Calibration()  # means of quantiles and wider intervals would lose the zeros
-        asked = planned.settings.calibration
-        return Calibration(paths=choose_calibration(predictor, planned.corpus, asked))
-
-    def finish(
-        self, planned: SeriesPlan, bundle: SeriesBundle, network: Network, folder: Path
-    ) -> FinishedModel[SeriesBundle]:
-        from rhapsode.bundle.network import load_network
-        from rhapsode.bundle.value_predictor import ValuePredictor
-        from rhapsode.modalities.series.anomalies.found import calibrate_tails
-
-        finished = super().finish(planned, bundle, network, folder)
-        bundle, corpus = finished.bundle, planned.corpus
-        predictor = ValuePredictor(bundle, load_network(bundle))
+        bundle, corpus = predictor.bundle, planned.corpus
         tails = calibrate_tails(predictor, corpus.given, corpus.train_S)
-        facts = replace(bundle.facts, tails=tails)
-        return replace(finished, bundle=replace(bundle, facts=facts))
+        paths = None
+        if not isinstance(predictor.head, HurdleHead):  # a pool would lose the zeros
+            paths = choose_calibration(predictor, corpus, planned.settings.calibration)
+        return replace(
+            bundle,
+            calibration=Calibration(paths=paths),
+            facts=replace(bundle.facts, tails=tails),
+        )
 
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]

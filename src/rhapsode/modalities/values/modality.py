@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Calibration, Predictor
+from rhapsode.bundle import Predictor
 from rhapsode.bundle.element_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Stream, ValueArrays, ValueStream
@@ -163,8 +163,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         loaded = load_network(bundle)
-        calibration = self.calibration(planned, ValuePredictor(bundle, loaded))
-        bundle = replace(bundle, calibration=calibration)
+        bundle = self.calibrated(planned, ValuePredictor(bundle, loaded))
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
@@ -172,13 +171,13 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, loaded))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
-        paths = calibration.paths
+        paths = bundle.calibration.paths
         extra = {} if paths is None else {"calibration": paths.to_mapping()}
         return FinishedModel(bundle, figures, extra, marks={"test": figures["loss"]})
 
-    def calibration(self, planned: Planned[S, C, B], predictor: ValuePredictor[B]) -> Calibration:
-        """Choose on the validation split how finished paths are transformed."""
-        return Calibration()
+    def calibrated(self, planned: Planned[S, C, B], predictor: ValuePredictor[B]) -> B:
+        """The bundle, with what is chosen on values that were not learnt."""
+        return predictor.bundle
 
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
