@@ -83,7 +83,8 @@ class Evidence:
     ) -> tuple[float, NDArray[np.float64]]:
         """Nats of the places from `begin` up to `end`, and their gradient by the weights."""
         total, slope_F = 0.0, np.zeros(len(weight_F))
-        own, prior = np.float32(weight_F[kernels.NETWORK]), np.float32(weight_F[kernels.ORDER_0])
+        own = np.float32(max(weight_F[kernels.NETWORK], kernels.LEAST))
+        prior = np.float32(weight_F[kernels.ORDER_0])
         prior_V = self.prior_V
         few = max(1, BLOCK // len(prior_V))
         for first in range(begin, end, few):

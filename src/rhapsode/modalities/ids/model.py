@@ -351,13 +351,24 @@ class IdModel(Model[IdBundle]):
         return scorer
 
     def _mixed(self, network: Predictor) -> Predictor:
-        """A network mixed with its n-gram counts, if there are any."""
+        """A network mixed with its n-gram counts, if there are any.
+
+        Raises:
+            BundleError: the weights are not those of the counts.
+        """
         mixture = self.bundle.mixture
         if mixture is None or self.alone is not None:
             return network
         ngram = self.counts
         assert not isinstance(ngram, str)
-        return MixedPredictor(network, ngram, mixture.weights)
+        mixed = MixedPredictor(network, ngram, mixture.weights)
+        try:
+            _ = mixed.experts
+        except ValueError as problem:
+            raise BundleError(
+                f"its mixture does not fit its counts ({problem})", where=str(self.path)
+            ) from None
+        return mixed
 
     @cached_property
     def network_scorer(self) -> Predictor:
