@@ -260,6 +260,7 @@ class GenerateOptions(TypedDict, total=False):
     engine: Literal["auto", "torch", "compiled"]
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
+    adapt: bool
     threads: int | None
 
 
@@ -318,6 +319,7 @@ class EvaluateOptions(TypedDict, total=False):
     text_encoding: str
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
+    adapt: bool
     dynamic: bool
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
