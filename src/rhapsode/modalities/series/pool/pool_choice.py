@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,14 +62,18 @@ def choose_calibration(
         return None
     given = until(corpus.given, corpus.chosen_S)
     horizon = corpus.horizon
-    found = member_forecasts(predictor, given, which, rows, horizon, samples=SAMPLES)
+    found = member_forecasts(
+        predictor, given, which, rows, horizon, samples=SAMPLES, first_S=corpus.train_S
+    )
     return calibration_of(found, horizon, settings)
 
 
 def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
     """Series and histories of forecasts of the validation split.
 
-    At least half of the steps of a forecast lie in the split if it is long enough.
+    At least half of the steps of a forecast lie in the split if it is long enough. If it is shorter
+    than a horizon, forecasts begin before it, so that later steps are scored too; their steps
+    inside the training split are not.
 
     Arguments:
         corpus: the series.
@@ -83,7 +88,8 @@ def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
     which, rows = [], []
     for series in kept.tolist():
         first, end = bounds[series]
-        ends = np.arange(first, max(first, end - (corpus.horizon + 1) // 2) + 1)
+        begin = min(first, max(1, end - corpus.horizon))
+        ends = np.arange(begin, max(first, end - (corpus.horizon + 1) // 2) + 1)
         ends = ends[np.unique(_spread(len(ends), each))]
         which.append(np.full(len(ends), series))
         rows.append(ends)
@@ -103,11 +109,24 @@ def calibration_of(
 ) -> PathCalibration | None:
     """Weights and factors from forecasts and what came.
 
+    Those of intermittent histories are chosen apart.
+
     Arguments:
         found: forecasts of every member; at least one value came.
         horizon: steps ahead.
         settings: what to choose.
     """
+    zeros = _chosen(found.select(found.zeros_B), horizon, settings)
+    plain = _chosen(found.select(~found.zeros_B), horizon, settings)
+    if plain is None and zeros is not None:
+        plain = PathCalibration({NETWORK: 1.0})
+    return plain and replace(plain, zeros=zeros)
+
+
+def _chosen(
+    found: MemberForecasts, horizon: int, settings: CalibrationSettings
+) -> PathCalibration | None:
+    """Weights and factors of one group of histories; None if nothing tells them."""
     scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(found.actual_BH).any(axis=1))
     scored_B = scored_B & np.isfinite(found.quantiles_MBQH).all(axis=(0, 2, 3))
     if not scored_B.any():
