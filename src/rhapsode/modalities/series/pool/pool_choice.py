@@ -40,6 +40,8 @@ FEW = 8.0
 WIDENING, NARROWING = 2.0, 20.0
 LEAST_SCORES = 9
 COVERAGE = 0.9
+# Standard errors of the coverage, from so many independent origins, that are added to it.
+SAFETY = 0.5
 LARGEST_FACTOR = 4.0
 # Independent origins from which on there is a factor for each of several buckets of steps.
 MANY, BUCKETS = 40.0, 3
@@ -136,12 +138,12 @@ def _chosen(
     naive = max(float(scores_MB[found.names.index("seasonal naive")].mean()), 1e-12)
     scores_M = scores_MB.mean(axis=1) / naive
     independent = independent_origins(found, horizon)
+    # Series of the same times depend on each other: they count as the root of their number.
+    units = independent / np.sqrt(len(np.unique(found.series_B)))
     weights_M = np.eye(len(found.names))[0]
     reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
-        # Series of the same times depend on each other: they count as the root of their number.
-        units = independent / np.sqrt(len(np.unique(found.series_B)))
         weights_M = pool_weights(found.names, scores_M, units)
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
@@ -162,7 +164,7 @@ def _chosen(
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         firsts = (0, *ends[:-1])
         factors = tuple(
-            width_factor(pooled_BQH[..., first:end], found.actual_BH[:, first:end], independent)
+            width_factor(pooled_BQH[..., first:end], found.actual_BH[:, first:end], units)
             for first, end in zip(firsts, ends, strict=True)
         )
     return PathCalibration(
@@ -250,8 +252,8 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
     """Choose the factor that gives 90 % intervals their coverage.
 
     Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
-    the half-width of the 90 % interval on that side, shrunk towards 1 where few forecasts are
-    independent.
+    the half-width of the 90 % interval on that side. Where few forecasts are independent, a larger
+    one is taken, by part of the standard error of 0.9, and the factor is shrunk towards 1.
 
     Arguments:
         quantiles_BQH: at `LEVELS`.
@@ -264,7 +266,8 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
     scores = np.sort(np.abs(actual_BH - middle_BH)[usable_BH] / half_BH[usable_BH])
     if len(scores) < LEAST_SCORES:
         return 1.0
-    place = min(len(scores), int(np.ceil((len(scores) + 1) * COVERAGE)))
+    level = COVERAGE + SAFETY * np.sqrt(COVERAGE * (1 - COVERAGE) / independent)
+    place = min(len(scores), int(np.ceil((len(scores) + 1) * level)))
     factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
     shrinking = WIDENING if factor > 1 else NARROWING
     return float(factor ** (independent / (independent + shrinking)))
