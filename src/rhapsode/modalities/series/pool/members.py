@@ -15,7 +15,7 @@ from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.pool.finished_paths import is_intermittent
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
-from rhapsode.modalities.series.series_forecast import draw_forecasts
+from rhapsode.modalities.series.series_forecast import LEAST_KNOWN, draw_forecasts
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
@@ -33,7 +33,8 @@ class MemberForecasts:
     Arguments:
         names: of the M members, the network first.
         quantiles_MBQH: at `LEVELS`.
-        actual_BH: observations; NaN where missing or not scored.
+        actual_BH: observations; NaN where missing or not scored, and after constant histories, which
+            are continued exactly.
         series_B: series and number of each forecast.
         rows_B: rows before its first scored step.
         zeros_B: True after intermittent histories.
@@ -104,12 +105,13 @@ def member_forecasts(
             history = values_TK[:count, number]
             ahead = np.full(horizon, np.nan)
             there = values_TK[count + unscored : count + horizon, number]
-            ahead[unscored : unscored + len(there)] = there
+            known = history[np.isfinite(history)]
+            if len(known) < LEAST_KNOWN or known.min() < known.max():
+                ahead[unscored : unscored + len(there)] = there
             histories.append(history)
             actual.append(ahead)
             series.append(one * width + number)
             firsts.append(count + unscored)
-            known = history[np.isfinite(history)]
             scale = seasonal_error(history, predictor.bundle.facts.season)[0]
             scales.append(scale or (np.abs(known).mean() if len(known) else 0.0) or 1.0)
     drawn = np.quantile(paths_BSHK, LEVELS, axis=1, method="weibull")  # (Q, B, H, K)
