@@ -286,8 +286,19 @@ def test_factors_give_intervals_their_coverage(spread: float) -> None:
     found = members({NETWORK: spread, "seasonal naive": 9.0})
     factor = width_factor(found.quantiles_MBQH[0], found.actual_BH, 300.0)
     assert factor == pytest.approx(1 / spread, rel=0.12)
+    # Too few independent ones for 0.9 are taken for surer than they are, on the wide side.
+    assert width_factor(found.quantiles_MBQH[0], found.actual_BH, 4.0) > factor ** (4 / 6)
     few = width_factor(found.quantiles_MBQH[0, :8, :, :1], found.actual_BH[:8, :1], 8.0)
     assert few == 1.0
+
+
+def test_heavy_tails_are_not_paid_for_by_all_quantiles() -> None:
+    found = members({NETWORK: 1.0, "seasonal naive": 9.0})
+    actual = np.where(np.abs(found.actual_BH) > 1.2, 4, 0.2) * found.actual_BH
+    plain = width_factor(found.quantiles_MBQH[0], actual, 1e9)
+    away = np.sort(np.abs(actual).ravel())[int(np.ceil(1801 * 0.9)) - 1]
+    half = found.quantiles_MBQH[0, 0, -1, 0]
+    assert plain == pytest.approx(np.sqrt(away / half))
 
 
 def test_the_pool_or_a_simple_method_is_the_model() -> None:
@@ -337,6 +348,14 @@ def test_origins_before_a_split_shorter_than_a_horizon_score_later_steps() -> No
     short = divide(given, SeriesDataSettings(horizon=6, validation_share=0.05), where="test")
     assert (short.train_S[0], short.chosen_S[0]) == (34, 36)
     assert validation_origins(short, 400)[1].tolist() == [30, 31, 32, 33, 34]
+    assert validation_origins(short, 1)[1].tolist() == [30]
+    rows = [{"unique_id": name, "ds": step, "y": step} for name in "abc" for step in range(40)]
+    three = divide(
+        read_series({key: [row[key] for row in rows] for key in rows[0]}),
+        SeriesDataSettings(horizon=6, validation_share=0.05),
+        where="test",
+    )
+    assert validation_origins(three, 3)[1].tolist() == [30, 31, 32]
     long = divide(given, SeriesDataSettings(horizon=2, validation_share=0.2), where="test")
     assert validation_origins(long, 400)[1].tolist() == list(range(29, 36))
 

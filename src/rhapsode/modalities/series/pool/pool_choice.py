@@ -43,6 +43,8 @@ COVERAGE = 0.9
 # Standard errors of the coverage, from so many independent origins, that are added to it.
 SAFETY = 0.5
 LARGEST_FACTOR = 4.0
+# Share of the quantile scores before, above which wider intervals are worse.
+WORSE = 1.02
 # Independent origins from which on there is a factor for each of several buckets of steps.
 MANY, BUCKETS = 40.0, 3
 LEAST_WEIGHT = 0.02
@@ -88,11 +90,14 @@ def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
     kept = with_values[np.unique(_spread(len(with_values), most))]
     each = max(1, most // max(1, len(kept)))
     which, rows = [], []
-    for series in kept.tolist():
+    for turn, series in enumerate(kept.tolist()):
         first, end = bounds[series]
         begin = min(first, max(1, end - corpus.horizon))
         ends = np.arange(begin, max(first, end - (corpus.horizon + 1) // 2) + 1)
-        ends = ends[np.unique(_spread(len(ends), each))]
+        # One origin of each of many series is an earlier one of some, a later one of others.
+        ends = (
+            ends[np.unique(_spread(len(ends), each))] if each > 1 else ends[turn % len(ends), None]
+        )
         which.append(np.full(len(ends), series))
         rows.append(ends)
     if not which:
@@ -253,7 +258,8 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
 
     Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
     the half-width of the 90 % interval on that side. Where few forecasts are independent, a larger
-    one is taken, by part of the standard error of 0.9, and the factor is shrunk towards 1.
+    one is taken, by part of the standard error of 0.9, and the factor is shrunk towards 1. Where
+    wider intervals make the forecasts worse, it is its square root: errors have heavy tails.
 
     Arguments:
         quantiles_BQH: at `LEVELS`.
@@ -270,4 +276,15 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
     place = min(len(scores), int(np.ceil((len(scores) + 1) * level)))
     factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
     shrinking = WIDENING if factor > 1 else NARROWING
-    return float(factor ** (independent / (independent + shrinking)))
+    factor **= independent / (independent + shrinking)
+    if factor > 1:
+        scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(actual_BH).any(axis=1))
+        middle_BQH = quantiles_BQH[scored_B, 9:10]
+        wider_BQH = middle_BQH + factor * (quantiles_BQH[scored_B] - middle_BQH)
+        before_B, after_B = (
+            forecast_scores(each, actual_BH[scored_B])
+            for each in (quantiles_BQH[scored_B], wider_BQH)
+        )
+        if after_B.mean() > WORSE * before_B.mean():
+            factor **= 0.5
+    return factor
