@@ -144,7 +144,8 @@ def _chosen(
     scores_M = scores_MB.mean(axis=1) / naive
     independent = independent_origins(found, horizon)
     # Series of the same times depend on each other: they count as the root of their number.
-    units = independent / np.sqrt(len(np.unique(found.series_B)))
+    series = len(np.unique(found.series_B))
+    units = independent / np.sqrt(series)
     weights_M = np.eye(len(found.names))[0]
     reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
@@ -169,7 +170,9 @@ def _chosen(
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         firsts = (0, *ends[:-1])
         factors = tuple(
-            width_factor(pooled_BQH[..., first:end], found.actual_BH[:, first:end], units)
+            width_factor(
+                pooled_BQH[..., first:end], found.actual_BH[:, first:end], independent, series
+            )
             for first, end in zip(firsts, ends, strict=True)
         )
     return PathCalibration(
@@ -253,7 +256,9 @@ def _buckets(horizon: int, independent: float) -> tuple[int, ...]:
     return tuple(-(-horizon * (place + 1) // count) for place in range(count))
 
 
-def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -> float:
+def width_factor(
+    quantiles_BQH: Floats, actual_BH: Floats, independent: float, series: int = 1
+) -> float:
     """Choose the factor that gives 90 % intervals their coverage.
 
     Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
@@ -265,6 +270,7 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
         quantiles_BQH: at `LEVELS`.
         actual_BH: observations.
         independent: number of independent forecasts.
+        series: that they are of.
     """
     low_BH, middle_BH, high_BH = (quantiles_BQH[:, place] for place in (0, 9, 18))
     half_BH = np.where(actual_BH > middle_BH, high_BH - middle_BH, middle_BH - low_BH)
@@ -276,7 +282,8 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
     place = min(len(scores), int(np.ceil((len(scores) + 1) * level)))
     factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
     shrinking = WIDENING if factor > 1 else NARROWING
-    factor **= independent / (independent + shrinking)
+    units = independent / np.sqrt(series)
+    factor **= units / (units + shrinking)
     if factor > 1:
         scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(actual_BH).any(axis=1))
         middle_BQH = quantiles_BQH[scored_B, 9:10]
