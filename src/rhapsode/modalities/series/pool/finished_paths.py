@@ -102,5 +102,5 @@ def _finished(
         pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
-    usable_B = np.isfinite(finished_BSH).all(axis=(1, 2))
+    usable_B: NDArray[np.bool_] = np.asarray(np.isfinite(finished_BSH).all(axis=(1, 2)))
     return np.where(usable_B[:, None, None], finished_BSH, paths_BSH)

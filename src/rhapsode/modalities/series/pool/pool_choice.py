@@ -116,14 +116,15 @@ def calibration_of(
 ) -> PathCalibration | None:
     """Weights and factors from forecasts and what came.
 
-    Those of intermittent histories are chosen apart.
+    Those of intermittent histories are chosen apart. One method makes their forecasts: averages of
+    quantiles would have fewer zeros than any of them.
 
     Arguments:
         found: forecasts of every member; at least one value came.
         horizon: steps ahead.
         settings: what to choose.
     """
-    zeros = _chosen(found.select(found.zeros_B), horizon, settings)
+    zeros = _chosen(found.select(found.zeros_B), horizon, settings, averaged=False)
     plain = _chosen(found.select(~found.zeros_B), horizon, settings)
     if plain is None and zeros is not None:
         plain = PathCalibration({NETWORK: 1.0})
@@ -131,7 +132,11 @@ def calibration_of(
 
 
 def _chosen(
-    found: MemberForecasts, horizon: int, settings: CalibrationSettings
+    found: MemberForecasts,
+    horizon: int,
+    settings: CalibrationSettings,
+    *,
+    averaged: bool = True,
 ) -> PathCalibration | None:
     """Weights and factors of one group of histories; None if nothing tells them."""
     scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(found.actual_BH).any(axis=1))
@@ -151,6 +156,10 @@ def _chosen(
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
         weights_M = pool_weights(found.names, scores_M, units)
+        if not averaged:
+            judged_M = scores_M.copy()
+            judged_M[0] *= 1 + OPTIMISM[0] + OPTIMISM[1] / units
+            weights_M = np.eye(len(found.names))[judged_M.argmin()]
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
         told["pool"] = float(pooled_B.mean()) / naive
@@ -160,7 +169,7 @@ def _chosen(
             f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
             f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
         )
-        if prefers_simple(gain_B, units):
+        if averaged and prefers_simple(gain_B, units):
             weights_M = np.eye(len(found.names))[best]
             reason = f"the pool with the network is not clearly better: {reason}"
     ends: tuple[int, ...] = ()
@@ -282,7 +291,7 @@ def width_factor(
     place = min(len(scores), int(np.ceil((len(scores) + 1) * level)))
     factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
     shrinking = WIDENING if factor > 1 else NARROWING
-    units = independent / np.sqrt(series)
+    units = independent / float(np.sqrt(series))
     factor **= units / (units + shrinking)
     if factor > 1:
         scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(actual_BH).any(axis=1))
