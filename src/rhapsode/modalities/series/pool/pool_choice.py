@@ -157,9 +157,7 @@ def _chosen(
     if settings.pool:
         weights_M = pool_weights(found.names, scores_M, units)
         if not averaged:
-            judged_M = scores_M.copy()
-            judged_M[0] *= 1 + OPTIMISM[0] + OPTIMISM[1] / units
-            weights_M = np.eye(len(found.names))[judged_M.argmin()]
+            weights_M = np.eye(len(found.names))[scores_M.argmin()]
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
         told["pool"] = float(pooled_B.mean()) / naive
@@ -303,4 +301,4 @@ def width_factor(
         )
         if after_B.mean() > WORSE * before_B.mean():
             factor **= 0.5
-    return factor
+    return float(factor)
