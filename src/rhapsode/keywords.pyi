@@ -235,6 +235,7 @@ class GenerateOptions(TypedDict, total=False):
     dry_base: float
     dry_allowed_length: int
     dry_breakers: Sequence[str]
+    adapt: bool
     order: str
     explain: bool
     trace: int | None
@@ -260,7 +261,6 @@ class GenerateOptions(TypedDict, total=False):
     engine: Literal["auto", "torch", "compiled"]
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
-    adapt: bool
     threads: int | None
 
 

@@ -45,9 +45,6 @@ class DeliverySettings:
     weights: Literal["float32", "bf16", "int8"] = "float32"
     """Number format of the weights in the compiled engine. bf16 and int8 are faster to read and
     slightly less accurate; the measured difference is printed on stderr."""
-    adapt: bool = False
-    """Let the counts of the model go on counting over the prompt and what is written: a name in a
-    long prompt is used from its second mention on."""
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=256)] | None, option("N", "as many as make it faster")
     ] = None

@@ -253,6 +253,9 @@ class IdModel(Model[IdBundle]):
     def predictor(self) -> Predictor:
         return self.predictor_for("auto")
 
+    def predictor_of(self, *, adapt: bool) -> Predictor:
+        return self.predictor_for("auto", adapt=adapt)
+
     def predictor_for(
         self,
         engine: str,
