@@ -28,11 +28,17 @@ from rhapsode.engine.offsets import (
     FEATURES,
     HEAD,
     HEAD_BIAS,
+    PROJECT,
+    PROJECT_BIAS,
+    SHORTLIST,
     STATE,
+    TAIL,
+    TAIL_BIAS,
+    TAIL_SIZE,
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, mix_row, uniform
+from rhapsode.engine.sampling_steps import complete_row, draw, filter_row, mask_row, mix_row, uniform
 
 # Why a row ended.
 STOP, LENGTH = 1, 2
@@ -43,18 +49,47 @@ RECURRENT, ATTENTION, CONVOLVING = range(3)
 # Positions, of all rows, that are read at once: their gates and the like must find room in the
 # cache.
 TOGETHER = 512
+# Rows of logits that are computed at once where they are not kept.
+FEW = 16
 
 
 @inner
 def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
     """Logits of some rows of features, in rows of whole panels."""
     apart()
-    size = spec[FEATURES]
-    panels = (spec[VOCAB] + PANEL - 1) // PANEL
-    row = panels * PANEL
+    size, vocab, short = spec[FEATURES], spec[VOCAB], spec[SHORTLIST]
+    row = (vocab + PANEL - 1) // PANEL * PANEL
+    panels = (short + PANEL - 1) // PANEL
     for b in range(rows):
-        copy(z, b * row, w, spec[HEAD_BIAS], row)
+        copy(z, b * row, w, spec[HEAD_BIAS], panels * PANEL)
     product(spec, z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
+    if short < vocab:
+        for b in range(0, rows, FEW):
+            few, own_y = min(FEW, rows - b), y_at + b * y_step
+            _tail(w, m, spec, y, own_y, y_step, few, z[b * row :], row)
+
+
+@inner
+def _tail(
+    w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any, z_step: int
+) -> None:
+    """Logits of the tail of an adaptive head, behind those of its shortlist."""
+    apart()
+    size, vocab, short, depth = spec[FEATURES], spec[VOCAB], spec[SHORTLIST], spec[TAIL_SIZE]
+    rare = vocab - short
+    # One more output is the logit of the tail as a whole.
+    narrow, wide = depth // PANEL + 1, (rare + PANEL - 1) // PANEL
+    step, row = narrow * PANEL, wide * PANEL
+    x = np.empty(rows * step, dtype=np.float32)
+    tail, weight_N = np.empty(rows * row, dtype=np.float32), np.empty(rare)
+    for b in range(rows):
+        copy(x, b * step, w, spec[PROJECT_BIAS], step)
+        copy(tail, b * row, w, spec[TAIL_BIAS], row)
+    product(spec, x, 0, step, m, spec[PROJECT], size, narrow, y, y_at, y_step, rows)
+    product(spec, tail, 0, row, m, spec[TAIL], depth, wide, x, 0, step, rows)
+    for b in range(rows):
+        own = tail[b * row : b * row + rare]
+        complete_row(z[b * z_step : b * z_step + vocab], short, own, x[b * step + depth], weight_N)
 
 
 @cache
@@ -268,7 +303,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         _ = stamp
         vocab, size = spec[VOCAB], spec[FEATURES]
         row = (vocab + PANEL - 1) // PANEL * PANEL
-        few = 16
+        few = FEW
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(targets_N), few):
             rows = min(few, len(targets_N) - start)

@@ -32,6 +32,16 @@ from rhapsode.training import plan_id_run
 
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
+# Settings of [network] that belong to the input module and the head.
+OUTSIDE = (
+    "embedding_size",
+    "head_bias",
+    "input",
+    "input_dropout",
+    "shortlist",
+    "tail_size",
+    "tied",
+)
 
 
 def seen_context(
@@ -179,12 +189,19 @@ def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     if family.embedding_std is not None and input_name.startswith("table"):
         input_settings["init_std"] = family.embedding_std
     head = {"vocab_size": vocab_size, "bias": network.pop("head_bias", family.head_bias)}
-    if network.pop("tied", False):
+    head_name = "categorical.v1"
+    narrow = {"shortlist": network.pop("shortlist", 0), "tail_size": network.pop("tail_size", 64)}
+    tied = network.pop("tied", False)
+    if tied:
         head["tied"] = True
+    if 0 < narrow["shortlist"] < vocab_size:
+        head_name, head = "adaptive.v1", head | narrow
+        if tied:
+            input_name, input_settings = "adaptive_table.v1", input_settings | narrow
     return NetworkConfig(
         Component(input_name, input_settings),
         Component(settings.model, network),
-        Component("categorical.v1", head),
+        Component(head_name, head),
         settings.reading.context or "carried",
     )
 
@@ -196,7 +213,7 @@ def check_network(settings: IdSettings, family: str) -> None:
         SettingsError: a setting that this family lacks, or values that do not go together.
     """
     own = {field.name for field in fields(FAMILIES.get(family).Config)} - {"input_size"}
-    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
+    known = [*sorted(own), *OUTSIDE]
     for name in settings.network:
         if name not in known:
             raise SettingsError(
