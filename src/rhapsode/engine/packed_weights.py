@@ -239,6 +239,8 @@ def _head(packing: _Packing, head: Component, features: int) -> None:
     if not adaptive:
         return
     narrow, rare = int(head.settings["tail_size"]), vocab - short
+    if not 0 < short < vocab or narrow < 1:
+        raise BundleError(f"no tail of width {narrow} is behind {short} of {vocab} elements")
     project = packing.take("head.project", narrow, features)
     whole = packing.take("head.whole_weight", 1, features)
     whole_bias = np.append(

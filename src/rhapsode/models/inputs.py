@@ -96,9 +96,14 @@ class AdaptiveTable(InputModule):
         super().__init__()
         self.config = config
         self.output_size = config.embedding_size
-        narrow = config.tail_size
+        narrow, rare = config.tail_size, config.vocab_size - config.shortlist
+        if rare < 1:
+            raise SettingsError(
+                f"a shortlist of {config.shortlist} leaves none of {config.vocab_size} elements",
+                where="[network] shortlist",
+            )
         self.weight = nn.Parameter(torch.empty(config.shortlist, config.embedding_size))
-        self.tail_weight = nn.Parameter(torch.empty(config.vocab_size - config.shortlist, narrow))
+        self.tail_weight = nn.Parameter(torch.empty(rare, narrow))
         self.project = nn.Parameter(torch.empty(narrow, config.embedding_size))
         if not self.weight.is_meta:
             nn.init.normal_(self.weight, std=config.init_std)
