@@ -48,13 +48,13 @@ TAIL = {"shortlist": 5, "tail_size": 3}
 def network_config(family: str, *, input: str = "table.v1", bias: bool = True) -> NetworkConfig:
     model, settings, context = FAMILIES[family]
     width = {"embedding_size": 8} if input == "table.v1" else {}
-    tail, head = {}, "categorical.v1"
+    tail, table, head = {}, input, "categorical.v1"
     if family.startswith("adaptive"):
         tail, head = TAIL, "adaptive.v1"
         if input == "table.v1":
-            input, width = "adaptive_table.v1", width | tail
+            table, width = "adaptive_table.v1", width | tail
     return NetworkConfig(
-        Component(input, {"vocab_size": VOCABULARY, **width}),
+        Component(table, {"vocab_size": VOCABULARY, **width}),
         Component(model, settings),
         Component(head, {"vocab_size": VOCABULARY, "bias": bias, **tail}),
         context,

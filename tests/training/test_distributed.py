@@ -31,7 +31,10 @@ WINDOWS = {"context": "window:16", "stride": 11}
 RUNS: dict[str, dict[str, Any]] = {
     "carried": {"network": LSTM},
     # Batches of 4 with a last one of 1 row: a process without rows takes part all the same.
-    "windows": {"network": LSTM, "reading": {"context": "window:16", "stride": 611}},
+    "windows": {
+        "network": {**LSTM, "shortlist": 16, "tail_size": 4},
+        "reading": {"context": "window:16", "stride": 611},
+    },
     "fresh": {
         "model": "transformer",
         "network": TRANSFORMER,

@@ -38,7 +38,14 @@ from rhapsode.engine.offsets import (
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.engine.sampling_steps import complete_row, draw, filter_row, mask_row, mix_row, uniform
+from rhapsode.engine.sampling_steps import (
+    complete_row,
+    draw,
+    filter_row,
+    mask_row,
+    mix_row,
+    uniform,
+)
 
 # Why a row ended.
 STOP, LENGTH = 1, 2

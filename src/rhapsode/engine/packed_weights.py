@@ -243,9 +243,7 @@ def _head(packing: _Packing, head: Component, features: int) -> None:
         raise BundleError(f"no tail of width {narrow} is behind {short} of {vocab} elements")
     project = packing.take("head.project", narrow, features)
     whole = packing.take("head.whole_weight", 1, features)
-    whole_bias = np.append(
-        np.zeros(narrow, dtype=np.float32), packing.take("head.whole_bias", 1)
-    )
+    whole_bias = np.append(np.zeros(narrow, dtype=np.float32), packing.take("head.whole_bias", 1))
     packing.tell(
         {
             at.TAIL_SIZE: narrow,
