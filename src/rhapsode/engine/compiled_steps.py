@@ -17,35 +17,14 @@ from numba import types
 from rhapsode.counts.ngram_lookup import read_one, restrict_one, spread_one
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
-from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
-from rhapsode.engine.kernels.maths import copy, fill
-from rhapsode.engine.kernels.products import help_out, product
+from rhapsode.engine.kernels.jit import STAMP, entry, ready
+from rhapsode.engine.kernels.logits import logits_of
+from rhapsode.engine.kernels.maths import fill
+from rhapsode.engine.kernels.products import help_out
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.offsets import (
-    CLASSIC,
-    CONVOLUTION,
-    FEATURES,
-    HEAD,
-    HEAD_BIAS,
-    PROJECT,
-    PROJECT_BIAS,
-    SHORTLIST,
-    STATE,
-    TAIL,
-    TAIL_BIAS,
-    TAIL_SIZE,
-    TRANSFORMER,
-    VOCAB,
-)
-from rhapsode.engine.sampling_steps import (
-    complete_row,
-    draw,
-    filter_row,
-    mask_row,
-    mix_row,
-    uniform,
-)
+from rhapsode.engine.offsets import CLASSIC, CONVOLUTION, FEATURES, STATE, TRANSFORMER, VOCAB
+from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, mix_row, uniform
 
 # Why a row ended.
 STOP, LENGTH = 1, 2
@@ -56,47 +35,6 @@ RECURRENT, ATTENTION, CONVOLVING = range(3)
 # Positions, of all rows, that are read at once: their gates and the like must find room in the
 # cache.
 TOGETHER = 512
-# Rows of logits that are computed at once where they are not kept.
-FEW = 16
-
-
-@inner
-def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
-    """Logits of some rows of features, in rows of whole panels."""
-    apart()
-    size, vocab, short = spec[FEATURES], spec[VOCAB], spec[SHORTLIST]
-    row = (vocab + PANEL - 1) // PANEL * PANEL
-    panels = (short + PANEL - 1) // PANEL
-    for b in range(rows):
-        copy(z, b * row, w, spec[HEAD_BIAS], panels * PANEL)
-    product(spec, z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
-    if short < vocab:
-        for b in range(0, rows, FEW):
-            few, own_y = min(FEW, rows - b), y_at + b * y_step
-            _tail(w, m, spec, y, own_y, y_step, few, z[b * row :], row)
-
-
-@inner
-def _tail(
-    w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any, z_step: int
-) -> None:
-    """Logits of the tail of an adaptive head, behind those of its shortlist."""
-    apart()
-    size, vocab, short, depth = spec[FEATURES], spec[VOCAB], spec[SHORTLIST], spec[TAIL_SIZE]
-    rare = vocab - short
-    # One more output is the logit of the tail as a whole.
-    narrow, wide = depth // PANEL + 1, (rare + PANEL - 1) // PANEL
-    step, row = narrow * PANEL, wide * PANEL
-    x = np.empty(rows * step, dtype=np.float32)
-    tail, weight_N = np.empty(rows * row, dtype=np.float32), np.empty(rare)
-    for b in range(rows):
-        copy(x, b * step, w, spec[PROJECT_BIAS], step)
-        copy(tail, b * row, w, spec[TAIL_BIAS], row)
-    product(spec, x, 0, step, m, spec[PROJECT], size, narrow, y, y_at, y_step, rows)
-    product(spec, tail, 0, row, m, spec[TAIL], depth, wide, x, 0, step, rows)
-    for b in range(rows):
-        own = tail[b * row : b * row + rare]
-        complete_row(z[b * z_step : b * z_step + vocab], short, own, x[b * step + depth], weight_N)
 
 
 @cache
@@ -134,7 +72,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             read_convolution(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
-        _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+        logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, z)
 
     @entry
     def write_rows(
@@ -230,7 +168,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                 for b in range(rows):
                     count_B[b] += time
-                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+                logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, z)
             ended = False
             for b in range(rows):
                 z_V = z_BV[b, :vocab]
@@ -310,11 +248,11 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         _ = stamp
         vocab, size = spec[VOCAB], spec[FEATURES]
         row = (vocab + PANEL - 1) // PANEL * PANEL
-        few = FEW
+        few = 16
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(targets_N), few):
             rows = min(few, len(targets_N) - start)
-            _logits(w, m, spec, y, start * size, size, rows, z)
+            logits_of(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
                 if allowed_NV is not None:
@@ -350,7 +288,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         """
         _ = stamp
         size = spec[FEATURES]
-        _logits(w, m, spec, y, 0, size, len(y) // size, z)
+        logits_of(w, m, spec, y, 0, size, len(y) // size, z)
 
     @entry
     def help_write(board: int, m: Any) -> int:
