@@ -17,7 +17,7 @@ from rhapsode.bundle import Bundle
 from rhapsode.config import SeenContext
 from rhapsode.errors import BundleError, RunError
 from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, Family, PlanRequest
-from rhapsode.training.output_layer import OutputLayer
+from rhapsode.models.output_layer import OutputLayer
 
 Shape = tuple[int, int]
 """Rows and window of a batch."""

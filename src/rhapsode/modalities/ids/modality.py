@@ -181,8 +181,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             own_network,
             seen_context,
         )
+        from rhapsode.models.output_layer import plan_output_layer
         from rhapsode.training import give_back_memory, plan_id_run
-        from rhapsode.training.output_layer import plan_output_layer
         from rhapsode.training.planner import gentler_plan
 
         settings, base = request.settings, request.base

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.training.output_layer import LEAST_VOCABULARY, OutputLayer, plan_output_layer
+from rhapsode.models.output_layer import LEAST_VOCABULARY, OutputLayer, plan_output_layer
 from tests.training.test_planner import plan
 
 ZIPF_V = (1e7 / np.arange(1, 10_001)).astype(np.int64)

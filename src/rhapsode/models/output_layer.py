@@ -1,4 +1,4 @@
-"""The planned output layer: a full softmax, or an adaptive one for a large vocabulary."""
+"""The planned output layer: a full softmax, or an adaptive one for a large vocabulary. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,5 +85,5 @@ def plan_output_layer(
 
 
 def shortlist_of(vocab_size: int) -> int:
-    """Elements with full width: about a fifth."""
-    return max(1024, vocab_size // 5 // 32 * 32)
+    """Elements with full width: a tenth, 1,024 at least."""
+    return max(1024, vocab_size // 10)
