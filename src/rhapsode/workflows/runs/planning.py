@@ -45,7 +45,7 @@ from rhapsode.training.events import check_trackers
 from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 from rhapsode.training.machine import measure_accelerator
 from rhapsode.training.planner import Accelerator, BaseModel, base_of
-from rhapsode.training.thread_choice import sleeping_threads
+from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
 
@@ -76,7 +76,7 @@ class PlannedRun:
     begins_well: bool
 
 
-@sleeping_threads()
+@sharing_cores()
 def plan_training(
     sources: Sequence[Any],
     settings: Mapping[str, Any],
