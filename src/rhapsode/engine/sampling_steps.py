@@ -114,7 +114,7 @@ def _weigh(z_V: Any, weight_V: Any) -> float:
 
 @inner
 def complete_row(z_V: Any, first: int, tail_N: Any, whole: Any, weight_N: Any) -> None:
-    """Write the logits of a tail behind those of the shortlist, in place.
+    """Write the logits of a tail after a shortlist, in place.
 
     They are log-probabilities within the tail plus the logit of the tail as a whole.
 

@@ -88,7 +88,10 @@ class AdaptiveTableConfig(TableConfig):
 
 @INPUTS.register("adaptive_table.v1")
 class AdaptiveTable(InputModule):
-    """A learnt vector per element, a narrow one for rare elements (Baevski and Auli 2019)."""
+    """A learnt vector per element, narrow for rare elements.
+
+    Narrow vectors are projected to full width (adaptive input, Baevski and Auli 2019).
+    """
 
     Config = AdaptiveTableConfig
 

@@ -1,4 +1,4 @@
-"""The planned output layer: a full softmax, or an adaptive one for a large vocabulary. No torch."""
+"""The planned output layer: a full or an adaptive softmax. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ DEFAULT_TAIL = 64
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """Sizes of an output layer, and its share of the cost of training.
+    """Sizes of an output layer, and its cost.
 
     Arguments:
         vocab_size: V.
