@@ -42,6 +42,9 @@ def test_it_is_one_parameter_that_learns_from_both_its_uses():
     [
         ({"embedding_size": 5, "hidden_size": 6}, "embedding_size 6"),
         ({"input": "onehot", "hidden_size": 6}, "needs a table"),
+        ({"input": "onehot", "hidden_size": 6, "shortlist": 3}, "needs a table"),
+        ({"embedding_size": 6, "hidden_size": 6, "shortlist": -1}, "at least 0"),
+        ({"embedding_size": 6, "hidden_size": 6, "tail_size": "8"}, "at least 1"),
     ],
 )
 def test_what_cannot_be_tied_is_refused(settings: dict[str, Any], told: str):
