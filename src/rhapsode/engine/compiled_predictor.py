@@ -53,7 +53,11 @@ ELEMENTS = 64
 SECONDS = 0.02
 # Numbers of the distributions that are given at once.
 _SPREAD_AT_ONCE = 1 << 21
-_NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
+_NO_COUNTS = (
+    *(np.zeros(0, dtype=kind) for kind in ("i4", "i4", "i4", "f4", "i2", "i4", "i8", "i4", "i4")),
+    *(np.zeros(0, dtype=kind) for kind in ("f4", "i2", "i8", "f4")),
+    0,
+)
 
 
 @dataclass(frozen=True)
@@ -321,11 +325,9 @@ class _CompiledRows:
             for row, job in enumerate(jobs):
                 counted_N = chain.tail(job.prompt_N)
                 read_RV[row] = np.bincount(counted_N[counted_N >= 0], minlength=vocab)
-        self._ngram, node_R = _NO_NGRAM, np.zeros(rows, dtype=np.int32)
-        if request.counting is not None:
-            ngram = request.counting.ngram
-            self._ngram = (request.counting.share, *ngram.arrays)
-            node_R = ngram.advance(elements_BT, ngram.start(len(prompts))).node_B[rows_R]
+        experts = request.experts
+        self._tables = _NO_COUNTS if experts is None else experts.compiled
+        counted = _uncounted(rows) if experts is None else experts.read(elements_BT, rows_R)
         self._grammar: tuple[Any, Any] = (None, None)
         place_R = None
         if request.grammar is not None:
@@ -345,7 +347,7 @@ class _CompiledRows:
             "recent": np.array([chain.tail(job.prompt_N)[: chain.span] for job in jobs]),
             "sequence": np.array([job.sequence for job in jobs], dtype=np.int64),
             "length": np.array([job.length for job in jobs], dtype=np.int64),
-            "node": node_R,
+            **{f"counted_{number}": array for number, array in enumerate(counted)},
             "place": place_R,
         }
         self._network = (*predictor._asked[:2], spec)
@@ -376,7 +378,7 @@ class _CompiledRows:
             self._seed,
             position,
             END_ID,
-            *self._ngram,
+            *self._tables,
             *self._grammar,
             out_TR,
             end_R,
@@ -416,6 +418,15 @@ def compiled_predictor(
         log.info(f"compiled the generator ({seconds:.0f} s, once per machine)")
     predictors = [CompiledPredictor(each, threads) for each in networks]
     return as_one(predictors, bundle.weights, bundle.context)
+
+
+def _uncounted(rows: int) -> tuple[NDArray[Any], ...]:
+    """State and weights of rows without counts."""
+    chains = np.zeros((rows, 1, 1), dtype=np.int32)
+    words = np.zeros((rows, 2), dtype=np.int64)
+    memory, node = np.zeros((rows, 0), dtype=np.int32), np.zeros(rows, dtype=np.int32)
+    kept = np.zeros(rows, dtype=np.int64)
+    return node, words, memory, chains, chains, kept, np.zeros((rows, 0))
 
 
 def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple[int, int]]:
