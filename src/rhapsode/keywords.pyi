@@ -116,6 +116,8 @@ class NetworkOptions(TypedDict, total=False):
     embedding_size: int
     input_dropout: float
     head_bias: bool
+    shortlist: int
+    tail_size: int
     tied: bool
     conditioner: Literal["static"]
     hidden_size: int
@@ -167,12 +169,14 @@ class HeadOptions(TypedDict, total=False):
     """Settings under `head`."""
 
     name: str
+    vocab_size: int
+    shortlist: int
+    tail_size: int
+    bias: bool
+    tied: bool
     least_tail: float
     edges: Sequence[float]
     tails: Sequence[float]
-    vocab_size: int
-    bias: bool
-    tied: bool
     least_scale: float
     components: int
     kinds: Sequence[int]

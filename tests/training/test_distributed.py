@@ -31,7 +31,10 @@ WINDOWS = {"context": "window:16", "stride": 11}
 RUNS: dict[str, dict[str, Any]] = {
     "carried": {"network": LSTM},
     # Batches of 4 with a last one of 1 row: a process without rows takes part all the same.
-    "windows": {"network": LSTM, "reading": {"context": "window:16", "stride": 611}},
+    "windows": {
+        "network": {**LSTM, "shortlist": 16, "tail_size": 4},
+        "reading": {"context": "window:16", "stride": 611},
+    },
     "fresh": {
         "model": "transformer",
         "network": TRANSFORMER,
@@ -223,9 +226,7 @@ def test_accumulated_batches_make_the_run_of_large_ones(
 
 
 def test_no_process_leaves_while_the_first_one_works(runs: tuple[Path, Path]) -> None:
-    worked, *left = (
-        float((runs[1] / name).read_text()) for name in ("worked", "left-0", "left-1")
-    )
+    worked, *left = (float((runs[1] / name).read_text()) for name in ("worked", "left-0", "left-1"))
     assert min(left) >= worked
 
 

@@ -26,21 +26,13 @@ from rhapsode.counts.ngram_evidence import (
 )
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
-from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
-from rhapsode.engine.kernels.maths import copy, fill
-from rhapsode.engine.kernels.products import help_out, product
+from rhapsode.engine.kernels.jit import STAMP, entry, ready
+from rhapsode.engine.kernels.logits import logits_of
+from rhapsode.engine.kernels.maths import fill
+from rhapsode.engine.kernels.products import help_out
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.offsets import (
-    CLASSIC,
-    CONVOLUTION,
-    FEATURES,
-    HEAD,
-    HEAD_BIAS,
-    STATE,
-    TRANSFORMER,
-    VOCAB,
-)
+from rhapsode.engine.offsets import CLASSIC, CONVOLUTION, FEATURES, STATE, TRANSFORMER, VOCAB
 from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, uniform
 
 # Why a row ended.
@@ -52,18 +44,6 @@ RECURRENT, ATTENTION, CONVOLVING = range(3)
 # Positions, of all rows, that are read at once: their gates and the like must find room in the
 # cache.
 TOGETHER = 512
-
-
-@inner
-def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
-    """Logits of some rows of features, in rows of whole panels."""
-    apart()
-    size = spec[FEATURES]
-    panels = (spec[VOCAB] + PANEL - 1) // PANEL
-    row = panels * PANEL
-    for b in range(rows):
-        copy(z, b * row, w, spec[HEAD_BIAS], row)
-    product(spec, z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
 
 
 @cache
@@ -101,7 +81,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             read_convolution(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
-        _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+        logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, z)
 
     @entry
     def write_rows(
@@ -219,7 +199,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                 for b in range(rows):
                     count_B[b] += time
-                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+                logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, z)
             ended = False
             for b in range(rows):
                 z_V = z_BV[b, :vocab]
@@ -311,7 +291,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(targets_N), few):
             rows = min(few, len(targets_N) - start)
-            _logits(w, m, spec, y, start * size, size, rows, z)
+            logits_of(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
                 if allowed_NV is not None:
@@ -347,7 +327,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         """
         _ = stamp
         size = spec[FEATURES]
-        _logits(w, m, spec, y, 0, size, len(y) // size, z)
+        logits_of(w, m, spec, y, 0, size, len(y) // size, z)
 
     @entry
     def help_write(board: int, m: Any) -> int:

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import Bundle, Component
 from rhapsode.engine import offsets as at
 from rhapsode.engine.forms import engine_form, full_name, unsupported_form
 from rhapsode.engine.kernels import attention, convolution
@@ -93,9 +93,16 @@ class _Packing:
         self._spec: dict[int, int] = {}
         # Of the vectors that elements become, and their table; without one, unit vectors.
         self.width, self.table_VD = self.vocab, None
-        if full_name(bundle.config.input.name) == "table.v1":
-            self.width = int(bundle.config.input.settings.get("embedding_size", 64))
-            self.table_VD = self.take("input.weight", self.vocab, self.width)
+        name, settings = full_name(bundle.config.input.name), bundle.config.input.settings
+        if name != "onehot.v1":
+            self.width = int(settings.get("embedding_size", 64))
+            short = self.vocab if name == "table.v1" else int(settings["shortlist"])
+            self.table_VD = self.take("input.weight", short, self.width)
+            if name == "adaptive_table.v1":
+                narrow = int(settings["tail_size"])
+                tail_ND = self.take("input.tail_weight", self.vocab - short, narrow)
+                tail_ND = tail_ND @ self.take("input.project", narrow, self.width)
+                self.table_VD = np.concatenate((self.table_VD, tail_ND))
 
     def take(self, name: str, *shape: int) -> Array:
         """An array of the bundle.
@@ -204,9 +211,6 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
         features = _convolution(packing)
     else:
         features = _attention(packing, bundle.context.size)
-    head = packing.matrix(packing.take("head.weight", vocab, features))
-    biased = config.head.settings.get("bias", True)
-    bias_V = packing.take("head.bias", vocab) if biased else np.zeros(vocab, dtype=np.float32)
     packing.tell(
         {
             at.FAMILY: packing.family,
@@ -214,11 +218,41 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
             at.LAYERS: packing.settings["num_layers"],
             at.EMBEDDING: packing.width,
             at.FEATURES: features,
-            at.HEAD: head,
-            at.HEAD_BIAS: packing.bias(bias_V),
         }
     )
+    _head(packing, config.head, features)
     return packing.done()
+
+
+def _head(packing: _Packing, head: Component, features: int) -> None:
+    """Pack the head."""
+    biased, vocab = head.settings.get("bias", True), packing.vocab
+
+    def bias(name: str, size: int) -> int:
+        zeros_V = np.zeros(size, dtype=np.float32)
+        return packing.bias(packing.take(f"head.{name}", size) if biased else zeros_V)
+
+    adaptive = full_name(head.name) == "adaptive.v1"
+    short = int(head.settings["shortlist"]) if adaptive else vocab
+    weight = packing.matrix(packing.take("head.weight", short, features))
+    packing.tell({at.SHORTLIST: short, at.HEAD: weight, at.HEAD_BIAS: bias("bias", short)})
+    if not adaptive:
+        return
+    narrow, rare = int(head.settings["tail_size"]), vocab - short
+    if not 0 < short < vocab or narrow < 1:
+        raise BundleError(f"no tail of width {narrow} is behind {short} of {vocab} elements")
+    project = packing.take("head.project", narrow, features)
+    whole = packing.take("head.whole_weight", 1, features)
+    whole_bias = np.append(np.zeros(narrow, dtype=np.float32), packing.take("head.whole_bias", 1))
+    packing.tell(
+        {
+            at.TAIL_SIZE: narrow,
+            at.PROJECT: packing.matrix(np.concatenate((project, whole))),
+            at.PROJECT_BIAS: packing.bias(whole_bias),
+            at.TAIL: packing.matrix(packing.take("head.tail_weight", rare, narrow)),
+            at.TAIL_BIAS: bias("tail_bias", rare),
+        }
+    )
 
 
 def _recurrent(packing: _Packing) -> int:

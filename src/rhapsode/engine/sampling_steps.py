@@ -113,6 +113,26 @@ def _weigh(z_V: Any, weight_V: Any) -> float:
 
 
 @inner
+def complete_row(z_V: Any, first: int, tail_N: Any, whole: Any, weight_N: Any) -> None:
+    """Write the logits of a tail after a shortlist, in place.
+
+    They are log-probabilities within the tail plus the logit of the tail as a whole.
+
+    Arguments:
+        z_V: logits, float32; those of the tail are overwritten.
+        first: the first element of the tail.
+        tail_N: logits within the tail.
+        whole: logit of the tail as a whole.
+        weight_N: scratch, float64.
+    """
+    apart()
+    most = _weigh(tail_N, weight_N)
+    shift = np.float32(np.float64(whole) - most - math.log(_mass(weight_N)))
+    for n in range(len(tail_N)):
+        z_V[first + n] = tail_N[n] + shift
+
+
+@inner
 def _kth_largest(some_N: Any, k: int) -> Any:
     """The k-th largest value, k from 1 (Hoare's quickselect).
 

@@ -137,7 +137,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             "encoding": encoder.name,
             "encoder": dict(encoder.settings),
             "network": {
-                "input": config.input.name.partition(".")[0],
+                "input": config.input.name.partition(".")[0].removeprefix("adaptive_"),
                 **{
                     ours: config.input.settings[theirs]
                     for theirs, ours in (
@@ -148,6 +148,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 },
                 **config.model.settings,
                 "head_bias": bool(config.head.settings.get("bias", True)),
+                **{
+                    name: config.head.settings[name]
+                    for name in ("shortlist", "tail_size")
+                    if name in config.head.settings
+                },
             },
             "reading": {"context": config.context},
         }
@@ -176,6 +181,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             own_network,
             seen_context,
         )
+        from rhapsode.models.output_layer import plan_output_layer
         from rhapsode.training import give_back_memory, plan_id_run
         from rhapsode.training.planner import gentler_plan
 
@@ -212,6 +218,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             speed=request.speed,
             hidden_size=width if type(width) is int and width > 0 else None,
             accelerator=request.accelerator,
+            output=plan_output_layer(
+                corpus.train.counts_V,
+                settings.network,
+                accelerated=request.accelerator is not None,
+            ),
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
