@@ -32,7 +32,7 @@ from rhapsode.engine.offsets import (
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, mix_row, uniform
+from rhapsode.engine.sampling_steps import average_row, draw, filter_row, mask_row, mix_row, uniform
 
 # Why a row ended.
 STOP, LENGTH = 1, 2
@@ -96,8 +96,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
 
     @entry
     def write_rows(
-        w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any,
-        seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any, sequence_B: Any, length_B: Any,
+        w: Any, m: Any, specs_MS: Any, weight_M: Any, values_MBS: Any, count_B: Any, z_BV: Any,
+        last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any, sequence_B: Any, length_B: Any,
         node_B: Any, place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any,
         banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
         share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
@@ -110,8 +110,9 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         Arguments:
             w: tables, norms and biases.
             m: matrices.
-            spec: description of the network.
-            values_BS: states, changed in place.
+            specs_MS: description of every member, all over the same vectors.
+            weight_M: of the members' probabilities, one in total.
+            values_MBS: states, changed in place.
             count_B: elements that each row has read since its state began.
             z_BV: logits after them, in rows of whole panels.
             last_B1: the last choices; they are read first, unless `fresh` is true.
@@ -151,8 +152,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             Number of elements chosen for each row.
         """
         _ = stamp
-        rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
-        values, z = values_BS.reshape(-1), z_BV.reshape(-1)
+        first, members, rows = specs_MS[0], len(specs_MS), len(count_B)
+        vocab, size, state = first[VOCAB], first[FEATURES], first[STATE]
+        values, z = values_MBS.reshape(-1), z_BV.reshape(-1)
+        own_MBV = np.empty((members if members > 1 else 0, *z_BV.shape), dtype=np.float32)
+        log_M = np.empty(members)
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         share_V = np.empty(vocab if share > 0.0 else 0)
@@ -176,19 +180,25 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                             count_B[b] = 0
                         fill(values, 0, np.float32(0.0), len(values))
                 few = rows if time == 1 else max(1, TOGETHER // time)
-                for b in range(0, rows, few):
-                    to = min(rows, b + few)
-                    ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
-                    own, own_y = values[b * state : to * state], y[b * time * size :]
-                    if group == RECURRENT:
-                        read_recurrent(w, m, spec, ids_BT, own, own_y)
-                    elif group == ATTENTION:
-                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
-                    else:
-                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                for k in range(members):
+                    spec, begin = specs_MS[k], k * rows
+                    for b in range(0, rows, few):
+                        to = min(rows, b + few)
+                        ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
+                        own = values[(begin + b) * state : (begin + to) * state]
+                        own_y = y[b * time * size :]
+                        if group == RECURRENT:
+                            read_recurrent(w, m, spec, ids_BT, own, own_y)
+                        elif group == ATTENTION:
+                            read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                        else:
+                            read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    own_z = z if members == 1 else own_MBV[k].reshape(-1)
+                    _logits(w, m, spec, y, (time - 1) * size, time * size, rows, own_z)
                 for b in range(rows):
                     count_B[b] += time
-                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+                    if members > 1:
+                        average_row(own_MBV[:, b, :vocab], weight_M, z_BV[b, :vocab], log_M)
             ended = False
             for b in range(rows):
                 z_V = z_BV[b, :vocab]
@@ -324,19 +334,19 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
 
 score_rows, spread_features, help_write = _of_all(STAMP)
 
-_F1, _F2 = types.float32[::1], types.float32[:, ::1]
+_F1, _F2, _F3 = types.float32[::1], types.float32[:, ::1], types.float32[:, :, ::1]
 _I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
-_OF_ROWS = (_F2, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1)
+_OF_ROWS = (_F3, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1)
 _OF_ALL = (
     types.boolean, _INT, _I1, _D1, _I1, _INT, types.boolean[::1], types.uint64, _INT, _INT,
     types.float64, _N1, _N1, _N1, _D1, _D1,
 )  # fmt: skip
 _OUT = (_I2, _I1)
 _NONE = types.none
-_WRITE = (_I1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
-_WRITE_GRAMMAR = (_I1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
+_WRITE = (_I2, _D1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
+_WRITE_GRAMMAR = (_I2, _D1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
 _KINDS = {
     "float32": _F1,
     "bf16": types.uint32[::1],

@@ -23,7 +23,14 @@ from rhapsode.bundle.device import (
     synchronise,
 )
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
+from rhapsode.config import (
+    TrainingSettings,
+    dump_toml,
+    format_duration,
+    from_mapping,
+    merge,
+    to_mapping,
+)
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import first_line, source_name
@@ -38,6 +45,7 @@ from rhapsode.training import (
     join_group,
     machine_speed,
     matmul_rates,
+    member_seed,
     prepare_process,
     runs,
 )
@@ -74,6 +82,17 @@ class PlannedRun:
     machine: Mapping[str, Any]
     base: BaseModel | None
     begins_well: bool
+
+    def renew(self, member: int) -> Stream:
+        """Give the network new weights for another member, and return its batches.
+
+        Random numbers are those of its seed from then on.
+        """
+        seed = member_seed(self.planned.settings.seed, member)
+        planned = replace(self.planned, settings=replace(self.planned.settings, seed=seed))
+        fresh, _ = fresh_network(self.modality, planned, seed)
+        self.network.load_state_dict(fresh.state_dict())
+        return self.modality.stream(planned)
 
 
 @sleeping_threads()
@@ -112,6 +131,7 @@ def plan_training(
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
     check_settings(asked, opened, group)
+    _check_members(asked, modality, base=opened is not None)
     device = choose_device(asked.device)
     modality.check(asked)
     if asked.training.compile == "on":
@@ -148,10 +168,11 @@ def plan_training(
         by_hand = asked.training.batch_size is not None
         rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
         planned = _with_training(planned, batch_size=rows)
+        if begun is None:
+            network, begins_well = fresh_network(modality, planned, asked.seed)
+            return planned, network, begins_well and not going_on
         torch.manual_seed(asked.seed)
-        network = build_network(planned.bundle.config) if begun is None else load_network(begun)
-        fresh = begun is None and not going_on
-        return planned, network, fresh and modality.initialise(network, planned)
+        return planned, load_network(begun), False
 
     planned, network, begins_well = decide(None if gpu is None else Accelerator(**gpu))
     stream = modality.stream(planned)
@@ -201,8 +222,62 @@ def plan_corpus(
         first: True for the process that logs and counts.
         accelerator: the GPU that trains; None for a CPU.
     """
-    seconds = settings.budget_seconds()
-    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first, accelerator))
+    seconds, members = settings.budget_seconds(), settings.members
+    # Each member is planned as a run of its own with its part of the limit.
+    own = replace(
+        settings,
+        epochs=None if settings.epochs is None else settings.epochs / members,
+        steps=None if settings.steps is None else max(1, settings.steps // members),
+    )
+    share = None if seconds is None else seconds / members
+    planned = modality.plan(corpus, RunRequest(own, share, speed, base, first, accelerator))
+    if members == 1:
+        return planned
+    whole = replace(planned.settings, epochs=settings.epochs, steps=settings.steps)
+    reason = f"{members} networks, one after the other, each with {_part(own, share)}"
+    reasons = (reason, *planned.plan.reasons)
+    return replace(planned, settings=whole, plan=replace(planned.plan, reasons=reasons))
+
+
+def fresh_network(
+    modality: AnyModality, planned: Planned[Any, Any, Any], seed: int
+) -> tuple[Network, bool]:
+    """A network with new weights, and True if they are worth keeping.
+
+    Random numbers are those of the seed from then on.
+    """
+    torch.manual_seed(seed)
+    network = build_network(planned.bundle.config)
+    return network, modality.initialise(network, planned)
+
+
+def _part(own: TrainingSettings, seconds: float | None) -> str:
+    """The limit of a member in words."""
+    if seconds is not None:
+        return format_duration(seconds)
+    return f"{own.epochs:g} epochs" if own.steps is None else f"{own.steps:,} updates"
+
+
+def _check_members(asked: TrainingSettings, modality: AnyModality, *, base: bool) -> None:
+    """Refuse several networks where they are not supported.
+
+    Raises:
+        SettingsError: the modality has no averages, or there is a base model.
+    """
+    if asked.members == 1:
+        return
+    if not modality.averages:
+        raise SettingsError(
+            f"a model of {modality.noun} has one network",
+            where="members",
+            hint="leave it out, or train with several seeds: --repeat",
+        )
+    if base:
+        raise SettingsError(
+            "several networks begin with random weights, not with a base model",
+            where="members",
+            hint="leave out members or --from",
+        )
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:
