@@ -191,7 +191,8 @@ def lay_out(bundle: Bundle[Any, Any], kind: str = "float32") -> tuple[Laid, ...]
     reason = unsupported(bundle)
     if reason is not None:
         raise BundleError(f"the compiled engine cannot run this model: {reason}")
-    packing, specs = None, []
+    packing: _Packing | None = None
+    specs: list[NDArray[np.int64]] = []
     try:
         for member in range(len(bundle.members)):
             packing = _Packing(bundle, member, kind, packing)

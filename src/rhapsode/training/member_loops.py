@@ -68,12 +68,13 @@ class MemberLoops:
         while True:
             if self._members > 1:
                 log.info(f"member {self.progress.member + 1} of {self._members}:")
+            goes_on = False
             for event in self.current.run():
                 over = isinstance(event, Finished) and event.reason in {"done", "overfitting"}
-                if over and self.progress.member + 1 < self._members:
-                    break
-                yield event
-            else:
+                goes_on = over and self.progress.member + 1 < self._members
+                if not goes_on:
+                    yield event
+            if not goes_on:
                 return
             before, read = self.progress, self.elements
             self.release()
