@@ -32,7 +32,12 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import chain_of
 from rhapsode.training import matmul_rates, prepare_process
-from rhapsode.training.thread_choice import ThreadMode, TrainingThreads, thread_modes
+from rhapsode.training.thread_choice import (
+    ThreadMode,
+    TrainingThreads,
+    sharing_cores,
+    thread_modes,
+)
 from train_share import our_loop
 
 LOOP = "while True: pass"
@@ -125,7 +130,8 @@ def evaluation_rates() -> dict[str, Rate]:
     store = store_of(300_000, 65, Path(folder.name) / "store")
 
     def rate(_: float, kept: TemporaryDirectory[str] = folder) -> float:
-        return 1 / evaluation_seconds(predictor, store)
+        with sharing_cores():
+            return 1 / evaluation_seconds(predictor, store)
 
     rate(1.0)
     return {"evaluation": rate}

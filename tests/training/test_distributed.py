@@ -45,20 +45,22 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 WORKER = """
-import json, sys
+import atexit, sys, time
 from pathlib import Path
 from tests.training.test_distributed import RUNS, check_group, run
-from torch import distributed
 from rhapsode.training import join_group
 
 source, base = Path(sys.argv[1]), Path(sys.argv[2])
-check_group(join_group())
+atexit.register(lambda: (base / f"left-{group.rank}").write_text(str(time.time())))  # the last
+group = join_group()
+check_group(group)
 for name in RUNS:
     run(source, base / name, name)
 run(source, base / "stopped", "carried", stop_at=20, stopping=1)
 run(source, base / "begun", "carried", resume=True)
-distributed.barrier()  # no process leaves while another one works
-distributed.destroy_process_group()
+if group.first:
+    time.sleep(1.0)
+    (base / "worked").write_text(str(time.time()))
 """
 
 
@@ -219,6 +221,13 @@ def test_accumulated_batches_make_the_run_of_large_ones(
     runs: tuple[Path, Path], processes: int
 ) -> None:
     assert_close(runs[0] / "whole", runs[processes] / "parts")
+
+
+def test_no_process_leaves_while_the_first_one_works(runs: tuple[Path, Path]) -> None:
+    worked, *left = (
+        float((runs[1] / name).read_text()) for name in ("worked", "left-0", "left-1")
+    )
+    assert min(left) >= worked
 
 
 @pytest.mark.parametrize("name", ["begun", "stopped"])

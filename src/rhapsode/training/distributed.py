@@ -35,6 +35,7 @@ T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
 _POLL = 0.02
 _FAILED = "failed"
+_LEAVING = "leaving"
 
 
 class Group:
@@ -204,7 +205,18 @@ class ManyProcesses(Group):
                 world_size=self.size,
                 timeout=TIMEOUT,
             )
-        atexit.register(_leave)
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        # A process that closes its connections while the first one finishes may abort, and torchrun
+        # then ends the first one too. So all wait for it.
+        with contextlib.suppress(RuntimeError):
+            if self.first:
+                self._store.set(_LEAVING, "")
+            while not self._store.check([_LEAVING]):
+                time.sleep(_POLL)
+        with contextlib.suppress(Exception):
+            distributed.destroy_process_group()
 
     def start_random(self) -> None:
         if self.rank:
@@ -327,11 +339,6 @@ def join_group() -> Group:
     many = told and int(os.environ["WORLD_SIZE"]) > 1
     _joined.append(ManyProcesses(os.environ) if many else Group())
     return _joined[0]
-
-
-def _leave() -> None:
-    with contextlib.suppress(Exception):
-        distributed.destroy_process_group()
 
 
 def _lost() -> RunError:

@@ -25,6 +25,8 @@ STRETCH, SHORT, HOPELESS = 1.0, 0.25, 1.3
 MEMORY, CHANGED, FORGET = 12.0, 0.25, 0.2
 # Standard deviation of the logarithm of a stretch's speed: at first, and at least.
 NOISE, LEAST_NOISE = 0.05, 0.01
+# Seconds between two looks at the other programs.
+LOOK = 0.25
 # Cores that may be taken by others while spinning threads count as undisturbed.
 SLACK = 0.2
 
@@ -78,13 +80,30 @@ class SleepingThreads:
 
 
 @contextmanager
-def sleeping_threads() -> Iterator[None]:
-    """Let threads sleep at barriers within the context."""
-    waiting = SleepingThreads()
+def sharing_cores() -> Iterator[None]:
+    """Let threads spin at barriers while other programs leave them cores; else let them sleep.
+
+    Numbers of threads and results stay the same. A thread watches the other programs.
+    """
+    waiting, end, others = SleepingThreads(), threading.Event(), OtherPrograms()
+    most = torch.get_num_threads()
+
+    def watch() -> None:
+        while not end.wait(LOOK):
+            use = others.since()
+            if use is not None and use.free < most - SLACK:
+                waiting.sleep()
+            else:
+                waiting.spin()
+
     waiting.sleep()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
+        end.set()
+        watcher.join()
         waiting.spin()
 
 

@@ -1,6 +1,7 @@
 """Models measured on data: one by itself, several side by side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -143,7 +144,8 @@ def compare(models: Models, *sources: Any, **asked: Unpack["CompareOptions"]) ->
     modality, opened = open_models(models)
     settings = from_mapping(modality.comparison, asked, where="compare")
     part = modality.to_score(next(iter(opened.values())), sources, asked)
-    compared = modality.compare(opened, part, settings)
+    with _scoring(opened.values()):
+        compared = modality.compare(opened, part, settings)
     orders = {measure.key: _best_first(compared, measure) for measure in compared.measures}
     contrasts = [
         Contrast(better, worse, measure, _difference(compared, measure, better, worse))
@@ -193,7 +195,8 @@ def evaluate(
     """
     modality, opened = open_model(model)
     if split is None:
-        metrics: Metrics = opened.evaluate(*sources, **asked)
+        with _scoring([opened]):
+            metrics: Metrics = opened.evaluate(*sources, **asked)
         return metrics
     if sources:
         raise SettingsError(
@@ -202,7 +205,17 @@ def evaluate(
             hint="leave out the sources, or --split",
         )
     settings = from_mapping(modality.evaluation, asked, where="evaluate")
-    return modality.metrics(opened, _part_of_run(modality, opened, split), settings)
+    with _scoring([opened]):
+        return modality.metrics(opened, _part_of_run(modality, opened, split), settings)
+
+
+def _scoring(models: Iterable[AnyModel]) -> AbstractContextManager[None]:
+    """Share the cores with other programs, where a network computes."""
+    if not any(model.bundle.members for model in models):
+        return nullcontext()
+    from rhapsode.training.thread_choice import sharing_cores  # loads torch
+
+    return sharing_cores()
 
 
 def _part_of_run(modality: AnyModality, model: Any, split: SplitName) -> Part:

@@ -53,7 +53,7 @@ from rhapsode.training.events import check_trackers
 from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 from rhapsode.training.machine import measure_accelerator
 from rhapsode.training.planner import Accelerator, BaseModel, base_of
-from rhapsode.training.thread_choice import sleeping_threads
+from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
 
@@ -95,7 +95,7 @@ class PlannedRun:
         return self.modality.stream(planned)
 
 
-@sleeping_threads()
+@sharing_cores()
 def plan_training(
     sources: Sequence[Any],
     settings: Mapping[str, Any],

@@ -19,7 +19,7 @@ from rhapsode.files import write_atomically
 from rhapsode.log import log
 from rhapsode.training import Event, Finished, Group, MemberLoops, give_back_memory
 from rhapsode.training.events import TensorBoard
-from rhapsode.training.thread_choice import sleeping_threads
+from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.card import card_text
 from rhapsode.views.history import read_events
 from rhapsode.views.pictures.curve import draw_course, read_course
@@ -112,7 +112,7 @@ class Training:
         if signal.SIGTERM in received and before[signal.SIGTERM] is not signal.SIG_DFL:
             signal.raise_signal(signal.SIGTERM)  # the caller's own handler wants it too
 
-    @sleeping_threads()
+    @sharing_cores()
     def finish(self) -> dict[str, Any]:
         """Calibrate and test the best weights; write model, summary, curve and card.
 
