@@ -224,9 +224,7 @@ def test_accumulated_batches_make_the_run_of_large_ones(
 
 
 def test_no_process_leaves_while_the_first_one_works(runs: tuple[Path, Path]) -> None:
-    worked, *left = (
-        float((runs[1] / name).read_text()) for name in ("worked", "left-0", "left-1")
-    )
+    worked, *left = (float((runs[1] / name).read_text()) for name in ("worked", "left-0", "left-1"))
     assert min(left) >= worked
 
 

@@ -73,7 +73,7 @@ class Watch:
 
     def _line(self, first: "rh.Step", event: "rh.Step") -> Text:
         seconds, elements = event.elapsed - first.elapsed, event.elements - first.elements
-        fraction, begin = self._fraction(event), self._fraction(first)
+        fraction, begin = ((e.member + e.fraction) / self._members for e in (event, first))
         left = seconds / (fraction - begin) * (1 - fraction) if fraction > begin else 0.0
         if self._budget is not None:
             left = max(0.0, self._budget - event.elapsed)
@@ -95,10 +95,6 @@ class Watch:
         if event.busy:
             line.append("  other programs are busy", style="yellow")
         return line
-
-    def _fraction(self, event: "rh.Step") -> float:
-        """Fraction of the run, of which each member has an equal part."""
-        return (event.member + event.fraction) / self._members
 
 
 def run_training(training: "rh.Training") -> bool:
@@ -138,10 +134,6 @@ def run_training(training: "rh.Training") -> bool:
         f"{summary['elements_per_second']:,.0f} elements/s; "
         f"finishing {summary['finishing_seconds']:.1f} s"
     )
-    told = [each for each in summary.get("members", ()) if each["validation_loss"] is not None]
-    if told:
-        losses = ", ".join(f"{each['validation_loss']:.4f}" for each in told)
-        note(f"validation of the networks: {losses}; average {summary['validation_loss']:.4f}")
     before, after = (training.start or {}).get("validation_loss"), summary["validation_loss"]
     if before is not None:
         verdict = "" if after < before else ": no improvement, so the base model is kept"

@@ -97,8 +97,9 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     @entry
     def write_rows(
         w: Any, m: Any, specs_MS: Any, weight_M: Any, values_MBS: Any, count_B: Any, z_BV: Any,
-        last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any, sequence_B: Any, length_B: Any,
-        node_B: Any, place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any,
+        last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any,
+        sequence_B: Any, length_B: Any, node_B: Any, place_B: Any, fresh: bool, window: int,
+        steps_S: Any, values_S: Any,
         banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
         share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
         next_SV: Any, allowed_SV: Any, out_TB: Any, end_B: Any,

@@ -301,9 +301,9 @@ def mix_row(z_V: Any, share: float, share_V: Any, weight_V: Any) -> None:
 
 @inner
 def average_row(own_MV: Any, weight_M: Any, z_V: Any, log_M: Any) -> None:
-    """Logits of a weighted mean of probabilities, on the scale of the first member's.
+    """Logits of a weighted mean of probabilities.
 
-    Members that are equal give their own logits.
+    They have the scale of the first member's. Members that are equal give their own logits.
 
     Arguments:
         own_MV: logits of every member, float32, finite.

@@ -23,7 +23,8 @@ class Step:
 
     Arguments:
         step: how many are done.
-        fraction: of the run, or of a member's part of it, when the update began; replaying these replays the run.
+        fraction: of the run, or of a member's part of it, when the update began; replaying these
+            replays the run.
         loss: nats per element over the batch, before the update.
         gradient_norm: before clipping.
         learning_rate: that the update used.

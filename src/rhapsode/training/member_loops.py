@@ -1,4 +1,4 @@
-"""The loops of a model's networks, which are trained one after the other within one limit."""
+"""Training of a model's networks, one after the other, within one limit."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,18 +13,21 @@ from rhapsode.training.events import Event, Finished
 from rhapsode.training.training_loop import Progress, TrainingLoop
 
 MakeLoop = Callable[[Progress, Clock], TrainingLoop]
-"""Makes the loop of a member with new weights; random numbers are those of its seed from then on."""
+"""Makes the loop of a member with new weights; random numbers follow its seed from then on."""
 
 
 def member_seed(seed: int, member: int) -> int:
-    """Seed of a member's random numbers; the first one has the seed of the run."""
+    """Seed of a member's random numbers.
+
+    The first member has the seed of the run.
+    """
     if member == 0:
         return seed
     return int(np.random.SeedSequence([seed, member]).generate_state(1, np.uint64)[0] >> 1)
 
 
 class MemberLoops:
-    """The training of one network or more, in turn, as one loop.
+    """Training of one network or more, in turn, as one loop.
 
     A checkpoint holds the state of the member that is being trained; the weights of those before it
     are kept elsewhere.

@@ -1,6 +1,7 @@
-"""Best weights of the networks of a run, and the average of those that help."""
+"""Best weights of the networks of a run, and their average."""
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ Nats = NDArray[np.floating]
 
 
 class KeptMembers:
-    """The networks of a run that trains several, in files beside its checkpoint.
+    """Files with the best weights of each network of a run.
 
-    Each file is a model of one network. The model of the run averages those that help.
+    Each is a model of one network, beside the checkpoint. The model of the run averages those that
+    help.
 
     Arguments:
         folder: of the run.
@@ -81,7 +83,7 @@ class KeptMembers:
         ]
 
     def remove(self, count: int) -> None:
-        """Delete the files of the members; the model has what is needed of them."""
+        """Delete the files of the members, which are in the model."""
         for number in range(count):
             self._path(number).unlink(missing_ok=True)
             self._nats_path(number).unlink(missing_ok=True)
@@ -100,7 +102,7 @@ class KeptMembers:
 
 
 def helpful_members(nats_MN: Nats) -> tuple[tuple[int, ...], float]:
-    """Members whose average has the lowest loss, and this loss, nats per element.
+    """Choose the members to average, and compute the loss (nats per element).
 
     Beginning with all of them, the one without which the average is best is left out, as long as
     that lowers the loss (backward elimination).
@@ -126,9 +128,16 @@ def _loss_of_average(nats_MK: Nats, numbers: tuple[int, ...]) -> float:
     return float(-averaged([-nats_MK[each] for each in numbers], weights).mean())
 
 
-def left_out(told: list[dict[str, Any]]) -> str | None:
-    """A sentence on members that are not averaged; None if all are."""
+def members_in_words(told: Sequence[Mapping[str, Any]], average: float | None) -> str:
+    """A line on the networks of a finished run.
+
+    Arguments:
+        told: of each, as in `summary.json`.
+        average: validation loss of the average; None without validation.
+    """
+    if average is None:
+        return f"the average of {len(told)} networks"
+    losses = ", ".join(f"{member['validation_loss']:.4f}" for member in told)
+    line = f"validation of the networks: {losses}; average {average:.4f}"
     out = [str(number) for number, member in enumerate(told, 1) if not member["averaged"]]
-    if not out:
-        return None
-    return f"left out of the average, which is better without: member {', '.join(out)}"
+    return line + (f" (better without member {', '.join(out)}, left out)" if out else "")

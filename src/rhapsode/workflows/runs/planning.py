@@ -23,14 +23,7 @@ from rhapsode.bundle.device import (
     synchronise,
 )
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import (
-    TrainingSettings,
-    dump_toml,
-    format_duration,
-    from_mapping,
-    merge,
-    to_mapping,
-)
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import first_line, source_name
@@ -55,6 +48,7 @@ from rhapsode.training.machine import measure_accelerator
 from rhapsode.training.planner import Accelerator, BaseModel, base_of
 from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.display import Shown
+from rhapsode.workflows.runs.member_plan import check_members, member_part, with_members
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
 
 if TYPE_CHECKING:
@@ -131,7 +125,7 @@ def plan_training(
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
     check_settings(asked, opened, group)
-    _check_members(asked, modality, base=opened is not None)
+    check_members(asked, modality, base=opened is not None)
     device = choose_device(asked.device)
     modality.check(asked)
     if asked.training.compile == "on":
@@ -222,21 +216,9 @@ def plan_corpus(
         first: True for the process that logs and counts.
         accelerator: the GPU that trains; None for a CPU.
     """
-    seconds, members = settings.budget_seconds(), settings.members
-    # Each member is planned as a run of its own with its part of the limit.
-    own = replace(
-        settings,
-        epochs=None if settings.epochs is None else settings.epochs / members,
-        steps=None if settings.steps is None else max(1, settings.steps // members),
-    )
-    share = None if seconds is None else seconds / members
-    planned = modality.plan(corpus, RunRequest(own, share, speed, base, first, accelerator))
-    if members == 1:
-        return planned
-    whole = replace(planned.settings, epochs=settings.epochs, steps=settings.steps)
-    reason = f"{members} networks, one after the other, each with {_part(own, share)}"
-    reasons = (reason, *planned.plan.reasons)
-    return replace(planned, settings=whole, plan=replace(planned.plan, reasons=reasons))
+    own, seconds = member_part(settings)
+    planned = modality.plan(corpus, RunRequest(own, seconds, speed, base, first, accelerator))
+    return with_members(planned, settings)
 
 
 def fresh_network(
@@ -249,35 +231,6 @@ def fresh_network(
     torch.manual_seed(seed)
     network = build_network(planned.bundle.config)
     return network, modality.initialise(network, planned)
-
-
-def _part(own: TrainingSettings, seconds: float | None) -> str:
-    """The limit of a member in words."""
-    if seconds is not None:
-        return format_duration(seconds)
-    return f"{own.epochs:g} epochs" if own.steps is None else f"{own.steps:,} updates"
-
-
-def _check_members(asked: TrainingSettings, modality: AnyModality, *, base: bool) -> None:
-    """Refuse several networks where they are not supported.
-
-    Raises:
-        SettingsError: the modality has no averages, or there is a base model.
-    """
-    if asked.members == 1:
-        return
-    if not modality.averages:
-        raise SettingsError(
-            f"a model of {modality.noun} has one network",
-            where="members",
-            hint="leave it out, or train with several seeds: --repeat",
-        )
-    if base:
-        raise SettingsError(
-            "several networks begin with random weights, not with a base model",
-            where="members",
-            hint="leave out members or --from",
-        )
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:

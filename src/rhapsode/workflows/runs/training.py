@@ -23,7 +23,7 @@ from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.card import card_text
 from rhapsode.views.history import read_events
 from rhapsode.views.pictures.curve import draw_course, read_course
-from rhapsode.workflows.runs.kept_members import KeptMembers, left_out
+from rhapsode.workflows.runs.kept_members import KeptMembers, members_in_words
 from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
@@ -129,8 +129,8 @@ class Training:
         best, members = self._best(), self.run.planned.settings.members
         kept = KeptMembers(folder, self.run.planned.bundle)
         told = kept.told(members) if members > 1 else []
-        if (left := left_out(told)) is not None:
-            log.warning(left)
+        if told:
+            log.info(members_in_words(told, best.provenance.validation_loss))
         finished = modality.finish(self.run.planned, best, network, folder.path)
         write_bundle(folder.model, finished.bundle)
         summary: dict[str, Any] = {
