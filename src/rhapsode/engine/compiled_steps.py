@@ -181,7 +181,9 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                             count_B[b] = 0
                         fill(values, 0, np.float32(0.0), len(values))
                 few = rows if time == 1 else max(1, TOGETHER // time)
-                for k in range(members):
+                for n in range(members):
+                    # Forwards and backwards in turn: what was read last is still in the cache.
+                    k = members - 1 - n if (position + done) & 1 else n
                     spec, begin = specs_MS[k], k * rows
                     for b in range(0, rows, few):
                         to = min(rows, b + few)
