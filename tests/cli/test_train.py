@@ -208,11 +208,11 @@ def test_bad_usage_exits_with_two(cli: Cli) -> None:
 
 
 def test_members_are_trained_in_turn_and_used_as_one_model(cli: Cli, prose_file: Path) -> None:
-    done = cli("train", str(prose_file), "-o", "run", "--steps", "60", "--members", "2", *QUICK)
+    done = cli("train", str(prose_file), "-o", "run", "--steps", "400", "--members", "2", *QUICK)
     assert done.code == 0, done.err
     assert done.err.index("member 1 of 2:") < done.err.index("member 2 of 2:")
     assert "validation of the networks: " in done.err
-    assert "member 2 begins after 30 updates" in Path("run/curve.svg").read_text()
+    assert "member 2 begins after 200 updates" in Path("run/curve.svg").read_text()
     summary = json.loads(Path("run/summary.json").read_text())
     assert [member["averaged"] for member in summary["members"]] == [True, True]
     assert "2 networks, of weights 0.5, 0.5" in cli("info", "run").out

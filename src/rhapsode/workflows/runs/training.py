@@ -128,9 +128,9 @@ class Training:
         folder, modality, network = self.folder, self.run.modality, self.run.network
         best, members = self._best(), self.run.planned.settings.members
         kept = KeptMembers(folder, self.run.planned.bundle)
-        told = kept.told(members) if members > 1 else []
-        if told:
-            log.info(members_in_words(told, best.provenance.validation_loss))
+        trained = kept.told(members) if members > 1 else []
+        if trained:
+            log.info(members_in_words(trained, best.provenance.validation_loss))
         finished = modality.finish(self.run.planned, best, network, folder.path)
         write_bundle(folder.model, finished.bundle)
         summary: dict[str, Any] = {
@@ -138,8 +138,8 @@ class Training:
             **finished.summary,
             **self._facts(self._last),
         }
-        if told:
-            summary["members"] = told
+        if trained:
+            summary["members"] = trained
             summary["validation_loss"] = best.provenance.validation_loss
             summary["parameters"] *= len(best.members)
         stages = self._stages(self._last)
@@ -158,7 +158,7 @@ class Training:
         )
         write_atomically(folder.curve, curve.encode("utf-8", "backslashreplace"))
         card = modality.card(finished.bundle, summary)
-        if told:
+        if trained:
             several = f"{card.summary} Its probabilities are those of {len(best.members)} networks"
             card = replace(card, summary=f"{several}, averaged; {members} were trained.")
         if len(stages) > 1:
@@ -168,7 +168,7 @@ class Training:
         write_atomically(folder.card, card_text(card).encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
         folder.write_summary(summary)
-        if told:
+        if trained:
             kept.remove(members)
         return summary
 
