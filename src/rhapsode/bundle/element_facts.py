@@ -98,6 +98,14 @@ class IdFacts(Facts):
         """
         return None
 
+    @classmethod
+    def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
+        """The letter of each element, for counts after parts of words; 0 for what ends a word.
+
+        None where elements are no letters.
+        """
+        return None
+
     def sizes(self, encoder: Encoder) -> NetworkSizes:
         vocabulary = ("vocab_size", encoder.vocab_size)
         return NetworkSizes("elements", vocabulary, vocabulary)

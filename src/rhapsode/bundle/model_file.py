@@ -216,7 +216,7 @@ class Bundle(Generic[E_co, F_co]):
     def mixture(self) -> Mixture | None:
         """The n-gram model mixed with the network; None without weight."""
         mixture = self.calibration.mixture
-        return mixture if mixture is not None and mixture.share else None
+        return mixture if mixture is not None and mixture.weights else None
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-    from rhapsode.counts.ngram import NGramModel
+    from rhapsode.counts.experts import Experts
     from rhapsode.data import Batch, Condition
     from rhapsode.encoding.state_machine import Grammar, GrammarTable
 
@@ -101,19 +101,6 @@ class CompiledSteps(Protocol):
 
 
 @dataclass(frozen=True)
-class Counting:
-    """An n-gram model that is mixed into a network's generation.
-
-    Arguments:
-        ngram: the model.
-        share: its weight in every probability, above 0.
-    """
-
-    ngram: NGramModel
-    share: float
-
-
-@dataclass(frozen=True)
 class StretchRequest:
     """Continuations that a fast path writes many elements at a time.
 
@@ -123,9 +110,8 @@ class StretchRequest:
         seed: of the draw.
         dropped: indices of jobs that the caller has ended; it may grow meanwhile.
         window: number of last elements that count; 0 for all.
-        counting: counts that every probability is mixed with.
-        grammar: restricts the elements, each part of a mixture normalised over it; None: no
-            restriction.
+        experts: counts that are mixed into every distribution; None: none.
+        grammar: restricts the elements; None: no restriction.
     """
 
     jobs: Sequence[Job]
@@ -133,7 +119,7 @@ class StretchRequest:
     seed: int
     dropped: set[int]
     window: int = 0
-    counting: Counting | None = None
+    experts: Experts | None = None
     grammar: GrammarTable | None = None
 
 

@@ -24,20 +24,25 @@ Table = Annotated[Mapping[Name, Setting], Meta(max_length=1024)]
 Section = Annotated[Mapping[Name, Setting | Table], Meta(max_length=1024)]
 
 
+Weights = Annotated[tuple[Annotated[float, Meta(ge=-100, le=100)], ...], Meta(max_length=1024)]
+
+
 @dataclass(frozen=True)
 class Mixture:
-    """The n-gram model that a network is mixed with.
+    """The counts that a network is mixed with.
 
     Arguments:
-        share: its weight in every probability, 0 to 1.
-        ngram: its fingerprint; None where its weight is 0.
+        weights: of network and counts, see `rhapsode.counts.experts`; none without counts.
+        adapting: the same where the counts adapt to what is read.
+        ngram: fingerprint of the counts; None without weights.
         validation_loss: of the mixture, nats per element of the validation slice.
         network_validation_loss: of the network alone, on the same part.
-        ngram_validation_loss: of the n-gram model alone, on the same part.
-        reason: why the weight is 0.
+        ngram_validation_loss: of the best n-gram model alone.
+        reason: why there are no weights.
     """
 
-    share: float
+    weights: Weights = ()
+    adapting: Weights = ()
     ngram: str | None = None
     validation_loss: float | None = None
     network_validation_loss: float | None = None
@@ -49,14 +54,12 @@ class Mixture:
         return {n: value for n, value in asdict(self).items() if value is not None or n == "reason"}
 
     def check(self) -> None:
-        """Check that the weight and the n-gram model are given.
+        """Check that weights come with the counts that they are of.
 
         Raises:
-            BundleError: the weight is out of range, or nothing says of which n-gram model it is.
+            BundleError: nothing says of which counts they are.
         """
-        if not 0 <= self.share <= 1:
-            raise BundleError("the n-gram weight of its mixture is not a number from 0 to 1")
-        if self.share and self.ngram is None:
+        if self.weights and self.ngram is None:
             raise BundleError("its mixture does not name its n-gram model")
 
 

@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_lookup as kernels
 from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
-from rhapsode.counts.ngram_file import check_trie, read_trie, trie_arrays, write_trie
+from rhapsode.counts.ngram_file import AGAIN, check_trie, read_counts, trie_arrays, write_counts
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
+from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import BundleError
 
 Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 Scores = NDArray[np.float32]
+
+_WORDS = "words."
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,15 @@ class NGramModel:
         trie: the counts.
         order: elements of a history plus the element after it, from 1 up to the trie's order.
         smoothing: "kneser_ney" or "absolute".
+        words: counts after contexts of words, which only mixtures use; None: there are none.
 
     Raises:
         ValueError: the order is out of range, or the smoothing unknown.
     """
 
-    def __init__(self, trie: Trie, order: int, smoothing: Smoothing) -> None:
+    def __init__(
+        self, trie: Trie, order: int, smoothing: Smoothing, words: WordContexts | None = None
+    ) -> None:
         if not 1 <= order <= trie.order:
             raise ValueError(f"the order must lie from 1 up to {trie.order}")
         if smoothing not in SMOOTHINGS:
@@ -90,6 +96,7 @@ class NGramModel:
         self.trie = trie
         self.order = order
         self.smoothing = smoothing
+        self.words = words
         self.discounts_L = np.zeros((order, 3))
         self.arrays = (
             trie.first_M,
@@ -182,7 +189,7 @@ class NGramModel:
         Raises:
             ValueError: the trie does not go that deep, or the smoothing is unknown.
         """
-        return NGramModel(self.trie, order, smoothing)
+        return NGramModel(self.trie, order, smoothing, self.words)
 
     def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
         """Log-probabilities of elements, given those before them.
@@ -229,7 +236,9 @@ class NGramModel:
         sizes = (trie.vocab_size, trie.order, trie.documents, trie.once, *trie.begin_L, self.order)
         choices = [*map(int, sizes), trie.opening, self.smoothing]
         digest = hashlib.sha256(json.dumps(choices).encode())
-        for array in (trie.first_M, trie.element_M, trie.count_M, trie.ending_M):
+        words = {} if self.words is None else self.words.to_arrays()
+        tables = (trie.first_M, trie.element_M, trie.count_M, trie.ending_M)
+        for array in (*tables, *words.values()):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:32]
 
@@ -395,11 +404,14 @@ class NGramModel:
         Raises:
             RunError: the disk is full or the folder cannot be written.
         """
-        write_trie(path, self.trie, {"order": self.order, "smoothing": self.smoothing})
+        write_counts(path, *self.to_arrays())
 
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Numbers and arrays from which `from_arrays` rebuilds the model."""
         numbers, arrays = trie_arrays(self.trie)
+        if self.words is not None:
+            own = self.words.to_arrays()
+            arrays |= {f"{_WORDS}{name}": array for name, array in own.items()}
         return {**numbers, "chosen": [self.order, self.smoothing]}, arrays
 
     @classmethod
@@ -411,7 +423,12 @@ class NGramModel:
         """
         try:
             order, smoothing = numbers["chosen"]
-            return cls._chosen(check_trie(numbers, arrays), order, smoothing)
+            if type(order) is not int or type(smoothing) is not str:
+                raise ValueError("order or smoothing are of another type")
+            trie = check_trie(numbers, arrays)
+            own = {name[len(_WORDS) :]: arrays[name] for name in arrays if name.startswith(_WORDS)}
+            words = WordContexts.from_arrays(own, trie.vocab_size) if own else None
+            return cls(trie, order, smoothing, words)  # type: ignore[arg-type]  # others are refused
         except (KeyError, TypeError, ValueError) as problem:
             raise BundleError(f"its n-gram counts are damaged ({problem})") from None
 
@@ -423,19 +440,10 @@ class NGramModel:
             BundleError: it is missing, truncated, of another kind or version, or its counts cannot
                 be those of a text.
         """
-        trie, chosen = read_trie(path)
         try:
-            return cls._chosen(trie, chosen["order"], chosen["smoothing"])
-        except (KeyError, ValueError) as problem:
-            raise BundleError(
-                f"its description of the model is missing or damaged ({problem})", where=str(path)
-            ) from None
-
-    @classmethod
-    def _chosen(cls, trie: Trie, order: Any, smoothing: Any) -> Self:
-        if type(order) is not int or type(smoothing) is not str:
-            raise ValueError("order or smoothing are of another type")
-        return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
+            return cls.from_arrays(*read_counts(path))
+        except BundleError as problem:
+            raise BundleError(problem.what, where=str(path), hint=problem.hint or AGAIN) from None
 
 
 def _flags(

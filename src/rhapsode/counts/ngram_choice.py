@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rhapsode.counts.chunks import Elements
 from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing
-from rhapsode.counts.trie import MOST_NODES, learn_trie
+from rhapsode.counts.trie import MOST_NODES, MOST_ORDER, learn_trie
+from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import DataError
 
 
@@ -29,12 +33,13 @@ def best_ngram(
     validation_N: Elements,
     vocab_size: int,
     *,
-    most_order: int = 6,
+    most_order: int = MOST_ORDER,
     smoothings: Sequence[Smoothing] = SMOOTHINGS,
     starts: Elements | None = None,
     validation_starts: Elements | None = None,
     opening: int | None = None,
     most_nodes: int = MOST_NODES,
+    letter_V: NDArray[np.int64] | None = None,
 ) -> tuple[NGramModel, list[Tried]]:
     """Choose the order and smoothing with the lowest validation loss.
 
@@ -50,6 +55,7 @@ def best_ngram(
         validation_starts: the same for `validation_N`.
         opening: an element read before every document, as for `NGramModel.learn`.
         most_nodes: maximum number of sequences to keep.
+        letter_V: letters of the elements, for contexts of words that mixtures use; None: no words.
 
     Returns:
         The model with the lowest loss (of equals, the one of the lowest order), and all candidates.
@@ -81,4 +87,5 @@ def best_ngram(
         for smoothing in smoothings
     ]
     best = min(tried, key=lambda one: one.loss)
-    return NGramModel(trie, best.order, best.smoothing), tried
+    words = None if letter_V is None else WordContexts.learn(train_N, letter_V, starts=starts)
+    return NGramModel(trie, best.order, best.smoothing, words), tried

@@ -6,6 +6,7 @@ refused here.
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,54 +14,82 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from rhapsode.counts.ngram_counting import check_nodes
+from rhapsode.counts.ngram_counting import check_nodes, link_level
 from rhapsode.counts.trie import MOST_ORDER, Trie
 from rhapsode.errors import BundleError
 from rhapsode.files import first_line, write_arrays
 
 _FORMAT = "rhapsode.ngram"
-_VERSION = "1"
+_VERSION = "2"
 
 _NUMBERS = ("vocab_size", "order", "elements", "documents", "asked", "once")
-_ARRAYS = ("first_M", "element_M", "count_M", "ending_M", "suffix_M")
-_AGAIN = "it was cut off or altered: copy or make it again"
+# A byte that stands for a larger number.
+_LARGE = 255
+AGAIN = "it was cut off or altered: copy or make it again"
 
 
-def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
-    """Write a trie and plain values to a file, atomically.
+def write_counts(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the arrays of counts and plain values to a file, atomically.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    facts, arrays = trie_arrays(trie)
-    metadata = {
-        "format": _FORMAT,
-        "format_version": _VERSION,
-        "facts": json.dumps(facts),
-        "chosen": json.dumps(dict(chosen)),
-    }
-    write_arrays(path, arrays, metadata)
+    metadata = {"format": _FORMAT, "format_version": _VERSION, "facts": json.dumps(dict(facts))}
+    write_arrays(path, dict(arrays), metadata)
 
 
-def trie_arrays(trie: Trie) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+def trie_arrays(trie: Trie) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Numbers and arrays of a trie, which `check_trie` reads back."""
     numbers: dict[str, Any] = {name: getattr(trie, name) for name in _NUMBERS}
     numbers |= {"opening": trie.opening, "begin_L": list(trie.begin_L)}
-    return numbers, {name: np.ascontiguousarray(getattr(trie, name)) for name in _ARRAYS}
+    return numbers, {
+        **packed("children_M", np.diff(trie.first_M)),
+        **packed("element_M", trie.element_M),
+        **packed("count_M", trie.count_M),
+        **packed("ending_M", trie.ending_M),
+    }
 
 
-def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
-    """Read the trie and the values of a file.
+def packed(name: str, values_M: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
+    """Small numbers, not below 0, in one byte each, and those above 254 one after the other."""
+    large_M = values_M >= _LARGE
+    return {
+        name: np.where(large_M, _LARGE, values_M).astype(np.uint8),
+        f"{name}.large": values_M[large_M].astype(np.int32),
+    }
+
+
+def unpacked(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.int32]:
+    """The numbers that `packed` made small.
 
     Raises:
-        BundleError: missing, truncated, of another kind or version, or its arrays do not fit
-            together.
+        ValueError: an array is missing, or of another type or size.
+    """
+    small_M, large_L = arrays.get(name), arrays.get(f"{name}.large")
+    if small_M is None or small_M.dtype != np.uint8 or small_M.ndim != 1:
+        raise ValueError(f"the array {name!r} is missing or not of bytes")
+    large_M = small_M == _LARGE
+    size = int(np.count_nonzero(large_M))
+    if large_L is None or large_L.dtype != np.int32 or large_L.shape != (size,):
+        raise ValueError(f"the array '{name}.large' is missing or of another size")
+    values_M: NDArray[np.int32] = small_M.astype(np.int32)
+    values_M[large_M] = large_L
+    if size and large_L.min() < _LARGE:
+        raise ValueError(f"the array '{name}.large' holds small numbers")
+    return values_M
+
+
+def read_counts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the values and arrays of a file; they are not checked.
+
+    Raises:
+        BundleError: missing, truncated, or of another kind or version.
     """
     where = str(path)
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in {*file.keys()} & {*_ARRAYS}}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as problem:
         raise BundleError(f"cannot read: {problem.strerror or problem}", where=where) from None
     except (
@@ -72,7 +101,7 @@ def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
         MemoryError,
     ) as problem:
         raise BundleError(
-            f"not a whole safetensors file ({first_line(problem)})", where=where, hint=_AGAIN
+            f"not a whole safetensors file ({first_line(problem)})", where=where, hint=AGAIN
         ) from None
     if metadata.get("format") != _FORMAT:
         raise BundleError("this file holds no n-gram model", where=where)
@@ -84,19 +113,12 @@ def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
             hint="use the rhapsode release that wrote it, or a newer one",
         )
     try:
-        return check_trie(_table(metadata, "facts"), arrays), _table(metadata, "chosen")
-    except ValueError as problem:
-        raise BundleError(f"it is damaged ({problem})", where=where, hint=_AGAIN) from None
-
-
-def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    try:
-        value = json.loads(metadata.get(key, ""))
+        facts = json.loads(metadata.get("facts", ""))
     except (ValueError, RecursionError):
-        raise ValueError(f"its metadata entry {key!r} is not JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"its metadata entry {key!r} is not a table")
-    return value
+        facts = None
+    if not isinstance(facts, dict):
+        raise BundleError("its description is missing or damaged", where=where, hint=AGAIN)
+    return facts, arrays
 
 
 def check_trie(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trie:
@@ -114,13 +136,15 @@ def check_trie(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
     if opening is not None and type(opening) is not int:
         raise ValueError("its opening is not a number")
     fields: dict[str, Any] = {name: facts[name] for name in _NUMBERS}
-    fields |= {name: _array(arrays, name) for name in _ARRAYS}
-    trie = Trie(begin_L=tuple(begin_L), opening=opening, **fields)
-    order, vocab_size = trie.order, trie.vocab_size
+    element_M, count_M, ending_M = (
+        unpacked(arrays, name) for name in ("element_M", "count_M", "ending_M")
+    )
+    first_M = np.append(0, np.cumsum(unpacked(arrays, "children_M"), dtype=np.int64)) + 1
+    order, vocab_size = fields["order"], fields["vocab_size"]
     _refuse(
         {
             "its order or vocabulary is out of range": vocab_size < 1
-            or not 1 <= order <= trie.asked <= MOST_ORDER,
+            or not 1 <= order <= fields["asked"] <= MOST_ORDER,
             "its opening is out of range": opening is not None and not 0 <= opening < vocab_size,
             "its levels do not fit": len(begin_L) != order + 2
             or begin_L[:3] != [0, 1, 1 + vocab_size],
@@ -128,23 +152,29 @@ def check_trie(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         }
     )
     inner, nodes = begin_L[order:]
-    sizes = dict(zip(_ARRAYS, (inner + 1, nodes, nodes, inner, nodes), strict=True))
-    for name, size in sizes.items():
-        if len(arrays[name]) != size:
+    sizes = {"children_M": (first_M, inner + 1), "element_M": (element_M, nodes)}
+    sizes |= {"count_M": (count_M, nodes), "ending_M": (ending_M, inner)}
+    for name, (array, size) in sizes.items():
+        if len(array) != size:
             raise ValueError(f"the array {name!r} is of another size than its levels")
     _refuse(
         {
-            "its first node is not the empty sequence": trie.element_M[0] or trie.suffix_M[0],
-            "its nodes are not in order": trie.first_M[begin_L[:-1]].tolist() != begin_L[1:]
-            or (trie.first_M[1:] < trie.first_M[:-1]).any(),
-            "it holds negative counts": trie.count_M.min() < 0 or trie.ending_M.min() < 0,
+            "its first node is not the empty sequence": element_M[0],
+            "its nodes are not in order": first_M[begin_L[:-1]].tolist() != begin_L[1:],
             "it counts too few openings": opening is not None
-            and trie.documents > trie.count_M[1 + opening],
+            and fields["documents"] > count_M[1 + opening],
         }
     )
-    if not check_nodes(trie.first_M, trie.element_M, trie.suffix_M, trie.count_M, vocab_size):
+    first_M = first_M.astype(np.int32)
+    suffix_M = np.zeros(nodes, dtype=np.int32)
+    for begin, end in pairwise(begin_L[1:-1]):
+        link_level(first_M, element_M, suffix_M, begin, end)
+    if not check_nodes(first_M, element_M, suffix_M, count_M, vocab_size):
         raise ValueError("its nodes do not fit together")
-    return trie
+    return Trie(
+        begin_L=tuple(begin_L), opening=opening, first_M=first_M, element_M=element_M,
+        count_M=count_M, ending_M=ending_M, suffix_M=suffix_M, **fields,
+    )  # fmt: skip
 
 
 def _refuse(flaws: Mapping[str, Any]) -> None:
@@ -152,10 +182,3 @@ def _refuse(flaws: Mapping[str, Any]) -> None:
     for flaw, found in flaws.items():
         if found:
             raise ValueError(flaw)
-
-
-def _array(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.int32]:
-    array = arrays.get(name)
-    if array is None or array.dtype != np.int32 or array.ndim != 1:
-        raise ValueError(f"the array {name!r} is missing or not of 32-bit integers")
-    return np.ascontiguousarray(array)

@@ -14,7 +14,16 @@ import numpy as np
 from numba import types
 
 # Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.ngram_lookup import read_one, restrict_one, spread_one
+from rhapsode.counts.ngram_evidence import (
+    LENGTHS,
+    OCCURRENCES,
+    add_up,
+    collect,
+    next_node,
+    next_word,
+    remember,
+    shift_of,
+)
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
@@ -32,7 +41,7 @@ from rhapsode.engine.offsets import (
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.engine.sampling_steps import average_row, draw, filter_row, mask_row, mix_row, uniform
+from rhapsode.engine.sampling_steps import average_row, draw, filter_row, mask_row, uniform
 
 # Why a row ended.
 STOP, LENGTH = 1, 2
@@ -98,10 +107,13 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     def write_rows(
         w: Any, m: Any, specs_MS: Any, weight_M: Any, values_MBS: Any, count_B: Any, z_BV: Any,
         last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any,
-        sequence_B: Any, length_B: Any, node_B: Any, place_B: Any, fresh: bool, window: int,
+        sequence_B: Any, length_B: Any, node_B: Any, word_B2: Any, memory_BN: Any, head_BLS: Any,
+        before_BLN: Any, kept_B: Any, weight_BF: Any, place_B: Any, fresh: bool, window: int,
         steps_S: Any, values_S: Any,
         banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
-        share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
+        first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
+        bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
+        letter_V: Any, prior_V: Any, lead: int,
         next_SV: Any, allowed_SV: Any, out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
         """Choose element after element for all rows.
@@ -125,7 +137,14 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 Without columns all count.
             sequence_B: index of each continuation.
             length_B: most elements of each row.
-            node_B: place of each row in an n-gram model, int32, changed in place.
+            node_B: state of counts as in `rhapsode.counts.experts`, changed in place.
+            word_B2: likewise.
+            memory_BN: likewise.
+            head_BLS: likewise.
+            before_BLN: likewise.
+            kept_B: likewise.
+            weight_BF: weights of network and counts, a row for each or one for all; without columns
+                there are no counts.
             place_B: place of each row in a grammar, int32, changed in place; None, a type of its
                 own, without one.
             fresh: true if the logits already follow `last_B1`.
@@ -138,12 +157,20 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             seed: of the draw, uint64.
             position: number of the first element to choose.
             end_element: end-of-sequence.
-            share: weight of the n-gram model in every probability; 0 where there is none.
-            first_M: of that model's nodes, as for `rhapsode.counts.ngram_lookup`.
+            first_M: tables of the counts, as for `rhapsode.counts.ngram_evidence`.
             element_M: likewise.
             suffix_M: likewise.
-            share_M: likewise.
-            rest_M: likewise.
+            evidence_M: likewise.
+            kind_M: likewise.
+            bucket_B: likewise.
+            key_K: likewise.
+            first_K: likewise.
+            element_J: likewise.
+            evidence_J: likewise.
+            kind_K: likewise.
+            letter_V: likewise.
+            prior_V: likewise.
+            lead: likewise.
             next_SV: transitions of the grammar, by state, int32; None as for `place_B`.
             allowed_SV: elements that the grammar allows, by state; None likewise.
             out_TB: takes the chosen elements.
@@ -160,7 +187,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         log_M = np.empty(members)
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
-        share_V = np.empty(vocab if share > 0.0 else 0)
+        mixing = weight_BF.shape[1] > 0
+        room = (vocab * (LENGTHS + 12) + LENGTHS * OCCURRENCES) if mixing else 0
+        element_E, weight_E = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int16)
+        value_E = np.empty(room, dtype=np.float32)
+        seen_V = np.zeros(vocab if mixing else 0, dtype=np.int32)
         counting, span = written_BV.shape[1] == vocab, recent_BN.shape[1]
         done = 0
         while done < len(out_TB):
@@ -212,18 +243,26 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         place = int(next_SV[place, last_B1[b, 0]])
                         place_B[b] = place
                     mask_row(z_V, allowed_SV[place])
-                if share > 0.0:
-                    node = int(node_B[b])
+                if mixing:
+                    node, word_2 = int(node_B[b]), word_B2[b]
                     if not (fresh and done == 0):
-                        last: Any = np.int32(last_B1[b, 0])  # as elsewhere: compiled already
-                        _, node = read_one(
-                            first_M, element_M, suffix_M, share_M, rest_M, node, last
-                        )
+                        last = last_B1[b, 0]
+                        node = next_node(first_M, element_M, suffix_M, kind_M, node, last)
                         node_B[b] = node
-                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-                    if allowed_SV is not None:
-                        restrict_one(share_V, allowed_SV[place])
-                    mix_row(z_V, share, share_V, weight_V)
+                        next_word(word_2, letter_V[last])
+                        remember(memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]), last)
+                        kept_B[b] += 1
+                    shift = 0.0
+                    if memory_BN.shape[1] > 0:
+                        shift = shift_of(z_V)
+                    listed = collect(
+                        first_M, element_M, suffix_M, evidence_M, kind_M,
+                        bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
+                        node, word_2, memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]),
+                        lead, z_V, shift, seen_V, element_E, weight_E, value_E,
+                    )  # fmt: skip
+                    own_F = weight_BF[b % len(weight_BF)]
+                    add_up(z_V, prior_V, own_F, listed, element_E, weight_E, value_E)
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
                 if position + done < least:
@@ -341,10 +380,14 @@ _F1, _F2, _F3 = types.float32[::1], types.float32[:, ::1], types.float32[:, :, :
 _I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
-_OF_ROWS = (_F3, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1)
+_N3, _S1 = types.int32[:, :, ::1], types.int16[::1]
+_OF_ROWS = (
+    _F3, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1, _I2, _N2, _N3, _N3, _I1,
+    types.float64[:, ::1],
+)  # fmt: skip
 _OF_ALL = (
     types.boolean, _INT, _I1, _D1, _I1, _INT, types.boolean[::1], types.uint64, _INT, _INT,
-    types.float64, _N1, _N1, _N1, _D1, _D1,
+    _N1, _N1, _N1, _F1, _S1, _N1, _I1, _N1, _N1, _F1, _S1, _I1, _F1, _INT,
 )  # fmt: skip
 _OUT = (_I2, _I1)
 _NONE = types.none

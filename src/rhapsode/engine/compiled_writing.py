@@ -25,7 +25,11 @@ from rhapsode.generation.loop import distinct_prompts
 ELEMENTS = 64
 # And about the longest time.
 SECONDS = 0.02
-_NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
+_NO_COUNTS = (
+    *(np.zeros(0, dtype=kind) for kind in ("i4", "i4", "i4", "f4", "i2", "i4", "i8", "i4", "i4")),
+    *(np.zeros(0, dtype=kind) for kind in ("f4", "i2", "i8", "f4")),
+    0,
+)
 
 
 @dataclass(frozen=True)
@@ -168,11 +172,9 @@ class _CompiledRows:
             for row, job in enumerate(jobs):
                 counted_N = chain.tail(job.prompt_N)
                 read_RV[row] = np.bincount(counted_N[counted_N >= 0], minlength=vocab)
-        self._ngram, node_R = _NO_NGRAM, np.zeros(rows, dtype=np.int32)
-        if request.counting is not None:
-            ngram = request.counting.ngram
-            self._ngram = (request.counting.share, *ngram.arrays)
-            node_R = ngram.advance(elements_BT, ngram.start(len(prompts))).node_B[rows_R]
+        experts = request.experts
+        self._tables = _NO_COUNTS if experts is None else experts.compiled
+        counted = _uncounted(rows) if experts is None else experts.read(elements_BT, rows_R)
         self._grammar: tuple[Any, Any] = (None, None)
         place_R = None
         if request.grammar is not None:
@@ -191,7 +193,7 @@ class _CompiledRows:
             "recent": np.array([chain.tail(job.prompt_N)[: chain.span] for job in jobs]),
             "sequence": np.array([job.sequence for job in jobs], dtype=np.int64),
             "length": np.array([job.length for job in jobs], dtype=np.int64),
-            "node": node_R,
+            **{f"counted_{number}": array for number, array in enumerate(counted)},
             "place": place_R,
         }
         self._values_MRS = np.stack([state.values_BS for state in states])
@@ -225,7 +227,7 @@ class _CompiledRows:
             self._seed,
             position,
             END_ID,
-            *self._ngram,
+            *self._tables,
             *self._grammar,
             out_TR,
             end_R,
@@ -239,3 +241,12 @@ class _CompiledRows:
         self._of_rows = {
             name: None if array is None else array[rows_R] for name, array in self._of_rows.items()
         }
+
+
+def _uncounted(rows: int) -> tuple[NDArray[Any], ...]:
+    """State and weights of rows without counts."""
+    chains = np.zeros((rows, 1, 1), dtype=np.int32)
+    words = np.zeros((rows, 2), dtype=np.int64)
+    memory, node = np.zeros((rows, 0), dtype=np.int32), np.zeros(rows, dtype=np.int32)
+    kept = np.zeros(rows, dtype=np.int64)
+    return node, words, memory, chains, chains, kept, np.zeros((rows, 0))

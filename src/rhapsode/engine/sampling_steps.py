@@ -283,23 +283,6 @@ def mask_row(z_V: Any, allowed_V: Any) -> None:
 
 
 @inner
-def mix_row(z_V: Any, share: float, share_V: Any, weight_V: Any) -> None:
-    """Make logits the log-probabilities of a mixture, in place.
-
-    Arguments:
-        z_V: logits, float32.
-        share: what of every probability the other distribution gives.
-        share_V: that distribution, float64; 0 only where the logit is -inf.
-        weight_V: scratch, float64.
-    """
-    apart()
-    _weigh(z_V, weight_V)
-    own = (1.0 - share) / _mass(weight_V)
-    for v in range(len(z_V)):
-        z_V[v] = np.float32(math.log(own * weight_V[v] + share * share_V[v]))
-
-
-@inner
 def average_row(own_MV: Any, weight_M: Any, z_V: Any, log_M: Any) -> None:
     """Logits of a weighted mean of probabilities.
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +27,8 @@ PART = 4
 MOST = 16
 # Rounds after which the slower way is tried again.
 AGAIN = 24
+# Seconds of elements that threads write before both ways are compared.
+ROUND = 0.05
 # Bytes of the matrices of the smallest network that helpers are asked for.
 SHARED_BYTES = 1 << 20
 
@@ -138,27 +139,42 @@ class Helped:
 
 
 def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[T]:
-    """Merge iterators in order, prefetching in threads where that is faster.
+    """Merge iterators, prefetching in threads where that is faster.
+
+    Beside other programs a thread may be slower than the others: none waits for it.
 
     Arguments:
         parts: the iterators, of anything but None.
         size: how many elements one gave at a time.
     """
-    pace, going = Pace(), list(parts)
+    if len(parts) < 2:
+        yield from (one for part in parts for one in part)
+        return
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-    def ask(together: bool) -> list[T | None]:
-        asked = [partial(next, each, None) for each in going]
+    pace, idle = Pace(), list(parts)
+    asked: dict[Future[T | None], Iterator[T]] = {}
+
+    def collect(future: Future[T | None]) -> T | None:
+        part, one = asked.pop(future), future.result()
+        if one is not None:
+            idle.append(part)
+        return one
+
+    def ask(together: bool) -> list[T]:
         if not together:
-            return [call() for call in asked]
-        from concurrent.futures import ThreadPoolExecutor
+            found = [collect(future) for future in list(asked)]
+            answers = {part: next(part, None) for part in idle}
+            idle[:] = [part for part, one in answers.items() if one is not None]
+            return [one for one in (*found, *answers.values()) if one is not None]
+        found, end = [], time.monotonic() + ROUND
+        while (asked or idle) and (not found or time.monotonic() < end):
+            while idle:
+                part = idle.pop()
+                asked[pool.submit(next, part, None)] = part
+            found += [collect(future) for future in wait(asked, None, FIRST_COMPLETED).done]
+        return [one for one in found if one is not None]
 
-        with ThreadPoolExecutor(len(asked)) as pool:
-            return [answer.result() for answer in [pool.submit(call) for call in asked]]
-
-    def count(answers: list[T | None]) -> int:
-        return sum(size(one) for one in answers if one is not None)
-
-    while going:
-        answers = pace.run(ask, count) if len(going) > 1 else ask(False)
-        yield from (one for one in answers if one is not None)
-        going = [each for each, one in zip(going, answers, strict=True) if one is not None]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        while idle or asked:
+            yield from pace.run(ask, lambda found: sum(map(size, found)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, mixed_log_probs
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import (
     AllowedElements,
@@ -35,8 +35,6 @@ NUMBERS_AT_ONCE = 1 << 22
 T = TypeVar("T")
 # Nats per element below which a mixture is not worth its sidecar.
 LEAST_GAIN = 0.002
-DIGITS = 3
-_HALVINGS = 24
 
 
 def in_context(
@@ -200,7 +198,7 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
 def part_losses(
     predictor: MixedPredictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Nats of every element, (N,), by network and n-gram model alone.
+    """Nats of every element, (N,), by the network alone and by the mixture.
 
     NaN where an element is not scored.
 
@@ -211,57 +209,41 @@ def part_losses(
         elements: N.
     """
     answers = read_batches(predictor, predictor.score_parts, batches, context)
-    network_N, ngram_N = _laid_out(answers, 2, elements)
-    return network_N, ngram_N
+    network_N, mixed_N = _laid_out(answers, 2, elements)
+    return network_N, mixed_N
 
 
-def mixture_nats(
-    network_N: NDArray[np.floating], ngram_N: NDArray[np.floating], share: float
-) -> NDArray[np.float32]:
-    """Nats of every element under the mixture.
-
-    Arguments:
-        network_N: nats of each by the network alone, NaN where one is not scored.
-        ngram_N: by the n-gram model alone.
-        share: weight of the n-gram model, 0 to 1.
-    """
-    mixed_N = np.full(len(network_N), np.nan, dtype=np.float32)
-    known_N = ~np.isnan(network_N)
-    mixed_N[known_N] = -mixed_log_probs(-network_N[known_N], -ngram_N[known_N], share)
-    return mixed_N
-
-
-def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -> float:
-    """Weight of the n-gram model that minimises the loss of the mixture.
-
-    The loss is convex in the weight. Bisection finds the zero of its slope, to three decimals.
+def distributions_at(
+    predictor: Predictor,
+    batches: Iterable[Batch],
+    context: SeenContext,
+    places_N: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Log-probabilities of all elements at places of a text.
 
     Arguments:
-        network_N: nats of elements by the network alone, NaN where one is not scored.
-        ngram_N: by the n-gram model alone.
+        predictor: the model.
+        batches: from a sweep, which says where its targets stand.
+        context: past elements that the model sees.
+        places_N: True at the places.
 
     Returns:
-        From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per
-        element.
+        The places that are scored there, ascending, (P,), and the log-probabilities (P, V).
     """
-    known_N = ~(np.isnan(network_N) | np.isnan(ngram_N))
-    network_K, ngram_K = (each[known_N].astype(np.float64) for each in (network_N, ngram_N))
-    if not len(network_K):
-        return 0.0
-    # Probabilities beside the larger of the two, so that none of both vanishes.
-    least_K = np.minimum(network_K, ngram_K)
-    own_K, given_K = np.exp(least_K - network_K), np.exp(least_K - ngram_K)
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        share = (low + high) / 2
-        mixed_K = (1 - share) * own_K + share * given_K
-        if float(((given_K - own_K) / mixed_K).sum()) > 0:
-            low = share
-        else:
-            high = share
-    share = round((low + high) / 2, DIGITS)
-    mixed = float(mixture_nats(network_K, ngram_K, share).mean(dtype=np.float64))
-    return share if float(network_K.mean()) - mixed >= LEAST_GAIN else 0.0
+    places, rows = [], []
+    for batch, parts in read_batches(predictor, predictor.distributions, batches, context):
+        assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
+        positions_BT = np.clip(batch.positions_BT, 0, len(places_N) - 1)  # padding lies outside
+        wanted_BT = (batch.weights_BT > 0) & places_N[positions_BT]
+        done = 0
+        for log_prob_BTV in parts:
+            some = slice(done, done + log_prob_BTV.shape[1])
+            done = some.stop
+            places.append(positions_BT[:, some][wanted_BT[:, some]])
+            rows.append(log_prob_BTV[wanted_BT[:, some]])
+    place_P = np.concatenate(places)
+    order_P = np.argsort(place_P)
+    return place_P[order_P], np.concatenate(rows)[order_P]
 
 
 def allowed_elements(

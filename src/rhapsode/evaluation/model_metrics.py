@@ -18,7 +18,6 @@ from rhapsode.evaluation.losses import (
     context_in_words,
     element_losses,
     in_context,
-    mixture_nats,
     part_losses,
     total_loss,
 )
@@ -95,7 +94,6 @@ class Figures(NetworkFigures):
         interval: of the loss, 95 %; None where there is too little text.
         baselines: nats per element of the baselines: uniform, unigram, ngram (null with a reason).
         protocol: how the figures were measured.
-        ngram_share: weight of the n-gram model that the network is mixed with; 0 without one.
         network: figures of the network alone, under the same protocol; None where it is not mixed.
     """
 
@@ -104,7 +102,6 @@ class Figures(NetworkFigures):
     interval: Interval | None
     baselines: dict[str, Any]
     protocol: Protocol
-    ngram_share: float
     network: NetworkFigures | None
 
     def to_mapping(self) -> dict[str, Any]:
@@ -211,7 +208,6 @@ def figures_of(
         interval=interval,
         baselines=baselines,
         protocol=protocol,
-        ngram_share=0.0,
         network=None,
     )
 
@@ -265,8 +261,7 @@ def evaluate_store(
     if mixed is None:
         nats_N = element_losses(predictor, batches, context, elements=count)
     else:
-        alone_N, ngram_N = part_losses(mixed, batches, context, elements=count)
-        nats_N = mixture_nats(alone_N, ngram_N, mixed.share)
+        alone_N, nats_N = part_losses(mixed, batches, context, elements=count)
     cost = protocol.unknown_cost
     if text.speller:
         cost += f"; bits and perplexity per word include its spelling by {text.speller}"
@@ -295,5 +290,5 @@ def evaluate_store(
         nats = float(np.nansum(alone_N, dtype=np.float64)) / read * count
         alone = figures_of(nats, count, **size)
         network = NetworkFigures(*(getattr(alone, each.name) for each in fields(NetworkFigures)))
-        figures = replace(figures, ngram_share=mixed.share, network=network)
+        figures = replace(figures, network=network)
     return replace(figures, elements=read), nats_N

@@ -34,8 +34,8 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         )
         protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}; weight of the n-gram: "
-            f"{figures['ngram_share']:.3g}"
+            f"unknown cost: {protocol['unknown_cost']}"
+            f"{'' if figures['network'] is None else '; mixed with counts'}"
         )
     others = [
         Column("elements", style="dim", no_wrap=True),

@@ -48,7 +48,7 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
     if found["calibration"] is not None:
         yield from _calibration(found["calibration"])
     if found.get("dynamic"):
-        yield from _dynamic(found["dynamic"], mixed=bool(found["ngram_share"]))
+        yield from _dynamic(found["dynamic"], mixed=found["network"] is not None)
     if found.get("writing"):
         yield from _writing(found["writing"])
     if found["surprising"]:

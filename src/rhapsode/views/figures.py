@@ -8,12 +8,12 @@ METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "in 80 %", "in 90 %", "Winkler
 
 
 def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Losses of the parts of a mixture, and its weight.
+    """Losses of the parts of a mixture.
 
     Arguments:
         figures: as in `Figures.to_mapping`.
     """
-    if not figures["ngram_share"]:
+    if figures["network"] is None:
         return []
     baselines = figures["baselines"]
     return [
@@ -22,7 +22,6 @@ def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"the n-gram alone ({baselines.get('ngram_model', 'none')})",
             figure_in_words(baselines["ngram"], 4),
         ),
-        ("weight of the n-gram", f"{figures['ngram_share']:.3g}"),
     ]
 
 
@@ -71,7 +70,7 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "elements scored", f"{figures['elements']:,}"
     yield "unknown elements", f"{figures['unknown_rate']:.2%}"
     yield "baseline: uniform / unigram", f"{baselines['uniform']:.3f} / {baselines['unigram']:.3f}"
-    if baselines["ngram"] is not None and not figures["ngram_share"]:
+    if baselines["ngram"] is not None and figures["network"] is None:
         yield f"baseline: n-gram, {baselines['ngram_model']}", f"{baselines['ngram']:.4f}"
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles, log_softmax
+from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import (
-    Counting,
     Examined,
     Predictor,
     States,
@@ -22,6 +20,7 @@ from rhapsode.bundle.predictor import (
 )
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
+    from rhapsode.counts.experts import Experts, ExpertState
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
     from rhapsode.encoding.state_machine import Grammar
@@ -76,45 +75,59 @@ class NGramPredictor(Predictor):
 
 
 class MixedPredictor(Predictor):
-    """A predictor that interpolates a network and an n-gram model.
+    """A predictor that adds what counts know to the logits of a network.
 
-    Every probability is (1 - share) times the network's plus share times the n-gram model's.
+    The mixture is log-linear, see `rhapsode.counts.experts`. The counts read what the network
+    reads: they are reset where the network is, and see no more than the network's window of N
+    elements. What a grammar does not allow keeps the probability 0.
 
-    Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters
-    from sparse data", 1980; of recurrent networks with n-grams: Mikolov et al., "Empirical
-    evaluation and combination of advanced language modeling techniques", Interspeech 2011.
-
-    The n-gram model reads what the network reads: it is reset where the network is, and it sees no
-    more than the network's window of N elements.
-
-    A grammar is the network's, see `restricted`; the counts are normalised over it, too.
+    Counts of documents that are read one by one remember the document they are in. Those that adapt
+    remember all that was read, and their weights follow it.
 
     Arguments:
         network: the network.
-        ngram: over the same elements.
-        share: of the n-gram model, 0 to 1.
+        ngram: the counts, over the same elements.
+        weights: of network and counts, as `rhapsode.counts.expert_weights` fits them.
+        adapt: whether the counts adapt to what is read.
 
     Raises:
-        ValueError: another number of elements, or a share out of range.
+        ValueError: another number of elements, or too few weights.
     """
 
-    def __init__(self, network: Predictor, ngram: NGramModel, share: float) -> None:
+    def __init__(
+        self,
+        network: Predictor,
+        ngram: NGramModel,
+        weights: Sequence[float],
+        *,
+        adapt: bool = False,
+    ) -> None:
         if network.vocab_size != ngram.vocab_size:
             raise ValueError(
                 f"the network has {network.vocab_size} elements, "
                 f"the n-gram model {ngram.vocab_size}"
             )
-        if not 0 <= share <= 1:
-            raise ValueError("the weight of the n-gram model must be between 0 and 1")
-        if 0 < network.window < ngram.order - 1:
-            ngram = ngram.view(network.window + 1, ngram.smoothing)
         self.network = network
         self.ngram = ngram
-        self.share = share
+        self.weights = tuple(weights)
+        self.adapt = adapt
         self.vocab_size = network.vocab_size
 
+    @cached_property
+    def experts(self) -> Experts:
+        """The counts, as compiled code mixes them."""
+        from rhapsode.counts.experts import Experts
+
+        return Experts(
+            self.ngram,
+            np.array(self.weights),
+            window=self.network.window,
+            remember=remembers(self.ngram, self.network.window) or self.adapt,
+            keep=self.adapt,
+        )
+
     def start(self, rows: int, condition: Any = None) -> States:
-        return States((self.network.start(rows, condition), self.ngram.start(rows)))
+        return States((self.network.start(rows, condition), self.experts.start(rows)))
 
     def advance(
         self,
@@ -125,122 +138,122 @@ class MixedPredictor(Predictor):
         features: bool = False,
     ) -> tuple[LogitsDistribution, States]:
         before, counted = state.parts
+        ids_BT = np.asarray(elements, dtype=np.int64)
         following, after = self.network.advance(elements, before, features=features)
-        counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), counted)
-        allowed_BV = following.allowed_BV
-        known_BV = _logarithms(self.ngram.distribution(counted, allowed_BV))
-        mixed_BV = mixed_log_probs(log_softmax(following.logits_BV), known_BV, self.share)
-        mixed = LogitsDistribution(mixed_BV, following.features_BTH, allowed_BV)
+        mixed_B1V, counted = self.experts.mix(ids_BT, counted, following.logits_BV[:, None])
+        mixed = LogitsDistribution(mixed_B1V[:, 0], following.features_BTH, following.allowed_BV)
         return mixed, States((after, counted))
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
-        (network_BT, ngram_BT), after = self.score_parts(batch, state)
-        mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
-        mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
-        return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), after
+        (_, mixed_BT), after = self.score_parts(batch, state)
+        return mixed_BT, after
 
     def score_parts(
         self, batch: Batch, state: States | None = None
     ) -> tuple[tuple[Singles, Singles], States | None]:
-        """Scores by the network and by the n-gram model.
+        """Scores by the network alone and by the mixture.
 
         Each is as `score` gives it. The state after the batch is returned, too.
         """
-        batch = self.masked(batch, state)
-        before, counted = self._before(batch, state)
-        network_BT, after = self.network.score(batch, before)
-        ngram_BT, counted = _scores(self.ngram, batch, counted)
-        return (network_BT, ngram_BT), States.after(after, counted)
+        targets_BT1 = np.asarray(batch.targets, dtype=np.int64)[..., None]
+        scores: list[list[Singles]] = [[], []]
+        after: States | None = None
+        done = 0
+        for own_BTV, mixed_BTV, following in self._mixtures(batch, state):
+            after = following
+            place = slice(done, done + mixed_BTV.shape[1])
+            done = place.stop
+            for kept, log_prob_BTV in zip(scores, (own_BTV, mixed_BTV), strict=True):
+                kept.append(np.take_along_axis(log_prob_BTV, targets_BT1[:, place], -1)[..., 0])
+        scored_BT = (batch.weights_BT > 0) & ~batch.forbidden_targets()
+        own_BT, mixed_BT = (
+            np.where(scored_BT, np.concatenate(each, axis=1), np.float32(0.0)) for each in scores
+        )
+        return (own_BT, mixed_BT), after
+
+    def distributions(
+        self, batch: Batch, state: States | None = None
+    ) -> tuple[Iterator[Singles], States | None]:
+        parts = list(self._mixtures(batch, state))
+        return (mixed_BTV for _, mixed_BTV, _ in parts), parts[-1][-1]
 
     def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
-        batch = self.masked(batch, state)
-        before, *counted = self._before(batch, state)
-        parts, after = self.network.distributions(batch, before)
-        examined = Examined.of(self._mixtures(parts, batch, counted), batch)
-        return examined, States.after(after, counted[-1])
+        after: list[States | None] = []
+
+        def mixtures() -> Iterator[Singles]:
+            for _, mixed_BTV, state_after in self._mixtures(batch, state):
+                after[:] = [state_after]
+                yield mixed_BTV
+
+        examined = Examined.of(mixtures(), self.masked(batch, state))
+        return examined, after[0]
 
     def _mixtures(
-        self, parts: Iterable[Singles], batch: Batch, counted: list[NGramState]
-    ) -> Iterator[Singles]:
-        """Log-probabilities of the mixture, part by part.
+        self, batch: Batch, state: States | None
+    ) -> Iterator[tuple[Singles, Singles, States | None]]:
+        """Log-probabilities by network and mixture, part by part, with the states after the batch.
 
-        The counts' state after each part is appended to `counted`.
+        Only the states of the last part are those after the batch.
         """
-        inputs_BT, reset_BT = np.asarray(batch.inputs, dtype=np.int64), batch.reset_BT
-        allowed_BTV = batch.mask()
+        batch = self.masked(batch, state)
+        before, counted = self._before(batch, state)
+        parts, after = self.network.distributions(batch, before)
+        inputs_BT, targets_BT = (
+            np.asarray(each, dtype=np.int64) for each in (batch.inputs, batch.targets)
+        )
         done = 0
         for part_BTV in parts:
             place = slice(done, done + part_BTV.shape[1])
             done = place.stop
-            share_BTV, state = self.ngram.spread(
+            mixed_BTV, counted = self.experts.mix(
                 inputs_BT[:, place],
-                counted[-1],
-                reset_BT=None if reset_BT is None else reset_BT[:, place],
-                allowed_BTV=None if allowed_BTV is None else allowed_BTV[:, place],
+                counted,
+                part_BTV,
+                targets_BT=targets_BT[:, place],
+                learn_BT=batch.weights_BT[:, place] > 0 if self.adapt else None,
+                reset_BT=None if batch.reset_BT is None else batch.reset_BT[:, place],
             )
-            counted.append(state)
-            known_BTV = _logarithms(share_BTV)
-            mixed_BTV = mixed_log_probs(part_BTV, known_BTV, self.share)
-            yield mixed_BTV if allowed_BTV is None else _certain(mixed_BTV, part_BTV, known_BTV)
+            yield part_BTV, mixed_BTV, States.after(after, counted)
 
-    def _before(self, batch: Batch, state: States | None) -> tuple[Any, Any]:
+    def _before(self, batch: Batch, state: States | None) -> tuple[Any, ExpertState]:
         """Both states before a batch.
 
         A windowed network starts every batch from nothing, and so do the counts.
         """
         if state is None or self.network.window:
-            return None, self.ngram.start(batch.rows)
-        network, ngram = state.parts
-        return network, ngram
+            return None, self.experts.start(batch.rows)
+        network, counted = state.parts
+        return network, counted.fork()
 
     def join(self, states: Sequence[States]) -> States:
-        return States.joined((self.network, NGramPredictor(self.ngram)), states)
+        return States.joined((self.network, type(states[0].parts[1])), states)
 
     def restricted(self, grammar: Grammar) -> MixedPredictor:
-        """The mixture of both parts, each normalised over what a grammar allows."""
-        return MixedPredictor(self.network.restricted(grammar), self.ngram, self.share)
+        """The mixture over what a grammar allows."""
+        network = self.network.restricted(grammar)
+        return MixedPredictor(network, self.ngram, self.weights, adapt=self.adapt)
 
     @property
     def mixed(self) -> MixedPredictor:
         return self
 
     def masked(self, batch: Batch, state: States | None = None) -> Batch:
-        return self.network.masked(batch, self._before(batch, state)[0])
+        before = None if state is None or self.network.window else state.parts[0]
+        return self.network.masked(batch, before)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """Stretches of the network, every probability mixed with that of the counts."""
-        counting = Counting(self.ngram, self.share) if self.share > 0 else None
-        return self.network.stretches(replace(request, counting=counting))
+        """Stretches of the network, with the evidence of the counts in every distribution."""
+        return self.network.stretches(replace(request, experts=self.experts))
 
 
-def mixed_log_probs(
-    network: NDArray[np.floating], ngram: NDArray[np.floating], share: float
-) -> Singles:
-    """The logarithm of a mixture of probabilities.
+def remembers(ngram: NGramModel, window: int) -> bool:
+    """True if counts remember the document they are in.
 
     Arguments:
-        network: log-probabilities, nats, of any shape.
-        ngram: the same of the n-gram model.
-        share: of the n-gram model, 0 to 1.
+        ngram: the counts.
+        window: number of last elements that count; 0 for all.
     """
-    rest = math.log1p(-share) if share < 1 else -math.inf
-    part = math.log(share) if share > 0 else -math.inf
-    mixed = np.logaddexp(
-        np.asarray(network, np.float64) + rest, np.asarray(ngram, np.float64) + part
-    )
-    return mixed.astype(np.float32)
-
-
-def _logarithms(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of probabilities; -inf for what is not allowed."""
-    with np.errstate(divide="ignore"):
-        logarithms: NDArray[np.float64] = np.log(share)
-    return logarithms
-
-
-def _certain(mixed: Singles, network: NDArray[np.floating], ngram: NDArray[np.floating]) -> Singles:
-    """Log-probabilities of a mixture, exactly 0 where both parts are certain."""
-    return np.where((network == 0) & (ngram == 0), np.float32(0.0), mixed)
+    return ngram.trie.opening is not None and not window
 
 
 def _scores(model: NGramModel, batch: Batch, state: NGramState) -> tuple[Singles, NGramState]:

@@ -269,6 +269,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             corpus.encoder.vocab_size,
             fresh=fresh,
             grammar=self.facts.grammar(corpus.encoder),
+            letter_V=self.facts.letters(corpus.encoder),
         )
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
@@ -361,14 +362,14 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         grammar = self.facts.grammar(corpus.encoder)
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
-            mixture = Mixture(0.0, reason="training.counts_share is 0")
+            mixture = Mixture(reason="training.counts_share is 0")
         elif counted is None or not len(part):
             mixture = Mixture(
-                0.0,
                 reason="no n-gram model was counted: there is no validation slice to select it by",
             )
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
+            mixture = replace(mixture, ngram_validation_loss=counted.loss)
         ngram = None if counted is None else counted.model
         facts = replace(bundle.facts, ngram=None if ngram is None else ngram_part(ngram))
         bundle = replace(bundle, facts=facts, calibration=Calibration(mixture))

@@ -247,7 +247,7 @@ class IdModel(Model[IdBundle]):
             yield repr(bundle.weights).encode()
         yield from array_bytes(bundle.arrays)
         if bundle.mixture is not None and self.alone is None:
-            yield f"{bundle.mixture.share!r} of {bundle.mixture.ngram}".encode()
+            yield f"{bundle.mixture.weights!r} of {bundle.mixture.ngram}".encode()
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -357,7 +357,7 @@ class IdModel(Model[IdBundle]):
             return network
         ngram = self.counts
         assert not isinstance(ngram, str)
-        return MixedPredictor(network, ngram, mixture.share)
+        return MixedPredictor(network, ngram, mixture.weights)
 
     @cached_property
     def network_scorer(self) -> Predictor:

@@ -27,7 +27,6 @@ T = TypeVar("T")
 NGRAM = "ngram.safetensors"
 # Maximum number of elements of the training split that are counted, from its beginning.
 MOST_COUNTED = 20_000_000
-MOST_ORDER = 6
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,9 @@ def learn_ngram(
     *,
     fresh: bool,
     grammar: Grammar | None = None,
+    letter_V: NDArray[np.int64] | None = None,
 ) -> Counted | None:
-    """Choose the best n-gram model, up to order 6, by validation loss.
+    """Choose the best n-gram model by validation loss.
 
     Arguments:
         train: elements to count, up to 20 million.
@@ -61,6 +61,7 @@ def learn_ngram(
         vocab_size: V.
         fresh: True if every document is read without the previous ones.
         grammar: elements that may follow; the loss is normalised over them.
+        letter_V: see `IdFacts.letters`.
 
     Returns:
         None if there is nothing to count, or no validation data.
@@ -78,7 +79,7 @@ def learn_ngram(
             np.asarray(train.elements_N[:counted]),
             np.asarray(validation.elements_N),
             vocab_size,
-            most_order=MOST_ORDER,
+            letter_V=letter_V,
             starts=starts if fresh else None,
             opening=END_ID if fresh else None,
             validation_starts=validation.starts if fresh else None,

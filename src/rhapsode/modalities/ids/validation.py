@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import MixedPredictor, Mixture, Predictor
+from rhapsode.bundle import Mixture, Predictor
+from rhapsode.bundle.combined.mixed_predictor import remembers
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, part_of
-from rhapsode.evaluation import LEAST_GAIN, best_share, in_context, mixture_nats, part_losses
+from rhapsode.evaluation import LEAST_GAIN, distributions_at, in_context
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
@@ -28,6 +29,9 @@ VALIDATION_WORK = 500_000
 # if it wants more.
 VALIDATION_PRODUCTS = 1e11
 LEAST_VALIDATION = 8192
+# Elements, and numbers of their distributions, that weights of counts are fitted on; and their
+# decimals.
+MOST_PLACES, MOST_NUMBERS, DIGITS = 25_000, 1 << 26, 4
 
 
 @dataclass(frozen=True)
@@ -90,32 +94,57 @@ def choose_mixture(
     part: ValidationPart,
     asked: float | None = None,
 ) -> Mixture:
-    """Choose the weight of the n-gram model on the validation slice.
+    """Fit the weights of network and counts on the validation slice.
 
     Arguments:
         network: with the best weights.
         ngram: counted on the training split.
-        part: of the validation slice; both models read it once, in parallel.
-        asked: the requested weight; None chooses the best.
+        part: of the validation slice; the network reads it once.
+        asked: one weight for all counts, 0 to 1, and the rest for the network; None fits them.
 
     Returns:
-        The mixture with its losses on the same part; `reason` if the weight is 0.
+        The mixture with its losses on the same part; `reason` if the counts add too little.
     """
-    network_N, ngram_N = part_losses(
-        MixedPredictor(network, ngram, 0.5), part.batches(), part.context, elements=len(part)
-    )
-    share = best_share(network_N, ngram_N) if asked is None else asked
-    return Mixture(
-        share,
-        ngram.fingerprint,
-        _mean(mixture_nats(network_N, ngram_N, share)),
-        _mean(network_N),
-        _mean(ngram_N),
-        None
-        if share
-        else f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice",
-    )
+    from rhapsode.counts.expert_weights import Evidence, fit_weights, fixed_weights
+    from rhapsode.counts.experts import Experts
+
+    most = min(MOST_PLACES, max(1, MOST_NUMBERS // network.vocab_size))
+    places_N = np.arange(len(part)) % -(-len(part) // most) == 0
+    places_N[0] &= len(places_N) == 1 or ngram.trie.opening is not None  # it has no history
+    place_P, log_prob_PV = distributions_at(network, part.batches(), part.context, places_N)
+    if len(place_P) < 2:
+        return Mixture(reason="the validation slice is too short for weights of counts")
+    starts = part.starts if part.context.kind == "fresh" else None
+    text = (part.elements_N, starts, place_P, log_prob_PV)
+    remember = remembers(ngram, network.window)
+    experts = Experts(ngram, window=network.window, remember=remember)
+    if asked is not None:
+        weight_F = fixed_weights(experts, asked)
+        evidence = Evidence(experts, *text)
+        count = len(evidence)
+        loss, alone = evidence.loss(weight_F, 0, count)[0] / count, evidence.network
+        return _mixture(ngram, weight_F, weight_F, loss, alone)
+    fitted = fit_weights(experts, *text)
+    if fitted.network - fitted.loss < LEAST_GAIN:
+        return Mixture(
+            network_validation_loss=fitted.network,
+            reason=f"counts gain less than {LEAST_GAIN:g} nats on the validation slice",
+        )
+    if network.window:
+        return _mixture(ngram, fitted.weight_F, (), fitted.loss, fitted.network)
+    adapting = Experts(ngram, remember=True, keep=True)
+    weight_F = Evidence(adapting, *text).fit(adapting.size, begin=fitted.weight_F)
+    return _mixture(ngram, fitted.weight_F, weight_F, fitted.loss, fitted.network)
 
 
-def _mean(nats_N: NDArray[np.float32]) -> float | None:
-    return None if np.isnan(nats_N).all() else float(np.nanmean(nats_N, dtype=np.float64))
+def _mixture(
+    ngram: NGramModel,
+    weight_F: NDArray[np.float64],
+    adapting_F: Sequence[float] | NDArray[np.float64],
+    loss: float,
+    network: float,
+) -> Mixture:
+    weights, adapting = (
+        tuple(round(float(weight), DIGITS) for weight in each) for each in (weight_F, adapting_F)
+    )
+    return Mixture(weights, adapting, ngram.fingerprint, loss, network)

@@ -1,9 +1,22 @@
 """Contents of a model file that belong to text. No torch."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rhapsode.bundle import IdFacts
+from rhapsode.encoding import Encoder
+
+# Letters of scripts that set no words apart, by the beginning of their names.
+_UNSPACED = (
+    "CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER", "IDEOGRAPHIC", "BOPOMOFO"
+)  # fmt: skip
+
+# The last code point of Unicode; bytes that are no character by themselves count from there.
+_LAST = 0x110000
 
 
 @dataclass(frozen=True)
@@ -13,3 +26,22 @@ class TextFacts(IdFacts):
     modality: ClassVar[str] = "text.v1"
     goes_on_with: ClassVar[str] = "text"
     command: ClassVar[str] = "rhapsode generate"
+
+    @classmethod
+    def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
+        if encoder.name not in {"characters.v1", "bytes.v1"}:
+            return None
+        letter_V = np.zeros(encoder.vocab_size, np.int64)
+        for element in range(encoder.vocab_size):
+            piece = encoder.decode(np.array([element]))
+            letter_V[element] = _LAST + element if piece == "\ufffd" else _letter(piece)
+        return letter_V if letter_V.any() else None
+
+
+def _letter(piece: str) -> int:
+    """The letter of a piece, the same for both cases; 0 for another one."""
+    if len(piece) != 1 or not (piece.isalpha() or piece in {"'", "\u2019"}):
+        return 0
+    if unicodedata.name(piece, "").startswith(_UNSPACED):
+        return 0
+    return ord(piece.lower()[0]) + 1

@@ -155,8 +155,8 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if value is not None:
             yield name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)
     mixture, test = provenance.get("mixture"), provenance.get("test")
-    if mixture and mixture["share"]:
-        yield "weight of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
+    if mixture and mixture["weights"]:
+        yield "mixed with counts", f"{len(mixture['weights'])} weights  ({mixture['ngram'][:12]})"
     if test and test["loss"] is not None:
         yield "test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}"
 

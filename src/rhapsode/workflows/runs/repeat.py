@@ -26,7 +26,6 @@ SPREAD = (
     "bits_per_byte",
     "bits_per_character",
     "network_loss",
-    "ngram_share",
     "mase",
     "crps",
     "validation_loss",

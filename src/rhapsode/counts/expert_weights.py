@@ -1,0 +1,189 @@
+"""Weights of counts in a mixture, fitted on validation data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import ngram_evidence as kernels
+from rhapsode.counts.chunks import Elements, as_ids, first_places
+from rhapsode.counts.experts import Experts
+
+# Pieces of evidence that are held at once, and logits whose exponentials are taken at once.
+MOST_EVIDENCE, BLOCK = 24_000_000, 1 << 19
+# Where the weights begin, and how strongly they are held there, in nats an element.
+NETWORK_BEGIN, BEGIN, HOLD = 0.6, 0.45, 1e-3
+STEPS = 40
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Weights and losses of a mixture.
+
+    Arguments:
+        weight_F: fitted on all of the data.
+        loss: nats per element by weights fitted on the other half of the data.
+        network: nats per element of the network alone.
+        elements: how many were used.
+    """
+
+    weight_F: NDArray[np.float64]
+    loss: float
+    network: float
+    elements: int
+
+
+class Evidence:
+    """The evidence of experts at places of a text, beside a network's distributions.
+
+    Arguments:
+        experts: the counts.
+        elements_N: the text.
+        starts: where documents begin; None: one text.
+        place_P: indices of the elements that are predicted, ascending.
+        log_prob_PV: the network's log-probabilities there.
+    """
+
+    def __init__(
+        self,
+        experts: Experts,
+        elements_N: Elements,
+        starts: Elements | None,
+        place_P: NDArray[np.int64],
+        log_prob_PV: NDArray[np.float32],
+    ) -> None:
+        ids_N = as_ids(elements_N, experts.vocab_size)
+        end_P = np.zeros(len(place_P), np.int64)
+        self.lists = (
+            np.empty(MOST_EVIDENCE, np.int32),
+            np.empty(MOST_EVIDENCE, np.int16),
+            np.empty(MOST_EVIDENCE, np.float32),
+        )
+        list_text: Any = kernels.list_text
+        found = list_text(
+            *experts.tables, experts.letter_V, experts.lead, ids_N,
+            first_places(len(ids_N), starts), -1 if experts.opening is None else experts.opening,
+            experts.keep, experts.remembered,
+            place_P, log_prob_PV, end_P, *self.lists,
+        )  # fmt: skip
+        self.prior_V = experts.prior_V
+        self.end_P = end_P[:found]
+        self.log_prob_PV = log_prob_PV[:found]
+        self.target_P = ids_N[place_P[:found]]
+
+    def __len__(self) -> int:
+        """P, the number of places that there was room for."""
+        return len(self.end_P)
+
+    def loss(
+        self, weight_F: NDArray[np.float64], begin: int, end: int
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Nats of the places from `begin` up to `end`, and their gradient by the weights."""
+        total, slope_F = 0.0, np.zeros(len(weight_F))
+        own, prior = np.float32(weight_F[kernels.NETWORK]), np.float32(weight_F[kernels.ORDER_0])
+        prior_V = self.prior_V
+        few = max(1, BLOCK // len(prior_V))
+        for first in range(begin, end, few):
+            last = min(end, first + few)
+            own_PV, target_P = self.log_prob_PV[first:last], self.target_P[first:last]
+            z_PV = own * own_PV + prior * prior_V
+            kernels.add_lists(self.end_P, first, *self.lists, weight_F, z_PV)
+            z_PV -= z_PV.max(axis=1, keepdims=True)
+            row_P = np.arange(last - first)
+            total -= float(z_PV[row_P, target_P].sum(dtype=np.float64))
+            np.exp(z_PV, out=z_PV)
+            sum_P = z_PV.sum(axis=1, dtype=np.float64)
+            total += float(np.log(sum_P).sum())
+            z_PV /= sum_P[:, None].astype(np.float32)
+            known_PV = np.maximum(own_PV, np.float32(-1e4))  # -inf has no share
+            slope_F[kernels.NETWORK] += np.vdot(z_PV, known_PV) - known_PV[row_P, target_P].sum()
+            slope_F[kernels.ORDER_0] += float((z_PV @ prior_V).sum() - prior_V[target_P].sum())
+            kernels.slope_of_lists(self.end_P, first, *self.lists, z_PV, self.target_P, slope_F)
+        return total, slope_F
+
+    @property
+    def network(self) -> float:
+        """Nats per element of the network alone."""
+        row_P = np.arange(len(self))
+        return -float(self.log_prob_PV[row_P, self.target_P].mean(dtype=np.float64))
+
+    def fit(
+        self,
+        size: int,
+        part: tuple[int, int] | None = None,
+        *,
+        begin: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Weights that minimise the loss.
+
+        Arguments:
+            size: number of weights.
+            part: range of places; None: all.
+            begin: where some of the weights begin.
+        """
+        from scipy.optimize import minimize
+
+        first, last = (0, len(self)) if part is None else part
+        prior_F = np.full(size, BEGIN)
+        prior_F[kernels.NETWORK] = NETWORK_BEGIN
+        begin_F = prior_F.copy()
+        if begin is not None:
+            begin_F[: len(begin)] = begin
+
+        def function(weight_F: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            total, slope_F = self.loss(weight_F, first, last)
+            apart_F, count = weight_F - prior_F, last - first
+            held = HOLD / 2 * float(apart_F @ apart_F)
+            return total / count + held, slope_F / count + HOLD * apart_F
+
+        bounds = [(0.01, 4.0), *[(-2.0, 4.0)] * (size - 1)]
+        options = {"maxiter": STEPS, "ftol": 1e-6}
+        result = minimize(
+            function, begin_F, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        )
+        weight_F: NDArray[np.float64] = result.x
+        return weight_F
+
+
+def fixed_weights(experts: Experts, share: float) -> NDArray[np.float64]:
+    """Weights of a geometric mixture of network and n-gram model.
+
+    Arguments:
+        experts: the counts.
+        share: of the n-gram model, 0 to 1; the network has the rest.
+    """
+    weight_F = np.zeros(experts.size)
+    weight_F[: experts.lead - kernels.KINDS * kernels.WORDS] = share
+    weight_F[kernels.NETWORK] = 1 - share
+    return weight_F
+
+
+def fit_weights(
+    experts: Experts,
+    elements_N: Elements,
+    starts: Elements | None,
+    place_P: NDArray[np.int64],
+    log_prob_PV: NDArray[np.float32],
+) -> Fitted:
+    """Fit the weights of a mixture, and estimate its loss on halves of the data.
+
+    Arguments:
+        experts: the counts; if they remember elements read, these get weights, too.
+        elements_N: validation text.
+        starts: where its documents begin; None: one text.
+        place_P: indices of the elements that are predicted, ascending, at least two.
+        log_prob_PV: the network's log-probabilities there, (P, V).
+    """
+    evidence = Evidence(experts, elements_N, starts, place_P, log_prob_PV)
+    count = len(evidence)
+    size = experts.size if experts.remember else experts.lead
+    weight_F = evidence.fit(size)
+    halves = ((0, count // 2), (count // 2, count))
+    crossed = sum(
+        evidence.loss(evidence.fit(size, other, begin=weight_F), *one)[0]
+        for one, other in (halves, halves[::-1])
+    )
+    return Fitted(weight_F, crossed / count, evidence.network, count)

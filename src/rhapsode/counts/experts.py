@@ -1,0 +1,245 @@
+"""What counts know of the next element, mixed into the distribution of a network.
+
+Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
+word, and contexts among the elements that were read. The mixture is log-linear,
+
+    log p(y) = w_network log p_network(y) + w_0 log p_0(y) + sum_c w_c e_c(y) - log Z,
+
+where p_0 are relative frequencies, and the evidence e_c(y) of a context c is how much likelier it
+makes y than the next shorter context does, in nats; 0 where y never followed c. A weight belongs to
+a kind of context: its length, how often it was seen and how many elements followed it.
+
+Log-linear interpolation: Klakow, "Log-linear interpolation of language models", ICSLP 1998; weights
+chosen by contexts: Mahoney, "Adaptive weighing of context models for lossless data compression",
+2005.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import ngram_evidence as kernels
+from rhapsode.counts.chunks import Elements, as_ids
+from rhapsode.counts.ngram import NGramModel
+
+Scores = NDArray[np.float32]
+
+# Elements read that are remembered: of a document, and where counts adapt.
+OF_DOCUMENT, ADAPTING = 1 << 11, 1 << 14
+# Step of the weights along the gradient of an element's log-probability, where they adapt.
+RATE = 0.002
+
+
+@dataclass(frozen=True)
+class ExpertState:
+    """What rows have read.
+
+    Arguments:
+        node_B: place of each row in the n-gram trie, int32.
+        word_B2: hashes of the word so far and of the word before it, int64.
+        recent_BN: elements read, a ring; without columns none are remembered.
+        head_BLS: the last place after each context of elements read, by length and hash.
+        before_BLN: the place before each place.
+        read_B: number of elements remembered, int64.
+        weight_BF: weights that adapt, one row each; None: those of the mixture.
+    """
+
+    node_B: NDArray[np.int32]
+    word_B2: NDArray[np.int64]
+    recent_BN: NDArray[np.int32]
+    head_BLS: NDArray[np.int32]
+    before_BLN: NDArray[np.int32]
+    read_B: NDArray[np.int64]
+    weight_BF: NDArray[np.float64] | None = None
+
+    def arrays(self) -> tuple[Any, ...]:
+        """All but the weights, as compiled code takes them."""
+        return (
+            self.node_B, self.word_B2, self.recent_BN, self.head_BLS, self.before_BLN, self.read_B
+        )  # fmt: skip
+
+    def select(self, rows_R: NDArray[np.int64]) -> ExpertState:
+        """The state of some rows, in that order."""
+        weight_BF = None if self.weight_BF is None else self.weight_BF[rows_R]
+        node, words, recent, head, before, read = (array[rows_R] for array in self.arrays())
+        return ExpertState(node, words, recent, head, before, read, weight_BF)
+
+    def fork(self) -> ExpertState:
+        """A copy."""
+        return self.select(np.arange(len(self.node_B)))
+
+    @classmethod
+    def join(cls, states: Sequence[ExpertState]) -> ExpertState:
+        """The rows of several states, in order."""
+        weights = [state.weight_BF for state in states if state.weight_BF is not None]
+        columns = zip(*(state.arrays() for state in states), strict=True)
+        node, words, recent, head, before, read = map(np.concatenate, columns)
+        weight_BF = np.concatenate(weights) if weights else None
+        return cls(node, words, recent, head, before, read, weight_BF)
+
+
+class Experts:
+    """Counts whose evidence is added to the logits of a network.
+
+    Arguments:
+        ngram: the counts; all orders of its trie are used.
+        weight_F: the weights, see `weight_names`; None: not fitted yet.
+        window: number of last elements that count; 0 for all.
+        remember: whether elements read are contexts, too.
+        keep: whether they are kept from one document to the next, and weights adapt.
+    """
+
+    def __init__(
+        self,
+        ngram: NGramModel,
+        weight_F: NDArray[np.float64] | None = None,
+        *,
+        window: int = 0,
+        remember: bool = False,
+        keep: bool = False,
+    ) -> None:
+        trie = ngram.trie
+        order = min(trie.order, window + 1) if window else trie.order
+        model = ngram.view(order, "kneser_ney")
+        self.vocab_size = trie.vocab_size
+        self.opening = trie.opening
+        self.remember, self.keep = remember, keep
+        self.lead = kernels.LEAD + kernels.KINDS * (order - 1 + kernels.WORDS)
+        first_M, element_M, suffix_M, share_M, rest_M = model.arrays
+        evidence_M = np.zeros(len(share_M), np.float32)
+        kind_M = np.zeros(len(rest_M), np.int16)
+        for level in range(1, order):
+            begin, end = trie.begin_L[level : level + 2]
+            kernels.weigh_level(
+                first_M, suffix_M, trie.count_M, share_M, rest_M, begin, end,
+                kernels.LEAD + kernels.KINDS * (level - 1), evidence_M, kind_M,
+            )  # fmt: skip
+        share_V = share_M[1 : 1 + self.vocab_size]
+        letter_V, contexts = self._contexts(ngram, share_V, order, window)
+        self.tables = (first_M, element_M, suffix_M, evidence_M, kind_M, *contexts)
+        """Arrays for compiled code, in the order in which it takes them."""
+        self.letter_V = letter_V
+        self.prior_V = np.log(share_V).astype(np.float32)
+        self.weight_F = np.zeros(self.lead) if weight_F is None else weight_F
+        if len(self.weight_F) < self.lead:
+            raise ValueError(f"{self.lead} weights are needed, not {len(self.weight_F)}")
+
+    def _contexts(
+        self, ngram: NGramModel, share_V: NDArray[np.float64], order: int, window: int
+    ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]:
+        """Letters, and the table of contexts of words; it is empty in a window."""
+        words = ngram.words
+        if words is None or window:
+            none = np.zeros(0, np.int32)
+            return np.zeros(self.vocab_size, np.int64), (
+                np.zeros(2, np.int32), np.zeros(0, np.int64), np.zeros(1, np.int32), none,
+                np.zeros(0, np.float32), np.zeros(0, np.int16),
+            )  # fmt: skip
+        first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)
+        evidence_J = np.empty(len(words.element_J), np.float32)
+        kind_K = np.empty(len(words.key_K), np.int16)
+        lead_K = kernels.LEAD + kernels.KINDS * (order - 1 + words.which_K)
+        kernels.weigh_contexts(
+            first_K, words.element_J, words.count_J, share_V, lead_K.astype(np.int64),
+            evidence_J, kind_K,
+        )  # fmt: skip
+        bits = max(1, len(words.key_K).bit_length())
+        edges = np.arange((1 << bits) + 1, dtype=np.int64) << (62 - bits)
+        bucket_B = np.searchsorted(words.key_K, edges).astype(np.int32)
+        table = (bucket_B, words.key_K, first_K, words.element_J, evidence_J, kind_K)
+        return words.letter_V, table
+
+    @property
+    def remembered(self) -> int:
+        """Number of elements read that are remembered."""
+        return 0 if not self.remember else ADAPTING if self.keep else OF_DOCUMENT
+
+    @property
+    def size(self) -> int:
+        """Number of weights, with those of elements read."""
+        return self.lead + kernels.KINDS * kernels.LENGTHS
+
+    def start(self, rows: int) -> ExpertState:
+        """State of rows that have read nothing."""
+        size = self.remembered
+        chains = (rows, kernels.LENGTHS, size)
+        weight_BF = np.tile(self.weight_F, (rows, 1)) if self.keep else None
+        return ExpertState(
+            np.zeros(rows, np.int32),
+            np.zeros((rows, 2), np.int64),
+            np.zeros((rows, size), np.int32),
+            np.full(chains, -1, np.int32),
+            np.full(chains, -1, np.int32),
+            np.zeros(rows, np.int64),
+            weight_BF,
+        )
+
+    @property
+    def compiled(self) -> tuple[Any, ...]:
+        """Arrays and numbers for compiled code that writes."""
+        return (*self.tables, self.letter_V, self.prior_V, self.lead)
+
+    def read(self, elements_BT: Elements, rows_R: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        """State of some rows after elements, and their weights, for compiled code that writes.
+
+        Raises:
+            ValueError: an element is out of range.
+        """
+        nothing = np.zeros((len(elements_BT), 0, self.vocab_size), np.float32)
+        state = self.mix(elements_BT, self.start(len(elements_BT)), nothing)[1].select(rows_R)
+        weight_BF = state.weight_BF
+        if weight_BF is None:
+            weight_BF = np.tile(self.weight_F, (len(rows_R), 1))
+        return (*state.arrays(), weight_BF)
+
+    def mix(
+        self,
+        elements_BT: Elements,
+        state: ExpertState,
+        logits_BUV: Scores,
+        *,
+        targets_BT: Elements | None = None,
+        learn_BT: NDArray[np.bool_] | None = None,
+        reset_BT: NDArray[np.bool_] | None = None,
+    ) -> tuple[Scores, ExpertState]:
+        """Read elements and mix a network's distributions after them.
+
+        Arguments:
+            elements_BT: ids that are read.
+            state: before them; it is changed in place.
+            logits_BUV: logits of the network after the last U of them; -inf for what may not
+                follow.
+            targets_BT: elements after each, from which weights learn if they adapt.
+            learn_BT: where they learn; None: nowhere.
+            reset_BT: True where a row begins a document with the element. None: nowhere.
+
+        Returns:
+            Log-probabilities of the mixture (B, U, V), and the state.
+
+        Raises:
+            ValueError: an element is out of range.
+        """
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        mixed_BUV = np.array(logits_BUV, dtype=np.float32, order="C")
+        learns = learn_BT is not None and targets_BT is not None and state.weight_BF is not None
+        none = np.zeros(ids_BT.shape, np.bool_)
+        mix_rows: Any = kernels.mix_rows
+        mix_rows(
+            *self.compiled, *state.arrays(),
+            self.weight_F[None] if state.weight_BF is None else state.weight_BF,
+            ids_BT,
+            ids_BT if targets_BT is None else as_ids(targets_BT, self.vocab_size),
+            none if reset_BT is None else _flags(reset_BT, ids_BT.shape),
+            _flags(learn_BT, ids_BT.shape) if learns else none,
+            self.keep, RATE if learns else 0.0, mixed_BUV,
+        )  # fmt: skip
+        return mixed_BUV, state
+
+
+def _flags(flags_BT: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    return np.array(np.broadcast_to(flags_BT, shape), dtype=bool, order="C")

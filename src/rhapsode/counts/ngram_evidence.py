@@ -1,0 +1,379 @@
+"""Compiled loops that mix what counts know into the distribution of a network.
+
+Every context that an element was seen in is an expert. Its evidence for an element is the logarithm
+of how much likelier it makes that element than a shorter context does. Logits are weighted sums of
+the network's log-probabilities and of all evidence.
+"""
+
+# ruff: noqa: PLR0917  # compiled code is called by position
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rhapsode.compiling import compiled
+
+# Compiled into the cached code of this module: when it changes, this file must change, too.
+from rhapsode.counts.ngram_counting import find_child
+
+# Kinds of contexts, by how often one was seen and by how many elements followed it.
+KINDS = 12
+# Weights of the network and of the order 0, before those of contexts.
+NETWORK, ORDER_0, LEAD = 0, 1, 2
+# Contexts of words: what is there of the current one, and that after the word before it.
+WORDS = 2
+# Lengths of contexts among the elements read; the last so many occurrences of each count.
+LENGTHS, OCCURRENCES = 6, 64
+# Discount of counts without a smoothing of their own.
+DISCOUNT = 0.5
+_HASHED = 0x3FFFFFFFFFFFFFFF
+
+
+@compiled
+def kind_of(count: int, followers: int) -> int:
+    """Kind of a context, from 0 to 11."""
+    often = 0 if count < 2 else 1 if count < 5 else 2
+    wide = 0 if followers < 2 else 1 if followers < 3 else 2 if followers < 6 else 3
+    return 4 * often + wide
+
+
+@compiled
+def weigh_level(
+    first_M: Any, suffix_M: Any, count_M: Any, share_M: Any, rest_M: Any,
+    begin: int, end: int, lead: int, evidence_M: Any, kind_M: Any,
+) -> None:  # fmt: skip
+    """Write the kinds of nodes from `begin` up to `end`, and the evidence of their children."""
+    for node in range(begin, end):
+        followers = first_M[node + 1] - first_M[node]
+        kind_M[node] = lead + kind_of(count_M[node], followers)
+        for child in range(first_M[node], first_M[node + 1]):
+            below = rest_M[node] * share_M[suffix_M[child]]
+            evidence_M[child] = math.log(share_M[child] / max(below, 1e-30))
+
+
+@compiled
+def next_node(first_M: Any, element_M: Any, suffix_M: Any, kind_M: Any, node: int, e: int) -> int:
+    """The longest known history after an element; its followers are known, too."""
+    while True:
+        child = find_child(first_M, element_M, node, e)
+        if child >= 0:
+            return int(suffix_M[child]) if child >= len(kind_M) else child
+        node = int(suffix_M[node])
+
+
+@compiled
+def mixed_up(one: int, other: int) -> int:
+    """A hash of two numbers, from 0 up to 2 ** 62."""
+    value = np.uint64(one) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(other)
+    value ^= value >> np.uint64(31)
+    value *= np.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> np.uint64(29)
+    return int(value & np.uint64(_HASHED))
+
+
+@compiled
+def next_word(word_2: Any, letter: int) -> None:
+    """Read an element: the hashes of the word so far and of the one before, in place."""
+    if letter > 0:
+        word_2[0] = mixed_up(word_2[0], letter)
+    elif word_2[0] != 0:
+        word_2[1] = word_2[0]
+        word_2[0] = 0
+
+
+@compiled
+def word_key(word_2: Any, which: int) -> int:
+    """Key of a context of words."""
+    return mixed_up(word_2[0], 1) if which == 0 else mixed_up(word_2[0], word_2[1] ^ 2)
+
+
+@compiled
+def word_keys(elements_T: Any, starts_N: Any, letter_V: Any, which: int, key_T: Any) -> None:
+    """Write the key before every element; words end where a document begins."""
+    word_2 = np.zeros(2, np.int64)
+    start = 0
+    for t in range(len(elements_T)):
+        if start < len(starts_N) and starts_N[start] == t:
+            word_2[:] = 0
+            start += 1
+        key_T[t] = word_key(word_2, which)
+        next_word(word_2, letter_V[elements_T[t]])
+
+
+@compiled
+def weigh_contexts(
+    first_K: Any, element_J: Any, count_J: Any, share_V: Any, lead_K: Any,
+    evidence_J: Any, kind_K: Any,
+) -> None:  # fmt: skip
+    """Write the kinds of contexts, and the evidence of their followers beside the order 0."""
+    for k in range(len(kind_K)):
+        total = 0
+        followers = first_K[k + 1] - first_K[k]
+        for j in range(first_K[k], first_K[k + 1]):
+            total += count_J[j]
+        kind_K[k] = lead_K[k] + kind_of(total, followers)
+        for j in range(first_K[k], first_K[k + 1]):
+            below = DISCOUNT * followers * share_V[element_J[j]]
+            evidence_J[j] = math.log(1 + (count_J[j] - DISCOUNT) / max(below, 1e-30))
+
+
+@compiled
+def collect(
+    first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
+    bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
+    node: int, word_2: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
+    own_V: Any, shift: float, seen_V: Any, element_E: Any, weight_E: Any, value_E: Any,
+) -> int:  # fmt: skip
+    """List the evidence for the next element; returns its length.
+
+    `own_V` holds the network's logits and `shift` the logarithm of their sum of exponentials.
+    """
+    n = 0
+    while node > 0:
+        for child in range(first_M[node], first_M[node + 1]):
+            element_E[n], weight_E[n] = element_M[child], kind_M[node]
+            value_E[n] = evidence_M[child]
+            n += 1
+        node = int(suffix_M[node])
+    if len(key_K) > 0:
+        bits = 62
+        size = len(bucket_B) - 1
+        while size > 1:
+            size >>= 1
+            bits -= 1
+        for which in range(WORDS):
+            key = word_key(word_2, which)
+            bucket = key >> bits
+            for k in range(bucket_B[bucket], bucket_B[bucket + 1]):
+                if key_K[k] == key:
+                    for j in range(first_K[k], first_K[k + 1]):
+                        element_E[n], weight_E[n] = element_J[j], kind_K[k]
+                        value_E[n] = evidence_J[j]
+                        n += 1
+    size = len(recent_N)
+    if size > 0:
+        context = 0
+        for length in range(1, min(LENGTHS, read) + 1):
+            context = mixed_up(context, recent_N[(read - length) % size] + 1)
+            at = head_LS[length - 1, context % head_LS.shape[1]]
+            total, begin = 0, n
+            steps = 0
+            while at >= length and at > read - size + length and steps < 4 * OCCURRENCES:
+                steps += 1
+                same = True
+                for back in range(1, length + 1):
+                    if recent_N[(at - back) % size] != recent_N[(read - back) % size]:
+                        same = False
+                        break
+                if same:
+                    element = recent_N[at % size]
+                    if seen_V[element] == 0:
+                        element_E[n] = element
+                        n += 1
+                    seen_V[element] += 1
+                    total += 1
+                    if total == OCCURRENCES:
+                        break
+                at = before_LN[length - 1, at % size]
+            if total == 0:
+                break
+            followers = n - begin
+            kind = lead + KINDS * (length - 1) + kind_of(total, followers)
+            for e in range(begin, n):
+                element = element_E[e]
+                below = DISCOUNT * followers * math.exp(own_V[element] - shift)
+                weight_E[e] = kind
+                value_E[e] = math.log(1 + (seen_V[element] - DISCOUNT) / max(below, 1e-30))
+                seen_V[element] = 0
+    return n
+
+
+@compiled
+def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: int) -> None:
+    """Add an element to those that were read."""
+    size = len(recent_N)
+    if size > 0:
+        context = 0
+        for length in range(1, min(LENGTHS, read) + 1):
+            context = mixed_up(context, recent_N[(read - length) % size] + 1)
+            slot = context % head_LS.shape[1]
+            before_LN[length - 1, read % size] = head_LS[length - 1, slot]
+            head_LS[length - 1, slot] = read
+        recent_N[read % size] = element
+
+
+@compiled
+def shift_of(own_V: Any) -> float:
+    """Logarithm of the sum of exponentials of logits."""
+    most = own_V[0]
+    for v in range(1, len(own_V)):
+        most = max(most, own_V[v])
+    total = 0.0
+    for v in range(len(own_V)):
+        total += math.exp(own_V[v] - most)
+    return float(math.log(total) + most)
+
+
+@compiled
+def add_up(
+    z_V: Any, prior_V: Any, weight_F: Any, n: int, element_E: Any, weight_E: Any, value_E: Any
+) -> None:
+    """Turn a network's logits into those of the mixture, in place."""
+    own, prior = np.float32(weight_F[NETWORK]), np.float32(weight_F[ORDER_0])
+    for v in range(len(z_V)):
+        z_V[v] = own * z_V[v] + prior * prior_V[v]
+    for e in range(n):
+        z_V[element_E[e]] += np.float32(weight_F[weight_E[e]] * value_E[e])
+
+
+@compiled
+def forget(word_2: Any, head_LS: Any, read: int, keep: bool) -> int:
+    """Begin a document, with what was read before it if `keep`.
+
+    Returns the number of elements that count as read.
+    """
+    word_2[:] = 0
+    if keep or read == 0:
+        return read
+    head_LS[:] = -1
+    return 0
+
+
+@compiled
+def mix_rows(
+    first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
+    bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
+    letter_V: Any, prior_V: Any, lead: int,
+    node_B: Any, word_B2: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
+    weight_BF: Any, elements_BT: Any, targets_BT: Any, reset_BT: Any, learn_BT: Any, keep: bool,
+    rate: float, z_BTV: Any,
+) -> None:  # fmt: skip
+    """Read elements, and turn a network's logits after them into log-probabilities, in place.
+
+    `z_BTV` may have logits after the last elements only. Where `learn_BT` is true, the weights
+    follow the gradient of the target's log-probability.
+    """
+    rows, time = elements_BT.shape
+    vocab = z_BTV.shape[2]
+    room = (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    element_E, weight_E = np.empty(room, np.int32), np.empty(room, np.int16)
+    value_E = np.empty(room, np.float32)
+    seen_V, own_V = np.zeros(vocab, np.int32), np.empty(vocab, np.float32)
+    first = time - z_BTV.shape[1]
+    for b in range(rows):
+        node = int(node_B[b])
+        word_2, recent_N, head_LS, before_LN = word_B2[b], recent_BN[b], head_BLS[b], before_BLN[b]
+        weight_F = weight_BF[b % len(weight_BF)]
+        for t in range(time):
+            element = elements_BT[b, t]
+            if reset_BT[b, t]:
+                node = 0
+                read_B[b] = forget(word_2, head_LS, int(read_B[b]), keep)
+            node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
+            next_word(word_2, letter_V[element])
+            remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
+            read_B[b] += 1
+            if t < first:
+                continue
+            z_V = z_BTV[b, t - first]
+            shift = shift_of(z_V)
+            for v in range(vocab):
+                own_V[v] = z_V[v] - np.float32(shift)
+            z_V[:] = own_V
+            n = collect(
+                first_M, element_M, suffix_M, evidence_M, kind_M,
+                bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
+                node, word_2, recent_N, head_LS, before_LN, int(read_B[b]), lead,
+                own_V, 0.0, seen_V, element_E, weight_E, value_E,
+            )  # fmt: skip
+            add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
+            shift = shift_of(z_V)
+            for v in range(vocab):
+                z_V[v] -= np.float32(shift)
+            if rate > 0.0 and learn_BT[b, t]:
+                target = targets_BT[b, t]
+                own, prior = float(own_V[target]), float(prior_V[target])
+                for v in range(vocab):
+                    if z_V[v] > -80.0:
+                        share = math.exp(z_V[v])
+                        own -= share * own_V[v]
+                        prior -= share * prior_V[v]
+                weight_F[NETWORK] += rate * own
+                weight_F[ORDER_0] += rate * prior
+                for e in range(n):
+                    wrong = math.exp(z_V[element_E[e]]) - (element_E[e] == target)
+                    weight_F[weight_E[e]] -= rate * wrong * value_E[e]
+        node_B[b] = node
+
+
+@compiled
+def list_text(
+    first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
+    bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
+    letter_V: Any, lead: int,
+    elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int,
+    place_P: Any, z_PV: Any, end_P: Any, element_E: Any, weight_E: Any, value_E: Any,
+) -> int:  # fmt: skip
+    """List the evidence at places of a text; returns how many of them there was room for.
+
+    `z_PV` holds the network's log-probabilities at the places, which are in order. `opening`, if it
+    is not -1, is read before every document.
+    """
+    word_2 = np.zeros(2, np.int64)
+    recent_N, head_LS = np.zeros(size, np.int32), np.full((LENGTHS, max(1, size)), -1, np.int32)
+    before_LN = np.full((LENGTHS, max(1, size)), -1, np.int32)
+    vocab = z_PV.shape[1]
+    seen_V = np.zeros(vocab, np.int32)
+    most = (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    node = read = p = start = n = 0
+    for t in range(len(elements_T)):
+        if start < len(starts_N) and starts_N[start] == t:
+            start += 1
+            node = 0
+            read = forget(word_2, head_LS, read, keep)
+            if opening >= 0:
+                node = next_node(first_M, element_M, suffix_M, kind_M, node, opening)
+                remember(recent_N, head_LS, before_LN, read, opening)
+                read += 1
+        if p < len(place_P) and place_P[p] == t:
+            if n + most > len(element_E):
+                return p
+            n += collect(
+                first_M, element_M, suffix_M, evidence_M, kind_M,
+                bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
+                node, word_2, recent_N, head_LS, before_LN, read, lead, z_PV[p], 0.0,
+                seen_V, element_E[n:], weight_E[n:], value_E[n:],
+            )  # fmt: skip
+            end_P[p] = n
+            p += 1
+        element = elements_T[t]
+        node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
+        next_word(word_2, letter_V[element])
+        remember(recent_N, head_LS, before_LN, read, element)
+        read += 1
+    return p
+
+
+@compiled
+def add_lists(
+    end_P: Any, begin: int, element_E: Any, weight_E: Any, value_E: Any, weight_F: Any, z_PV: Any
+) -> None:
+    """Add the weighted evidence of places from `begin` on to their logits."""
+    for p in range(len(z_PV)):
+        first = end_P[begin + p - 1] if begin + p > 0 else 0
+        for e in range(first, end_P[begin + p]):
+            z_PV[p, element_E[e]] += np.float32(weight_F[weight_E[e]] * value_E[e])
+
+
+@compiled
+def slope_of_lists(
+    end_P: Any, begin: int, element_E: Any, weight_E: Any, value_E: Any, share_PV: Any,
+    target_P: Any, slope_F: Any,
+) -> None:  # fmt: skip
+    """Add the gradient of the loss at places from `begin` on by the weights of evidence."""
+    for p in range(len(share_PV)):
+        first = end_P[begin + p - 1] if begin + p > 0 else 0
+        for e in range(first, end_P[begin + p]):
+            right = element_E[e] == target_P[begin + p]
+            slope_F[weight_E[e]] += (share_PV[p, element_E[e]] - right) * value_E[e]

@@ -1,0 +1,140 @@
+"""Counts of elements after contexts of words.
+
+A context is what is there of the current word, or that together with the word before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import ngram_evidence as kernels
+from rhapsode.counts.chunks import Elements, as_ids, first_places
+from rhapsode.counts.ngram_file import packed, unpacked
+
+# Pairs of a context and an element that are kept at most; contexts seen once go first.
+MOST_PAIRS = 4_000_000
+_SMALL = ("size_K", "which_K", "element_J", "count_J")
+
+
+@dataclass(frozen=True)
+class WordContexts:
+    """Elements after contexts of words, in flat arrays.
+
+    Arguments:
+        letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word.
+        key_K: hash of each context, ascending, int64.
+        size_K: number of different elements after it, int32.
+        which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
+        element_J: these elements, context after context, int32.
+        count_J: how often each follows, int32.
+    """
+
+    letter_V: NDArray[np.int64]
+    key_K: NDArray[np.int64]
+    size_K: NDArray[np.int32]
+    which_K: NDArray[np.int32]
+    element_J: NDArray[np.int32]
+    count_J: NDArray[np.int32]
+
+    @classmethod
+    def learn(
+        cls,
+        elements_N: Elements,
+        letter_V: NDArray[np.int64],
+        *,
+        starts: Elements | None = None,
+    ) -> WordContexts:
+        """Count a corpus.
+
+        Arguments:
+            elements_N: ids of any integer type.
+            letter_V: as in the arguments of the class.
+            starts: where documents begin. None: one text.
+
+        Raises:
+            ValueError: an element or start is out of range.
+        """
+        ids_N = as_ids(elements_N, len(letter_V))
+        starts_N = first_places(len(ids_N), starts)
+        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(kernels.WORDS)]
+        key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
+        which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
+        least = 1
+        while len(element_J) > MOST_PAIRS:
+            least += 1
+            total_K = np.add.reduceat(count_J, np.cumsum(size_K) - size_K)
+            kept_K = total_K >= least
+            kept_J = np.repeat(kept_K, size_K)
+            key_K, size_K, which_K = key_K[kept_K], size_K[kept_K], which_K[kept_K]
+            element_J, count_J = element_J[kept_J], count_J[kept_J]
+        order_K = np.argsort(key_K, kind="stable")
+        first_K = np.cumsum(size_K) - size_K
+        length_K = size_K[order_K]
+        order_J = np.arange(len(element_J)) + np.repeat(
+            first_K[order_K] - (np.cumsum(length_K) - length_K), length_K
+        )
+        return cls(
+            letter_V, key_K[order_K], length_K, which_K[order_K], element_J[order_J],
+            count_J[order_J],
+        )  # fmt: skip
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays from which `from_arrays` rebuilds the counts."""
+        arrays: dict[str, NDArray[Any]] = {"letter_V": self.letter_V, "key_K": self.key_K}
+        for name in _SMALL:
+            arrays |= packed(name, getattr(self, name))
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], vocab_size: int) -> WordContexts:
+        """Check arrays, which compiled code follows blindly.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        for name in ("letter_V", "key_K"):
+            if name not in arrays or arrays[name].dtype != np.int64 or arrays[name].ndim != 1:
+                raise ValueError(f"the array {name!r} is missing or of another type")
+        large = {name: np.ascontiguousarray(arrays[name]) for name in ("letter_V", "key_K")}
+        size_K, which_K, element_J, count_J = (unpacked(arrays, name) for name in _SMALL)
+        found = cls(large["letter_V"], large["key_K"], size_K, which_K, element_J, count_J)
+        pairs = len(found.element_J)
+        fits = (
+            len(found.letter_V) == vocab_size
+            and len(found.key_K) == len(found.size_K) == len(found.which_K)
+            and bool(np.isin(found.which_K, range(kernels.WORDS)).all())
+            and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
+            and bool((found.size_K > 0).all())
+            and bool((found.count_J > 0).all())
+            and bool((found.key_K[1:] >= found.key_K[:-1]).all())
+            and (not len(found.key_K) or 0 <= found.key_K[0] <= found.key_K[-1] < 1 << 62)
+            and (not pairs or 0 <= found.element_J.min() <= found.element_J.max() < vocab_size)
+        )
+        if not fits:
+            raise ValueError("its contexts of words do not fit together")
+        return found
+
+
+def _counted(
+    ids_N: NDArray[np.int32],
+    starts_N: NDArray[np.int64],
+    letter_V: NDArray[np.int64],
+    which: int,
+) -> tuple[NDArray[Any], ...]:
+    """Keys, sizes, elements and counts of one kind of context, in the order of its keys."""
+    key_N = np.empty(len(ids_N), np.int64)
+    kernels.word_keys(ids_N, starts_N, letter_V, which, key_N)
+    order_N = np.lexsort((ids_N, key_N))
+    key_N, ids_N = key_N[order_N], ids_N[order_N]
+    new_N = np.ones(len(ids_N), np.bool_)
+    new_N[1:] = key_N[1:] != key_N[:-1]
+    pair_J = np.flatnonzero(new_N | np.append(True, ids_N[1:] != ids_N[:-1]))
+    count_J = np.diff(np.append(pair_J, len(ids_N))).astype(np.int32)
+    first_K = np.searchsorted(pair_J, np.flatnonzero(new_N))
+    size_K = np.diff(np.append(first_K, len(pair_J))).astype(np.int32)
+    return key_N[new_N], size_K, ids_N[pair_J], count_J
