@@ -182,3 +182,14 @@ def test_what_is_not_supported_is_refused(whole: Path, source: Path, tmp_path: P
     assert "a model of series has one network" in refused(
         str(table), settings={"members": 2}, output=str(tmp_path / "no")
     )
+
+
+def test_shuffled_windows_of_a_resumed_member_are_those_of_its_seed(
+    source: Path, tmp_path: Path
+) -> None:
+    settings = asked("lstm", steps=STEPS, members=MEMBERS, reading={"context": "window:16"})
+    del settings["training"]["window"]
+    train(source, tmp_path / "whole", settings)
+    train(source, tmp_path / "broken", settings, stop_at=10)
+    train(source, tmp_path / "broken", {}, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
