@@ -236,6 +236,7 @@ class GenerateOptions(TypedDict, total=False):
     dry_base: float
     dry_allowed_length: int
     dry_breakers: Sequence[str]
+    adapt: bool
     order: str
     explain: bool
     trace: int | None
@@ -319,6 +320,7 @@ class EvaluateOptions(TypedDict, total=False):
     text_encoding: str
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
+    adapt: bool
     dynamic: bool
     device: str | None
     weights: Literal["float32", "bf16", "int8"]

@@ -76,8 +76,9 @@ class OptimisationSettings:
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Maximum norm of the gradient; larger gradients are scaled down to it."""
     counts_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    """Weight of the n-gram model in the predictions of the finished run [0 to 1]; 0 leaves the
-    n-gram model out. [default: the weight with the lowest loss on the validation split]"""
+    """One weight for all counts in the predictions of the finished run, the rest being the
+    network's [0 to 1]; 0 leaves the counts out. [default: weights with the lowest loss on the
+    validation split]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass; auto times float32 and bfloat16 for up to two
     seconds and chooses the faster one."""

@@ -108,6 +108,8 @@ class Evaluation(Figures, Metrics):
         calibration: reliability of the likeliest candidate.
         by_context: losses by length of context.
         surprising: the passages with the highest loss.
+        adapting: loss if the counts go on counting over what is read, in order: `loss`,
+            `perplexity`, `bits_per_character`, `elements`, `protocol`; None unless requested.
         dynamic: losses and settings of dynamic evaluation, in which the model continues to learn;
             None unless requested.
         reduced: loss with weights of fewer bits on a part of the text: `weights`, `loss`, `float32`
@@ -118,6 +120,7 @@ class Evaluation(Figures, Metrics):
     calibration: Calibration | None
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
+    adapting: dict[str, Any] | None = None
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
 
@@ -237,6 +240,7 @@ def measure_ids(
         calibration=calibration_of(examined),
         by_context=by_context,
         surprising=_surprising(bundle.encoder, store, nats_N, part.names),
+        adapting=loss_adapting(model, store) if settings.adapt else None,
         dynamic=losses_while_learning(bundle, store) if settings.dynamic else None,
         reduced=None
         if rounded is None
@@ -355,6 +359,31 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
     else:
         batches = sweep(elements_N, lanes=1, window=segment)
     yield from batches if scored_N is None else without_given(batches, scored_N)
+
+
+def loss_adapting(model: IdModel, store: ElementStore) -> dict[str, Any]:
+    """Loss of a model whose counts go on counting over what is read, in order.
+
+    Arguments:
+        model: the model; it is not changed.
+        store: elements to score.
+
+    Raises:
+        SettingsError: it has no counts that could adapt.
+    """
+    context = model.bundle.context
+    batches = batches_in_order(store, context, segment=WINDOW)
+    nats, count = total_loss(model.adapting, batches, context)
+    loss = nats / count
+    bits = nats / math.log(2)
+    return {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "bits_per_character": bits / store.characters if store.characters else None,
+        "elements": count,
+        "protocol": "one pass in order; counts and their weights follow what was read, the "
+        "network's weights do not",
+    }
 
 
 def losses_while_learning(
