@@ -60,7 +60,7 @@ class MemberLoops:
         self.current.stop()
 
     def run(self) -> Iterator[Event]:
-        """Train all members until the run is over or a process calls `stop`.
+        """Train all members, until the end or a call of `stop`.
 
         Yields:
             Events, in order; the last is `Finished`.
