@@ -47,6 +47,12 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
         yield from _by_context(found["by_context"])
     if found["calibration"] is not None:
         yield from _calibration(found["calibration"])
+    if found.get("beginnings"):
+        use = found["beginnings"]
+        yield Text(
+            f"the beginning of a document is worth {use['nats']:.4f} nats an element later in it "
+            f"(± {1.96 * use['standard_error']:.4f}, {use['documents']:,} documents)"
+        )
     if found.get("adapting"):
         adapting = found["adapting"]
         yield from _heading("counts that adapt", f"   {adapting['protocol']}")

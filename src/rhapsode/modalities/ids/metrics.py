@@ -42,6 +42,7 @@ from rhapsode.evaluation import (
     windowed_loss,
     without_given,
 )
+from rhapsode.evaluation.beginnings import BeginningUse, use_of_beginnings
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
@@ -108,6 +109,8 @@ class Evaluation(Figures, Metrics):
         calibration: reliability of the likeliest candidate.
         by_context: losses by length of context.
         surprising: the passages with the highest loss.
+        beginnings: how much the beginnings of documents help later in them; None for models that
+            do not read documents one by one.
         adapting: loss if the counts go on counting over what is read, in order: `loss`,
             `perplexity`, `bits_per_character`, `elements`, `protocol`; None unless requested.
         dynamic: losses and settings of dynamic evaluation, in which the model continues to learn;
@@ -120,6 +123,7 @@ class Evaluation(Figures, Metrics):
     calibration: Calibration | None
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
+    beginnings: BeginningUse | None = None
     adapting: dict[str, Any] | None = None
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
@@ -240,12 +244,22 @@ def measure_ids(
         calibration=calibration_of(examined),
         by_context=by_context,
         surprising=_surprising(bundle.encoder, store, nats_N, part.names),
+        beginnings=_beginnings(scorer, bundle, store) if context.kind == "fresh" else None,
         adapting=loss_adapting(model, store) if settings.adapt else None,
         dynamic=losses_while_learning(bundle, store) if settings.dynamic else None,
         reduced=None
         if rounded is None
         else loss_of_rounded(scorer, rounded, store, context, weights, grammar=grammar),
     )
+
+
+def _beginnings(scorer: Predictor, bundle: IdBundle, store: ElementStore) -> BeginningUse | None:
+    encoder = bundle.encoder
+    if _grammar(bundle) is not None:
+        return None  # the rest of one document may not be allowed after the beginning of another
+    pieces = [encoder.decode(np.array([element])) for element in range(encoder.vocab_size)]
+    mark_V = np.array([piece.strip(" ") in {"\n", "\t", "|"} for piece in pieces])
+    return use_of_beginnings(scorer, store, bundle.context, mark_V)
 
 
 def _windowed(
