@@ -196,6 +196,7 @@ class TrainOptions(TypedDict, total=False):
     encoding: str
     modality: str
     seed: int
+    members: int
     device: str
     training: TrainingOptions
     samples: SamplesOptions

@@ -44,6 +44,7 @@ RUNS: dict[str, dict[str, Any]] = {
     # The same windows in batches of 8, and in two batches of 4 for each update.
     "whole": {"network": LSTM, "reading": WINDOWS, "training": {"batch_size": 8}},
     "parts": {"network": LSTM, "reading": WINDOWS, "training": {"accumulate": 2}},
+    "members": {"network": LSTM, "members": 2},
 }
 
 WORKER = """

@@ -150,6 +150,10 @@ class RunSettings:
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of all random numbers in the run."""
 
+    members: Annotated[Annotated[int, Meta(ge=1, le=64)], option("N")] = 1
+    """Number of networks that are trained one after the other, with different random weights, and
+    whose probabilities are averaged. They share the budget, epochs or steps evenly. Models of
+    identifiers only, such as text."""
     device: Annotated[str, option("NAME")] = "auto"
     """Device on which the network is trained: cpu, cuda, cuda:N or mps; auto uses cuda or mps if
     PyTorch has it and it can run the network, otherwise cpu."""

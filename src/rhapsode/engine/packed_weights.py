@@ -80,16 +80,19 @@ class _Packing:
         bundle: the model.
         member: which of its networks.
         kind: of the weights.
+        before: the member that lies before this one in the same vectors; None for the first.
     """
 
-    def __init__(self, bundle: Bundle[Any, Any], member: int, kind: str) -> None:
+    def __init__(
+        self, bundle: Bundle[Any, Any], member: int, kind: str, before: "_Packing | None"
+    ) -> None:
         form = engine_form(bundle)
         assert form is not None, "call `unsupported` first"
         self.kernel, self.family, self.settings = form.kernel, _CELLS[form.cell], form.numbers
         self.kind, self.vocab = kind, bundle.encoder.vocab_size
         self._left = dict(bundle.members[member].arrays)
-        self._parts: list[Array] = []
-        self._matrices: list[NDArray[Any]] = []
+        self._parts: list[Array] = [] if before is None else before._parts
+        self._matrices: list[NDArray[Any]] = [] if before is None else before._matrices
         self._spec: dict[int, int] = {}
         # Of the vectors that elements become, and their table; without one, unit vectors.
         self.width, self.table_VD = self.vocab, None
@@ -142,8 +145,12 @@ class _Packing:
         first = 0 if layer is None else at.FIRST + at.EACH * layer
         self._spec.update({first + place: number for place, number in numbers.items()})
 
-    def done(self) -> Laid:
-        """The packed network, its vectors at multiples of 64 bytes.
+    def vectors(self) -> tuple[Array, NDArray[Any]]:
+        """Vectors of all members so far, at multiples of 64 bytes."""
+        return _joined(self._parts), _joined(self._matrices)
+
+    def spec(self) -> NDArray[np.int64]:
+        """Description of the network; see `offsets`.
 
         Raises:
             BundleError: there are arrays that nothing asked for.
@@ -154,7 +161,7 @@ class _Packing:
             )
         spec = np.zeros(at.FIRST + at.EACH * self.settings["num_layers"], dtype=np.int64)
         spec[list(self._spec)] = list(self._spec.values())
-        return Laid(_joined(self._parts), _joined(self._matrices), spec, self.kind)
+        return spec
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
@@ -177,13 +184,12 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) -> Laid:
-    """One of the networks of a bundle.
+def lay_out(bundle: Bundle[Any, Any], kind: str = "float32") -> tuple[Laid, ...]:
+    """The networks of a bundle, all in the same vectors.
 
     Arguments:
         bundle: the model.
         kind: of the weights: "float32", "bf16" or "int8".
-        member: which of its networks.
 
     Raises:
         BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8,
@@ -192,19 +198,27 @@ def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) ->
     reason = unsupported(bundle)
     if reason is not None:
         raise BundleError(f"the compiled engine cannot run this model: {reason}")
+    packing: _Packing | None = None
+    specs: list[NDArray[np.int64]] = []
     try:
-        return _lay_out(bundle, member, kind)
+        for member in range(len(bundle.members)):
+            packing = _Packing(bundle, member, kind, packing)
+            _lay_out(bundle, packing)
+            specs.append(packing.spec())
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, KeyError) as problem:
         raise BundleError(f"the network cannot be built ({problem})") from None
+    if packing is None:
+        raise BundleError("this model has no network")
+    weights, matrices = packing.vectors()
+    return tuple(Laid(weights, matrices, spec, kind) for spec in specs)
 
 
-def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
+def _lay_out(bundle: Bundle[Any, Any], packing: _Packing) -> None:
     config, vocab = bundle.config, bundle.encoder.vocab_size
     for part, component in (("input", config.input), ("head", config.head)):
         size = component.settings.get("vocab_size", vocab)
         if size != vocab:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocab}")
-    packing = _Packing(bundle, member, kind)
     if packing.kernel == "recurrent":
         features = _recurrent(packing)
     elif packing.kernel == "convolution":
@@ -221,7 +235,6 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
         }
     )
     _head(packing, config.head, features)
-    return packing.done()
 
 
 def _head(packing: _Packing, head: Component, features: int) -> None:

@@ -303,6 +303,37 @@ def mask_row(z_V: Any, allowed_V: Any) -> None:
 
 
 @inner
+def average_row(own_MV: Any, weight_M: Any, z_V: Any, log_M: Any) -> None:
+    """Logits of a weighted mean of probabilities.
+
+    They have the scale of the first member's. Members that are equal give their own logits.
+
+    Arguments:
+        own_MV: logits of every member, float32, finite.
+        weight_M: weights, one in total.
+        z_V: takes the logits, float32.
+        log_M: scratch, float64.
+    """
+    apart()
+    equal = True
+    for k in range(len(weight_M)):
+        most, total = np.float64(own_MV[k, 0]), 0.0
+        for v in range(len(z_V)):
+            most = max(most, np.float64(own_MV[k, v]))
+            equal = equal and own_MV[k, v] == own_MV[0, v]
+        for v in range(len(z_V)):
+            total += math.exp(own_MV[k, v] - most)
+        log_M[k] = most + math.log(total)
+    for v in range(len(z_V)):
+        largest, total = own_MV[0, v] - log_M[0], 0.0
+        for k in range(1, len(weight_M)):
+            largest = max(largest, own_MV[k, v] - log_M[k])
+        for k in range(len(weight_M)):
+            total += weight_M[k] * math.exp(own_MV[k, v] - log_M[k] - largest)
+        z_V[v] = own_MV[0, v] if equal else np.float32(math.log(total) + largest + log_M[0])
+
+
+@inner
 def filter_row(
     z_V: Any, steps_S: Any, values_S: Any, read_V: Any, written_V: Any, some_V: Any, weight_V: Any
 ) -> None:
