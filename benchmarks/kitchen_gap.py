@@ -27,7 +27,7 @@ def main() -> None:
     store = prepare_texts(["kitchen"], settings.source).store
     parts = split_texts(store, settings).test
     whole = parts[(parts[:, 1] == 0) & (parts[:, 2] == store.lengths_D[parts[:, 0]])]
-    test = [store.text(int(document)) for document in whole[:, 0]]
+    test = [piece.text for piece in store.pieces(whole, most=1 << 30)]
     exact, theirs = [], []
     state = model.predictor.start(1)
     end = np.zeros((1, 1), dtype=np.int64)

@@ -56,6 +56,8 @@ OWN = {
         "embedding_size": int,
         "input_dropout": float,
         "head_bias": bool,
+        "shortlist": int,
+        "tail_size": int,
         "tied": bool,
         "conditioner": Literal["static"],
     },

@@ -37,6 +37,39 @@ def forecast(path: Path) -> None:
     write_chart(path, found, title="Two years ahead, 1,000 paths", actual=whole)
 
 
+def anomalies(path: Path) -> None:
+    """What `rhapsode evaluate --anomalies --plot` draws of an hourly series with three planted anomalies.
+
+    They are a single value, a day at the level of its night, and a day whose wave comes six hours late.
+    """
+    import tempfile
+
+    import numpy as np
+
+    import rhapsode as rh
+
+    random, hours = np.random.default_rng(4), np.arange(24 * 7 * 14)
+    noise = random.normal(size=len(hours))
+    for hour in hours[1:]:
+        noise[hour] += 0.6 * noise[hour - 1]
+    wave = 100 + 30 * np.sin(2 * np.pi * hours / 24) + 8 * np.sin(4 * np.pi * hours / 24)
+    values = wave + 2 * noise
+    last = len(hours) - 24 * 14  # two weeks are scored
+    values[last + 92] += 20
+    quiet = slice(last + 24 * 7, last + 24 * 8)
+    values[quiet] = wave[quiet].min() + 2 * noise[quiet]
+    late = slice(last + 24 * 11, last + 24 * 12)
+    values[late] += wave[late.start - 6 : late.stop - 6] - wave[late]
+    times = np.datetime64("2031-03-03T00", "h") + hours
+    rows = [f"{time}:00,{value:.2f}\n" for time, value in zip(times, values, strict=True)]
+    with tempfile.TemporaryDirectory() as scratch:
+        learnt, later = Path(scratch, "learnt.csv"), Path(scratch, "later.csv")
+        learnt.write_text("time,visitors\n" + "".join(rows[:last]))
+        later.write_text("time,visitors\n" + "".join(rows[last - 24 * 3 :]))
+        model = rh.train(str(learnt), output=f"{scratch}/run", steps=600, seed=0)
+        model.anomalies(str(later)).plot(path)
+
+
 def run(path: Path) -> None:
     """The curve of three minutes on tinyshakespeare, in two threads."""
     import shutil
@@ -50,6 +83,7 @@ def run(path: Path) -> None:
 
 
 PICTURES: dict[str, Callable[[Path], None]] = {
+    "anomalies.svg": anomalies,
     "data-info-kitchen.png": data_info_kitchen,
     "forecast.svg": forecast,
     "run.svg": run,

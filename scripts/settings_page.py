@@ -33,6 +33,11 @@ table also have their own flags. The `config.toml` of a run contains the values 
 NETWORK = """Input and output sizes of the parts of a network follow from one another and are not settings. All families of text models
 also have the settings `input` ("table", an embedding table, or "onehot"), `embedding_size` and `input_dropout` (for the
 table), `head_bias`, and `tied` (true: the embedding table is also the output layer). Values that are not set are planned.
+
+`shortlist` and `tail_size` are the settings of an adaptive output layer: the `shortlist` most frequent elements have
+weights of full width, the others of width `tail_size`, and training computes those only before rare elements. It is
+planned for vocabularies of 2,000 elements or more that are trained on a CPU. `shortlist = 0` gives a full layer. The
+likelihoods of both are exact.
 """
 
 

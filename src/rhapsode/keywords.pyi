@@ -116,6 +116,8 @@ class NetworkOptions(TypedDict, total=False):
     embedding_size: int
     input_dropout: float
     head_bias: bool
+    shortlist: int
+    tail_size: int
     tied: bool
     conditioner: Literal["static"]
     hidden_size: int
@@ -167,12 +169,14 @@ class HeadOptions(TypedDict, total=False):
     """Settings under `head`."""
 
     name: str
+    vocab_size: int
+    shortlist: int
+    tail_size: int
+    bias: bool
+    tied: bool
     least_tail: float
     edges: Sequence[float]
     tails: Sequence[float]
-    vocab_size: int
-    bias: bool
-    tied: bool
     least_scale: float
     components: int
     kinds: Sequence[int]
@@ -192,6 +196,7 @@ class TrainOptions(TypedDict, total=False):
     encoding: str
     modality: str
     seed: int
+    members: int
     device: str
     training: TrainingOptions
     samples: SamplesOptions
@@ -235,6 +240,7 @@ class GenerateOptions(TypedDict, total=False):
     dry_base: float
     dry_allowed_length: int
     dry_breakers: Sequence[str]
+    adapt: bool
     order: str
     explain: bool
     trace: int | None
@@ -318,6 +324,7 @@ class EvaluateOptions(TypedDict, total=False):
     text_encoding: str
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
+    adapt: bool
     dynamic: bool
     device: str | None
     weights: Literal["float32", "bf16", "int8"]

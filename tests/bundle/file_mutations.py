@@ -10,7 +10,7 @@ WORDS = (
     "", "a", "漢", "\ud800", "\x1b[31m", "\n", "x" * 300, "..", "os.system", "carried", "fresh", "window:0", "window:4",
     "window:1048576", "characters.v1", "bytes.v1", "words.v1", "series.v1", "text.v1", "table.v1", "onehot.v1",
     "linear.v1", "lstm.v1", "gru.v1", "transformer.v1", "transformer_classic.v1", "tcn.v1", "categorical.v1",
-    "gaussian.v1", "bins.v1", "kneser_ney", "absolute", "null", "1", "NaN",
+    "adaptive.v1", "adaptive_table.v1", "gaussian.v1", "bins.v1", "kneser_ney", "absolute", "null", "1", "NaN",
 )  # fmt: skip
 NUMBERS = (
     0, 1, -1, 2, 3, 7, 64, 65, 255, 2**16, 2**20 + 1, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 2**70, -(2**63),

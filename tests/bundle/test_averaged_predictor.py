@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import LogitsDistribution, Member, Predictor, log_softmax
+from rhapsode.bundle import LogitsDistribution, Member, Predictor, StretchRequest, log_softmax
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
 from rhapsode.bundle.network import network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
@@ -178,3 +178,19 @@ def test_a_forbidden_target_that_is_not_scored_costs_nothing() -> None:
     scores_BT, _ = mean.score(replace(batch, allowed_BTV=allowed_BTV, weights_BT=weights_BT))
     assert scores_BT[0, 2] == 0.0
     assert np.isfinite(scores_BT).all()
+
+
+@pytest.mark.parametrize("family", ["gru", "transformer", "tcn", "classic in a window"])
+def test_compiled_members_write_what_their_mean_writes_alone_and_in_a_batch(family: str) -> None:
+    own: Any = several(family, (0, 1, 2), (2.0, 1.0, 1.0))
+    jobs = [Job(np.array([2, 3]), index, 12 + index) for index in range(6)]
+    chain = Chain([Temperature(0.8), TopK(6)])
+    assert own.stretches(StretchRequest(jobs, chain, 4, set())) is not None
+    wanted: list[list[int]] = [[] for _ in jobs]
+    for each in generate_elements(own, jobs, chain, seed=4):
+        wanted[each.job].append(each.element)
+    for some in (jobs, *([job] for job in jobs)):
+        found: list[list[int]] = [[] for _ in some]
+        for each in continue_jobs(own, some, chain, seed=4):
+            found[each.job] += each.elements
+        assert found == [wanted[job.sequence] for job in some]

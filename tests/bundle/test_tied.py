@@ -42,6 +42,9 @@ def test_it_is_one_parameter_that_learns_from_both_its_uses():
     [
         ({"embedding_size": 5, "hidden_size": 6}, "embedding_size 6"),
         ({"input": "onehot", "hidden_size": 6}, "needs a table"),
+        ({"input": "onehot", "hidden_size": 6, "shortlist": 3}, "needs a table"),
+        ({"embedding_size": 6, "hidden_size": 6, "shortlist": -1}, "at least 0"),
+        ({"embedding_size": 6, "hidden_size": 6, "tail_size": "8"}, "at least 1"),
     ],
 )
 def test_what_cannot_be_tied_is_refused(settings: dict[str, Any], told: str):
@@ -49,18 +52,24 @@ def test_what_cannot_be_tied_is_refused(settings: dict[str, Any], told: str):
         network(tied=True, **settings)
 
 
-def test_it_stays_tied_in_the_file_and_goes_on_from_it(prose: str, tmp_path: Path):
+@pytest.mark.parametrize("tail", [{}, {"shortlist": 16, "tail_size": 4}])
+def test_it_stays_tied_in_the_file_and_goes_on_from_it(
+    prose: str, tmp_path: Path, tail: dict[str, int]
+):
     source = tmp_path / "prose.txt"
     source.write_text(prose[:3000], encoding="utf-8")
-    small: dict[str, Any] = {"embedding_size": 8, "hidden_size": 8, "tied": True}
+    small: dict[str, Any] = {"embedding_size": 8, "hidden_size": 8, "tied": True, **tail}
     run = train(str(source), output=str(tmp_path / "run"), steps=4, network=small)
     bundle = read_bundle(run.path)
-    assert np.array_equal(bundle.arrays["input.weight"], bundle.arrays["head.weight"])
+    names = ("weight", "tail_weight", "project") if tail else ("weight",)
+    for name in names:
+        assert np.array_equal(bundle.arrays[f"input.{name}"], bundle.arrays[f"head.{name}"])
     opened = load_network(bundle)
     assert opened.input.weight is opened.head.weight
     one = run.generate("The", length=20, seed=1, engine="compiled")
     assert one == run.generate("The", length=20, seed=1, engine="torch")
     more = train(str(source), output=str(tmp_path / "more"), steps=4, base=run.path)
     after = TextModel(more.path).bundle
-    assert np.array_equal(after.arrays["input.weight"], after.arrays["head.weight"])
-    assert not np.array_equal(after.arrays["head.weight"], bundle.arrays["head.weight"])
+    for name in names:
+        assert np.array_equal(after.arrays[f"input.{name}"], after.arrays[f"head.{name}"])
+        assert not np.array_equal(after.arrays[f"head.{name}"], bundle.arrays[f"head.{name}"])

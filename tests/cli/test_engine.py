@@ -17,6 +17,7 @@ from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import Network
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
+from rhapsode.engine import compiled_writing
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.engine.compiled_steps import Entries
 from rhapsode.modalities.text.model import TextModel
@@ -183,13 +184,13 @@ def test_threads_write_the_same(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
-    split = predictor.parts_of
+    split = compiled_writing.parts_of
 
     def noted(rows: int, count: int) -> list[range]:
         threads.append(count)
         return split(rows, count)
 
-    monkeypatch.setattr(predictor, "parts_of", noted)
+    monkeypatch.setattr(compiled_writing, "parts_of", noted)
     asked = ("generate", str(run_folder), "--length", "40", "--seed", "4", "--count", "20")
     one, two = (cli(*asked, "--threads", count).out for count in ("1", "2"))
     assert threads == [1, 2]

@@ -205,3 +205,22 @@ def test_bad_usage_exits_with_two(cli: Cli) -> None:
     assert cli("train", "--no-such-flag").code == 2
     assert cli("frobnicate").code == 2
     assert "did you mean 'train'" in cli("trian").err
+
+
+def test_members_are_trained_in_turn_and_used_as_one_model(cli: Cli, prose_file: Path) -> None:
+    done = cli("train", str(prose_file), "-o", "run", "--steps", "400", "--members", "2", *QUICK)
+    assert done.code == 0, done.err
+    assert done.err.index("member 1 of 2:") < done.err.index("member 2 of 2:")
+    assert "validation of the networks: " in done.err
+    assert "member 2 begins after 200 updates" in Path("run/curve.svg").read_text()
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert len(summary["members"]) == 2
+    several = all(member["averaged"] for member in summary["members"])
+    assert ("2 networks, of weights 0.5, 0.5" in cli("info", "run").out) == several
+    scored = json.loads(cli("evaluate", "run", "--split", "test", "--json").out)
+    assert scored["loss"] == pytest.approx(summary["loss"], abs=1e-5)
+    texts = [
+        cli("generate", "run", "The ", "--length", "30", "--seed", "4", "--engine", engine).out
+        for engine in ("compiled", "torch")
+    ]
+    assert texts[0] == texts[1]

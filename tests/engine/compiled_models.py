@@ -39,16 +39,24 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], str]] = {
         "window:9",
     ),
     "tcn in a window": ("tcn.v1", {"hidden_size": 16, "num_layers": 2}, "window:6"),
+    "adaptive lstm": ("lstm.v1", {"hidden_size": 24}, "carried"),
+    "adaptive tcn in a window": ("tcn.v1", {"hidden_size": 16, "num_layers": 2}, "window:6"),
 }
+TAIL = {"shortlist": 5, "tail_size": 3}
 
 
 def network_config(family: str, *, input: str = "table.v1", bias: bool = True) -> NetworkConfig:
     model, settings, context = FAMILIES[family]
     width = {"embedding_size": 8} if input == "table.v1" else {}
+    tail, table, head = {}, input, "categorical.v1"
+    if family.startswith("adaptive"):
+        tail, head = TAIL, "adaptive.v1"
+        if input == "table.v1":
+            table, width = "adaptive_table.v1", width | tail
     return NetworkConfig(
-        Component(input, {"vocab_size": VOCABULARY, **width}),
+        Component(table, {"vocab_size": VOCABULARY, **width}),
         Component(model, settings),
-        Component("categorical.v1", {"vocab_size": VOCABULARY, "bias": bias}),
+        Component(head, {"vocab_size": VOCABULARY, "bias": bias, **tail}),
         context,
     )
 

@@ -167,14 +167,14 @@ def test_weights_that_are_too_large_for_their_sums_are_laid_out_without_a_warnin
     bundle = bundle_of(config, network_of(config))
     largest = np.finfo(np.float32).max
     arrays = {name: np.full_like(array, largest) for name, array in bundle.arrays.items()}
-    assert lay_out(replace(bundle, members=(Member(arrays),))).kind == "float32"
+    assert lay_out(replace(bundle, members=(Member(arrays),)))[0].kind == "float32"
 
 
 @pytest.mark.parametrize(("hidden_size", "boundary"), [(24, 64), (256, 1 << 21)])
 def test_weights_begin_at_a_boundary_of_their_size(hidden_size: int, boundary: int) -> None:
     config = network_config("lstm")
     config = replace(config, model=Component("lstm.v1", {"hidden_size": hidden_size}))
-    laid = lay_out(bundle_of(config, network_of(config)))
+    (laid,) = lay_out(bundle_of(config, network_of(config)))
     if sys.platform != "linux":
         boundary = 64
     assert laid.matrices.ctypes.data % boundary == 0

@@ -15,7 +15,8 @@ from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_chain import compile_chain
-from rhapsode.engine.compiled_predictor import ELEMENTS, compiled_predictor
+from rhapsode.engine.compiled_predictor import compiled_predictor
+from rhapsode.engine.compiled_writing import ELEMENTS
 from rhapsode.engine.kernels import maths
 from rhapsode.engine.sampling_steps import draw as inner_draw
 from rhapsode.engine.sampling_steps import filter_row as inner_filter_row

@@ -89,6 +89,9 @@ def test_counts_of_noise_get_no_weights(context: str) -> None:
 def test_counts_in_a_window_do_not_adapt() -> None:
     network = MarkovNetwork(OTHER.share_VVV)
     network.window = 4
+    asked = choose_mixture(network, counted("window:4"), part("window:4"), 0.3)
+    assert asked.weights
+    assert asked.adapting == ()
     mixture = choose_mixture(network, counted("window:4"), part("window:4"))
     assert len(mixture.weights) == Experts(counted("window:4"), window=4).lead
     assert mixture.adapting == ()

@@ -5,6 +5,8 @@ import torch
 
 from rhapsode.models import INPUTS
 from rhapsode.models.inputs import (
+    AdaptiveTable,
+    AdaptiveTableConfig,
     Linear,
     LinearConfig,
     OneHot,
@@ -20,7 +22,9 @@ IDS_BT = torch.tensor([[3, 0, 1, 3], [2, 2, 4, 0]])
 
 
 def test_every_input_module_says_how_wide_its_features_are() -> None:
+    sizes = {"vocab_size": 5, "embedding_size": 3, "shortlist": 2, "tail_size": 1}
     made = {
+        "adaptive_table.v1": (AdaptiveTable(AdaptiveTableConfig(**sizes)), IDS_BT),
         "table.v1": (Table(TableConfig(vocab_size=5, embedding_size=3)), IDS_BT),
         "onehot.v1": (OneHot(OneHotConfig(vocab_size=5)), IDS_BT),
         "linear.v1": (

@@ -173,14 +173,17 @@ def fit(network: Network, batch: Batch, optimiser: str, parts: int = 1) -> list[
     return [event.learning_rate for event in events]
 
 
-@pytest.mark.parametrize("family", FAMILIES.names())
+@pytest.mark.parametrize(
+    ("family", "adaptive"), [*((name, "") for name in FAMILIES.names()), ("lstm.v1", "adaptive")]
+)
 @pytest.mark.usefixtures("fake")
-def test_families_train_and_predict_on_their_device(family: str) -> None:
+def test_families_train_and_predict_on_their_device(family: str, adaptive: str) -> None:
+    sizes = {"vocab_size": KINDS} | ({"shortlist": 2, "tail_size": 3} if adaptive else {})
     network = fake_network(
         NetworkConfig(
-            Component("table", {"vocab_size": KINDS, "embedding_size": 8}),
+            Component("adaptive_table" if adaptive else "table", {**sizes, "embedding_size": 8}),
             Component(family, MODELS.get(family, RECURRENT)),
-            Component("categorical", {"vocab_size": KINDS}),
+            Component(adaptive or "categorical", sizes),
         )
     )
     assert all(fit(network, ids_batch(), "adamw"))
@@ -197,7 +200,9 @@ def test_families_train_and_predict_on_their_device(family: str) -> None:
     assert drawn_B.device == META
 
 
-@pytest.mark.parametrize("name", [name for name in HEADS.names() if name != "categorical.v1"])
+@pytest.mark.parametrize(
+    "name", [name for name in HEADS.names() if issubclass(HEADS.get(name), DensityHead)]
+)
 @pytest.mark.usefixtures("fake")
 def test_heads_over_numbers_train_and_draw_on_their_device(name: str) -> None:
     network = fake_network(

@@ -31,7 +31,10 @@ WINDOWS = {"context": "window:16", "stride": 11}
 RUNS: dict[str, dict[str, Any]] = {
     "carried": {"network": LSTM},
     # Batches of 4 with a last one of 1 row: a process without rows takes part all the same.
-    "windows": {"network": LSTM, "reading": {"context": "window:16", "stride": 611}},
+    "windows": {
+        "network": {**LSTM, "shortlist": 16, "tail_size": 4},
+        "reading": {"context": "window:16", "stride": 611},
+    },
     "fresh": {
         "model": "transformer",
         "network": TRANSFORMER,
@@ -41,6 +44,7 @@ RUNS: dict[str, dict[str, Any]] = {
     # The same windows in batches of 8, and in two batches of 4 for each update.
     "whole": {"network": LSTM, "reading": WINDOWS, "training": {"batch_size": 8}},
     "parts": {"network": LSTM, "reading": WINDOWS, "training": {"accumulate": 2}},
+    "members": {"network": LSTM, "members": 2},
 }
 
 WORKER = """

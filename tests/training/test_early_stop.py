@@ -32,7 +32,7 @@ def looks(source: Path, folder: Path, patience: int, stop_at: int | None = None)
     resume = folder.exists()
     training = prepare_training((str(source),), asked(patience), output=str(folder), resume=resume)
     told = iter(LOSSES[training.loop.progress.evaluations :])
-    object.__setattr__(training.loop._hooks, "evaluate", lambda: next(told))
+    object.__setattr__(training.loop.current._hooks, "evaluate", lambda: next(told))
     seen: list[Any] = []
     for event in training.events():
         if isinstance(event, Evaluated | Finished):

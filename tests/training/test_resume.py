@@ -23,7 +23,14 @@ from tests.training.replay_clock import ReplayClock
 
 STEPS = 24
 SMALL: dict[str, dict[str, Any]] = {
-    "lstm": {"embedding_size": 8, "hidden_size": 16, "num_layers": 2, "dropout": 0.2},
+    "lstm": {
+        "embedding_size": 8,
+        "hidden_size": 16,
+        "num_layers": 2,
+        "dropout": 0.2,
+        "shortlist": 16,
+        "tail_size": 4,
+    },
     "transformer": {
         "embedding_size": 16,
         "num_layers": 2,

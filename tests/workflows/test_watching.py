@@ -23,6 +23,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "whole number": (int,),
     "number": (float,),
+    "number or null": (float, type(None)),
     "true or false": (bool,),
 }
 SVG = "{http://www.w3.org/2000/svg}"

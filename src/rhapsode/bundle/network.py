@@ -15,7 +15,7 @@ from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
-from rhapsode.heads import HEADS, Categorical, DensityHead, Head
+from rhapsode.heads import HEADS, Adaptive, Categorical, DensityHead, Head
 from rhapsode.models import (
     CONDITIONERS,
     FAMILIES,
@@ -25,7 +25,7 @@ from rhapsode.models import (
     SequenceModel,
     State,
 )
-from rhapsode.models.inputs import Table
+from rhapsode.models.inputs import AdaptiveTable, Table
 
 SCORED_AT_ONCE = 1 << 24
 """Numbers (64 MB of float32) of the distributions that scoring holds at once."""
@@ -101,17 +101,20 @@ class Network(nn.Module):
         Raises:
             SettingsError: the input is not a table, or not as wide as the head's features.
         """
-        if not (isinstance(self.head, Categorical) and self.head.config.tied):
+        head, table = self.head, self.input
+        if not (isinstance(head, Categorical | Adaptive) and head.config.tied):
             return
-        if not isinstance(self.input, Table):
+        if not isinstance(table, Table if isinstance(head, Categorical) else AdaptiveTable):
             raise SettingsError("a tied head needs a table as input", where="[network] tied")
-        if self.input.weight.shape != self.head.weight.shape:
+        if table.weight.shape != head.weight.shape:
             raise SettingsError(
-                f"a tied head needs embedding_size {self.head.config.feature_size}, "
-                f"that of its features, not {self.input.output_size}",
+                f"a tied head needs embedding_size {head.config.feature_size}, "
+                f"that of its features, not {table.output_size}",
                 where="[network] tied",
             )
-        self.input.weight = self.head.weight
+        table.weight = head.weight
+        if isinstance(head, Adaptive) and isinstance(table, AdaptiveTable):
+            table.tail_weight, table.project = head.tail_weight, head.project
 
     def forward(
         self, inputs: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
@@ -180,7 +183,7 @@ class Network(nn.Module):
         The state after the batch is returned, too. Targets of weight 0 may get 0. Rows are under
         the condition of the batch; without one, a continued state keeps its own.
         """
-        return self._scored(self.head.log_prob, self.moved(batch), state)
+        return self._scored(self.moved(batch), state, by_loss=False)
 
     def loss(self, batch: Batch | MovedBatch, state: State | None = None) -> tuple[Tensor, State]:
         """Training loss of every target, (B, T) float32.
@@ -189,11 +192,12 @@ class Network(nn.Module):
         the head defines another one.
         """
         moved = self.moved(batch) if isinstance(batch, Batch) else batch
-        return self._scored(self.head.loss, moved, state)
+        return self._scored(moved, state, by_loss=True)
 
     def _scored(
-        self, score: Callable[..., Tensor], batch: MovedBatch, state: State | None
+        self, batch: MovedBatch, state: State | None, *, by_loss: bool
     ) -> tuple[Tensor, State]:
+        score = self.head.loss if by_loss else self.head.log_prob
         y_BTH, targets, masks, state = self.read(batch, state)
         time = targets.shape[1]
         # If only the last target counts, the head skips the others: they get 0.
@@ -205,6 +209,11 @@ class Network(nn.Module):
         parts = []
         for start in range(skipped, time, most):
             place = slice(start, start + most)
+            if masks is None:
+                log_prob_BT = self.head.log_prob_after(y_BTH[:, place], targets[:, place])
+                if log_prob_BT is not None:
+                    parts.append(-log_prob_BT if by_loss else log_prob_BT)
+                    continue
             parameters = self.head(y_BTH[:, place])
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
                 scale_B1K = batch.log_scale_BK[:, None]

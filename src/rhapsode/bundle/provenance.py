@@ -82,6 +82,7 @@ class PathCalibration:
             that of the naive forecast.
         forecasts: number of forecasts that chose weights and factors.
         reason: of the choice, a sentence.
+        zeros: the same for histories with many zeros; None leaves these to the network.
     """
 
     weights: Annotated[Mapping[Name, Annotated[float, Meta(ge=0, le=1)]], Meta(max_length=64)]
@@ -90,9 +91,16 @@ class PathCalibration:
     scores: Annotated[Mapping[Name, float], Meta(max_length=64)] = field(default_factory=dict)
     forecasts: int = 0
     reason: str = ""
+    zeros: "PathCalibration | None" = None
 
     def in_words(self) -> str:
-        """Members and widths of the forecasts, in a sentence."""
+        """Members and widths of the forecasts, in a sentence or two."""
+        made = self._in_words()
+        if self.zeros is not None:
+            made += f". Where many values are zero, {self.zeros._in_words()}"
+        return f"{made}. Densities are those of the network"
+
+    def _in_words(self) -> str:
         weights = sorted(self.weights.items(), key=lambda pair: -pair[1])
         if len(weights) == 1:
             made = f"forecasts are made by {'the ' * (weights[0][0] == NETWORK)}{weights[0][0]}"
@@ -105,7 +113,7 @@ class PathCalibration:
             widths = ", ".join(f"{factor:.2f}" for factor in self.factors)
             over = f" up to steps {', '.join(map(str, self.ends))}" if len(self.ends) > 1 else ""
             made += f"; their intervals are multiplied by {widths}{over}"
-        return f"{made}. Densities are those of the network"
+        return made
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values, with the sentence as `words`."""

@@ -41,6 +41,8 @@ class PlayCommand(ModelArgument):
     """Setting of generate, for example temperature=0.7 or length=100; may be repeated."""
     seed: Annotated[int | None, option("N", "random, printed on stderr")] = None
     """Random seed; the same seed and the same lines produce the same text."""
+    adapt: bool = False
+    """Let the counts of the model go on counting over what is written and typed."""
     keep: Annotated[str | None, option("FILE", "kept.jsonl next to the model")] = None
     """File to which /keep appends texts. A .jsonl file receives one JSON object for each text,
     which train --field text reads as a document. Any other file receives plain text."""
@@ -51,6 +53,8 @@ class PlayCommand(ModelArgument):
         asked = apply_assignments({}, self.set)
         if self.seed is not None:
             asked["seed"] = self.seed
+        if self.adapt:
+            asked["adapt"] = True
         settings = from_mapping(GenerateSettings, asked, where="--set")
         from rhapsode.cli.play_lines import NAMES, Player
         from rhapsode.cli.play_screen import PlayScreen

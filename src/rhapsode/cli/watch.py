@@ -27,10 +27,14 @@ class Watch:
         live: the line that is drawn again; None to print lines.
         budget: seconds of the run, or None when steps rule.
         baseline: nats per element of the validation slice by the best n-gram model.
+        members: networks that are trained in turn.
     """
 
-    def __init__(self, live: Live | None, budget: float | None, baseline: float | None) -> None:
+    def __init__(
+        self, live: Live | None, budget: float | None, baseline: float | None, members: int = 1
+    ) -> None:
         self._live, self._budget, self._baseline = live, budget, baseline
+        self._members, self._member = members, 0
         self._validation: float | None = None
         self._first: rh.Step | None = None
         self._smooth = 0.0
@@ -43,6 +47,8 @@ class Watch:
         elif isinstance(event, rh.Evaluated):
             self._validation = event.loss
             mark = "" if event.best else " (not better)"
+            if event.member and event.average is not None:
+                mark += f", average {event.average:.4f}"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
         elif isinstance(event, rh.Sampled):
@@ -51,6 +57,8 @@ class Watch:
     def _step(self, event: "rh.Step") -> None:
         if self._first is None:
             self._first, self._smooth = event, event.loss
+        if event.member != self._member:
+            self._member, self._smooth, self._validation = event.member, event.loss, None
         self._smooth = _DECAY * self._smooth + (1 - _DECAY) * event.loss
         now = time.monotonic()
         pause = 0.12 if self._live is not None else _SECONDS_BETWEEN_LINES
@@ -65,15 +73,18 @@ class Watch:
 
     def _line(self, first: "rh.Step", event: "rh.Step") -> Text:
         seconds, elements = event.elapsed - first.elapsed, event.elements - first.elements
-        gone = event.fraction - first.fraction
-        left = seconds / gone * (1 - event.fraction) if gone > 0 else 0.0
+        fraction, begin = ((e.member + e.fraction) / self._members for e in (event, first))
+        left = seconds / (fraction - begin) * (1 - fraction) if fraction > begin else 0.0
         if self._budget is not None:
             left = max(0.0, self._budget - event.elapsed)
-        filled = round(event.fraction * _BAR)
+        filled = round(fraction * _BAR)
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append("━" * filled, style="green")
         line.append("─" * (_BAR - filled), style="dim")
-        line.append(f" {event.fraction:4.0%}  loss {self._smooth:.3f}")
+        line.append(f" {fraction:4.0%}")
+        if self._members > 1:
+            line.append(f"  member {event.member + 1}/{self._members}")
+        line.append(f"  loss {self._smooth:.3f}")
         if self._validation is not None:
             line.append(f"  validation {self._validation:.3f}")
         if self._baseline is not None:
@@ -93,7 +104,8 @@ def run_training(training: "rh.Training") -> bool:
     if stderr().is_terminal:
         live = Live(console=stderr(), auto_refresh=False, transient=True)
     with training.stopped_by_signals(_say_stopping), live as line:
-        watch = Watch(line, planned.settings.budget_seconds(), planned.baseline)
+        settings = planned.settings
+        watch = Watch(line, settings.budget_seconds(), planned.baseline, settings.members)
         for event in training.events():
             watch.show(event)
             if isinstance(event, rh.Finished):

@@ -107,8 +107,11 @@ class RepetitionSettings:
 
 @dataclass(frozen=True)
 class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
-    """Order and trace of the sampling steps."""
+    """What is sampled from, and order and trace of the sampling steps."""
 
+    adapt: bool = False
+    """Let the counts of the model go on counting over the prompt and what is written: a name in a
+    long prompt is used from its second mention on."""
     order: Annotated[str, option("ORDER")] = "hf"
     """Order of the steps: hf (temperature before truncation), vllm (min_p before top_k and top_p),
     llamacpp (temperature last), or step names separated by commas, which must include every step in

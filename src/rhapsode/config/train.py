@@ -76,8 +76,9 @@ class OptimisationSettings:
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Maximum norm of the gradient; larger gradients are scaled down to it."""
     counts_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    """Weight of the n-gram model in the predictions of the finished run [0 to 1]; 0 leaves the
-    n-gram model out. [default: the weight with the lowest loss on the validation split]"""
+    """One weight for all counts in the predictions of the finished run, the rest being the
+    network's [0 to 1]; 0 leaves the counts out. [default: weights with the lowest loss on the
+    validation split]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass; auto times float32 and bfloat16 for up to two
     seconds and chooses the faster one."""
@@ -149,6 +150,10 @@ class RunSettings:
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of all random numbers in the run."""
 
+    members: Annotated[Annotated[int, Meta(ge=1, le=64)], option("N")] = 1
+    """Number of networks that are trained one after the other, with different random weights, and
+    whose probabilities are averaged. They share the budget, epochs or steps evenly. Models of
+    identifiers only, such as text."""
     device: Annotated[str, option("NAME")] = "auto"
     """Device on which the network is trained: cpu, cuda, cuda:N or mps; auto uses cuda or mps if
     PyTorch has it and it can run the network, otherwise cpu."""

@@ -16,7 +16,7 @@ from rhapsode.counts.experts import Experts
 MOST_EVIDENCE, BLOCK = 24_000_000, 1 << 19
 # Where the weights begin, and how strongly they are held there, in nats an element.
 NETWORK_BEGIN, BEGIN, HOLD = 0.6, 0.45, 1e-3
-STEPS = 40
+STEPS, FEW_STEPS = 40, 12
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Evidence:
             return total / count + held, slope_F / count + HOLD * apart_F
 
         bounds = [(0.01, 4.0), *[(-2.0, 4.0)] * (size - 1)]
-        options = {"maxiter": STEPS, "ftol": 1e-6}
+        options = {"maxiter": STEPS if part is None else FEW_STEPS, "ftol": 1e-6}
         result = minimize(
             function, begin_F, jac=True, method="L-BFGS-B", bounds=bounds, options=options
         )

@@ -26,22 +26,14 @@ from rhapsode.counts.ngram_evidence import (
 )
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
-from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
-from rhapsode.engine.kernels.maths import copy, fill
-from rhapsode.engine.kernels.products import help_out, product
+from rhapsode.engine.kernels.jit import STAMP, entry, ready
+from rhapsode.engine.kernels.logits import logits_of
+from rhapsode.engine.kernels.maths import fill
+from rhapsode.engine.kernels.products import help_out
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.offsets import (
-    CLASSIC,
-    CONVOLUTION,
-    FEATURES,
-    HEAD,
-    HEAD_BIAS,
-    STATE,
-    TRANSFORMER,
-    VOCAB,
-)
-from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, uniform
+from rhapsode.engine.offsets import CLASSIC, CONVOLUTION, FEATURES, STATE, TRANSFORMER, VOCAB
+from rhapsode.engine.sampling_steps import average_row, draw, filter_row, mask_row, uniform
 
 # Why a row ended.
 STOP, LENGTH = 1, 2
@@ -52,18 +44,6 @@ RECURRENT, ATTENTION, CONVOLVING = range(3)
 # Positions, of all rows, that are read at once: their gates and the like must find room in the
 # cache.
 TOGETHER = 512
-
-
-@inner
-def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
-    """Logits of some rows of features, in rows of whole panels."""
-    apart()
-    size = spec[FEATURES]
-    panels = (spec[VOCAB] + PANEL - 1) // PANEL
-    row = panels * PANEL
-    for b in range(rows):
-        copy(z, b * row, w, spec[HEAD_BIAS], row)
-    product(spec, z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
 
 
 @cache
@@ -101,14 +81,15 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             read_convolution(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
-        _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+        logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, z)
 
     @entry
     def write_rows(
-        w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any,
-        seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any, sequence_B: Any, length_B: Any,
-        node_B: Any, word_B2: Any, memory_BN: Any, head_BLS: Any, before_BLN: Any, kept_B: Any,
-        weight_BF: Any, place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any,
+        w: Any, m: Any, specs_MS: Any, weight_M: Any, values_MBS: Any, count_B: Any, z_BV: Any,
+        last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any,
+        sequence_B: Any, length_B: Any, node_B: Any, word_B2: Any, memory_BN: Any, head_BLS: Any,
+        before_BLN: Any, kept_B: Any, weight_BF: Any, place_B: Any, fresh: bool, window: int,
+        steps_S: Any, values_S: Any,
         banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
         first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
         bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
@@ -122,8 +103,9 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         Arguments:
             w: tables, norms and biases.
             m: matrices.
-            spec: description of the network.
-            values_BS: states, changed in place.
+            specs_MS: description of every member, all over the same vectors.
+            weight_M: of the members' probabilities, one in total.
+            values_MBS: states, changed in place.
             count_B: elements that each row has read since its state began.
             z_BV: logits after them, in rows of whole panels.
             last_B1: the last choices; they are read first, unless `fresh` is true.
@@ -178,8 +160,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             Number of elements chosen for each row.
         """
         _ = stamp
-        rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
-        values, z = values_BS.reshape(-1), z_BV.reshape(-1)
+        first, members, rows = specs_MS[0], len(specs_MS), len(count_B)
+        vocab, size, state = first[VOCAB], first[FEATURES], first[STATE]
+        values, z = values_MBS.reshape(-1), z_BV.reshape(-1)
+        own_MBV = np.empty((members if members > 1 else 0, *z_BV.shape), dtype=np.float32)
+        log_M = np.empty(members)
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         mixing = weight_BF.shape[1] > 0
@@ -207,19 +192,27 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                             count_B[b] = 0
                         fill(values, 0, np.float32(0.0), len(values))
                 few = rows if time == 1 else max(1, TOGETHER // time)
-                for b in range(0, rows, few):
-                    to = min(rows, b + few)
-                    ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
-                    own, own_y = values[b * state : to * state], y[b * time * size :]
-                    if group == RECURRENT:
-                        read_recurrent(w, m, spec, ids_BT, own, own_y)
-                    elif group == ATTENTION:
-                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
-                    else:
-                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                for n in range(members):
+                    # Forwards and backwards in turn: what was read last is still in the cache.
+                    k = members - 1 - n if (position + done) & 1 else n
+                    spec, begin = specs_MS[k], k * rows
+                    for b in range(0, rows, few):
+                        to = min(rows, b + few)
+                        ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
+                        own = values[(begin + b) * state : (begin + to) * state]
+                        own_y = y[b * time * size :]
+                        if group == RECURRENT:
+                            read_recurrent(w, m, spec, ids_BT, own, own_y)
+                        elif group == ATTENTION:
+                            read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                        else:
+                            read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    own_z = z if members == 1 else own_MBV[k].reshape(-1)
+                    logits_of(w, m, spec, y, (time - 1) * size, time * size, rows, own_z)
                 for b in range(rows):
                     count_B[b] += time
-                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+                    if members > 1:
+                        average_row(own_MBV[:, b, :vocab], weight_M, z_BV[b, :vocab], log_M)
             ended = False
             for b in range(rows):
                 z_V = z_BV[b, :vocab]
@@ -311,7 +304,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(targets_N), few):
             rows = min(few, len(targets_N) - start)
-            _logits(w, m, spec, y, start * size, size, rows, z)
+            logits_of(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
                 if allowed_NV is not None:
@@ -347,7 +340,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         """
         _ = stamp
         size = spec[FEATURES]
-        _logits(w, m, spec, y, 0, size, len(y) // size, z)
+        logits_of(w, m, spec, y, 0, size, len(y) // size, z)
 
     @entry
     def help_write(board: int, m: Any) -> int:
@@ -363,13 +356,13 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
 
 score_rows, spread_features, help_write = _of_all(STAMP)
 
-_F1, _F2 = types.float32[::1], types.float32[:, ::1]
+_F1, _F2, _F3 = types.float32[::1], types.float32[:, ::1], types.float32[:, :, ::1]
 _I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
 _N3, _S1 = types.int32[:, :, ::1], types.int16[::1]
 _OF_ROWS = (
-    _F2, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1, _I2, _N2, _N3, _N3, _I1,
+    _F3, _I1, _F2, _I2, _I2, _N2, _N2, _I2, _I1, _I1, _N1, _I2, _N2, _N3, _N3, _I1,
     types.float64[:, ::1],
 )  # fmt: skip
 _OF_ALL = (
@@ -378,8 +371,8 @@ _OF_ALL = (
 )  # fmt: skip
 _OUT = (_I2, _I1)
 _NONE = types.none
-_WRITE = (_I1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
-_WRITE_GRAMMAR = (_I1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
+_WRITE = (_I2, _D1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
+_WRITE_GRAMMAR = (_I2, _D1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
 _KINDS = {
     "float32": _F1,
     "bf16": types.uint32[::1],

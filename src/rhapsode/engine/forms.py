@@ -26,9 +26,9 @@ def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
         return "the model has no network"
     config = bundle.config
     for part, known in (
-        (config.input, ("table.v1", "onehot.v1")),
+        (config.input, ("table.v1", "onehot.v1", "adaptive_table.v1")),
         (config.model, tuple(FAMILIES.names())),
-        (config.head, ("categorical.v1",)),
+        (config.head, ("categorical.v1", "adaptive.v1")),
     ):
         if full_name(part.name) not in known:
             return f"no implementation of {part.name}"

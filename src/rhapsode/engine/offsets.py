@@ -27,5 +27,12 @@ BOARD = 15
 # Of every network: whether products take their panels from the last to the first; see `products`
 TURN = 16
 
+# Of every network: elements with weights of full width, all where there is no tail
+SHORTLIST = 17
+
+# Of an adaptive head: the width of its tail; the matrix from features to those of the tail and,
+# as its last output, to the logit of the tail as a whole
+TAIL_SIZE, PROJECT, PROJECT_BIAS, TAIL, TAIL_BIAS = range(18, 23)
+
 # A layer begins at FIRST + EACH * layer
-FIRST, EACH = 17, 16
+FIRST, EACH = 23, 16

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import Bundle, Component
 from rhapsode.engine import offsets as at
 from rhapsode.engine.forms import engine_form, full_name, unsupported_form
 from rhapsode.engine.kernels import attention, convolution
@@ -80,22 +80,32 @@ class _Packing:
         bundle: the model.
         member: which of its networks.
         kind: of the weights.
+        before: the member that lies before this one in the same vectors; None for the first.
     """
 
-    def __init__(self, bundle: Bundle[Any, Any], member: int, kind: str) -> None:
+    def __init__(
+        self, bundle: Bundle[Any, Any], member: int, kind: str, before: "_Packing | None"
+    ) -> None:
         form = engine_form(bundle)
         assert form is not None, "call `unsupported` first"
         self.kernel, self.family, self.settings = form.kernel, _CELLS[form.cell], form.numbers
         self.kind, self.vocab = kind, bundle.encoder.vocab_size
         self._left = dict(bundle.members[member].arrays)
-        self._parts: list[Array] = []
-        self._matrices: list[NDArray[Any]] = []
+        self._parts: list[Array] = [] if before is None else before._parts
+        self._matrices: list[NDArray[Any]] = [] if before is None else before._matrices
         self._spec: dict[int, int] = {}
         # Of the vectors that elements become, and their table; without one, unit vectors.
         self.width, self.table_VD = self.vocab, None
-        if full_name(bundle.config.input.name) == "table.v1":
-            self.width = int(bundle.config.input.settings.get("embedding_size", 64))
-            self.table_VD = self.take("input.weight", self.vocab, self.width)
+        name, settings = full_name(bundle.config.input.name), bundle.config.input.settings
+        if name != "onehot.v1":
+            self.width = int(settings.get("embedding_size", 64))
+            short = self.vocab if name == "table.v1" else int(settings["shortlist"])
+            self.table_VD = self.take("input.weight", short, self.width)
+            if name == "adaptive_table.v1":
+                narrow = int(settings["tail_size"])
+                tail_ND = self.take("input.tail_weight", self.vocab - short, narrow)
+                tail_ND = tail_ND @ self.take("input.project", narrow, self.width)
+                self.table_VD = np.concatenate((self.table_VD, tail_ND))
 
     def take(self, name: str, *shape: int) -> Array:
         """An array of the bundle.
@@ -135,8 +145,12 @@ class _Packing:
         first = 0 if layer is None else at.FIRST + at.EACH * layer
         self._spec.update({first + place: number for place, number in numbers.items()})
 
-    def done(self) -> Laid:
-        """The packed network, its vectors at multiples of 64 bytes.
+    def vectors(self) -> tuple[Array, NDArray[Any]]:
+        """Vectors of all members so far, at multiples of 64 bytes."""
+        return _joined(self._parts), _joined(self._matrices)
+
+    def spec(self) -> NDArray[np.int64]:
+        """Description of the network; see `offsets`.
 
         Raises:
             BundleError: there are arrays that nothing asked for.
@@ -147,7 +161,7 @@ class _Packing:
             )
         spec = np.zeros(at.FIRST + at.EACH * self.settings["num_layers"], dtype=np.int64)
         spec[list(self._spec)] = list(self._spec.values())
-        return Laid(_joined(self._parts), _joined(self._matrices), spec, self.kind)
+        return spec
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
@@ -170,13 +184,12 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) -> Laid:
-    """One of the networks of a bundle.
+def lay_out(bundle: Bundle[Any, Any], kind: str = "float32") -> tuple[Laid, ...]:
+    """The networks of a bundle, all in the same vectors.
 
     Arguments:
         bundle: the model.
         kind: of the weights: "float32", "bf16" or "int8".
-        member: which of its networks.
 
     Raises:
         BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8,
@@ -185,28 +198,33 @@ def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) ->
     reason = unsupported(bundle)
     if reason is not None:
         raise BundleError(f"the compiled engine cannot run this model: {reason}")
+    packing: _Packing | None = None
+    specs: list[NDArray[np.int64]] = []
     try:
-        return _lay_out(bundle, member, kind)
+        for member in range(len(bundle.members)):
+            packing = _Packing(bundle, member, kind, packing)
+            _lay_out(bundle, packing)
+            specs.append(packing.spec())
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, KeyError) as problem:
         raise BundleError(f"the network cannot be built ({problem})") from None
+    if packing is None:
+        raise BundleError("this model has no network")
+    weights, matrices = packing.vectors()
+    return tuple(Laid(weights, matrices, spec, kind) for spec in specs)
 
 
-def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
+def _lay_out(bundle: Bundle[Any, Any], packing: _Packing) -> None:
     config, vocab = bundle.config, bundle.encoder.vocab_size
     for part, component in (("input", config.input), ("head", config.head)):
         size = component.settings.get("vocab_size", vocab)
         if size != vocab:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocab}")
-    packing = _Packing(bundle, member, kind)
     if packing.kernel == "recurrent":
         features = _recurrent(packing)
     elif packing.kernel == "convolution":
         features = _convolution(packing)
     else:
         features = _attention(packing, bundle.context.size)
-    head = packing.matrix(packing.take("head.weight", vocab, features))
-    biased = config.head.settings.get("bias", True)
-    bias_V = packing.take("head.bias", vocab) if biased else np.zeros(vocab, dtype=np.float32)
     packing.tell(
         {
             at.FAMILY: packing.family,
@@ -214,11 +232,40 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
             at.LAYERS: packing.settings["num_layers"],
             at.EMBEDDING: packing.width,
             at.FEATURES: features,
-            at.HEAD: head,
-            at.HEAD_BIAS: packing.bias(bias_V),
         }
     )
-    return packing.done()
+    _head(packing, config.head, features)
+
+
+def _head(packing: _Packing, head: Component, features: int) -> None:
+    """Pack the head."""
+    biased, vocab = head.settings.get("bias", True), packing.vocab
+
+    def bias(name: str, size: int) -> int:
+        zeros_V = np.zeros(size, dtype=np.float32)
+        return packing.bias(packing.take(f"head.{name}", size) if biased else zeros_V)
+
+    adaptive = full_name(head.name) == "adaptive.v1"
+    short = int(head.settings["shortlist"]) if adaptive else vocab
+    weight = packing.matrix(packing.take("head.weight", short, features))
+    packing.tell({at.SHORTLIST: short, at.HEAD: weight, at.HEAD_BIAS: bias("bias", short)})
+    if not adaptive:
+        return
+    narrow, rare = int(head.settings["tail_size"]), vocab - short
+    if not 0 < short < vocab or narrow < 1:
+        raise BundleError(f"no tail of width {narrow} is behind {short} of {vocab} elements")
+    project = packing.take("head.project", narrow, features)
+    whole = packing.take("head.whole_weight", 1, features)
+    whole_bias = np.append(np.zeros(narrow, dtype=np.float32), packing.take("head.whole_bias", 1))
+    packing.tell(
+        {
+            at.TAIL_SIZE: narrow,
+            at.PROJECT: packing.matrix(np.concatenate((project, whole))),
+            at.PROJECT_BIAS: packing.bias(whole_bias),
+            at.TAIL: packing.matrix(packing.take("head.tail_weight", rare, narrow)),
+            at.TAIL_BIAS: bias("tail_bias", rare),
+        }
+    )
 
 
 def _recurrent(packing: _Packing) -> int:

@@ -113,6 +113,26 @@ def _weigh(z_V: Any, weight_V: Any) -> float:
 
 
 @inner
+def complete_row(z_V: Any, first: int, tail_N: Any, whole: Any, weight_N: Any) -> None:
+    """Write the logits of a tail after a shortlist, in place.
+
+    They are log-probabilities within the tail plus the logit of the tail as a whole.
+
+    Arguments:
+        z_V: logits, float32; those of the tail are overwritten.
+        first: the first element of the tail.
+        tail_N: logits within the tail.
+        whole: logit of the tail as a whole.
+        weight_N: scratch, float64.
+    """
+    apart()
+    most = _weigh(tail_N, weight_N)
+    shift = np.float32(np.float64(whole) - most - math.log(_mass(weight_N)))
+    for n in range(len(tail_N)):
+        z_V[first + n] = tail_N[n] + shift
+
+
+@inner
 def _kth_largest(some_N: Any, k: int) -> Any:
     """The k-th largest value, k from 1 (Hoare's quickselect).
 
@@ -280,6 +300,37 @@ def mask_row(z_V: Any, allowed_V: Any) -> None:
     for v in range(len(z_V)):
         if not allowed_V[v]:
             z_V[v] = _NEVER
+
+
+@inner
+def average_row(own_MV: Any, weight_M: Any, z_V: Any, log_M: Any) -> None:
+    """Logits of a weighted mean of probabilities.
+
+    They have the scale of the first member's. Members that are equal give their own logits.
+
+    Arguments:
+        own_MV: logits of every member, float32, finite.
+        weight_M: weights, one in total.
+        z_V: takes the logits, float32.
+        log_M: scratch, float64.
+    """
+    apart()
+    equal = True
+    for k in range(len(weight_M)):
+        most, total = np.float64(own_MV[k, 0]), 0.0
+        for v in range(len(z_V)):
+            most = max(most, np.float64(own_MV[k, v]))
+            equal = equal and own_MV[k, v] == own_MV[0, v]
+        for v in range(len(z_V)):
+            total += math.exp(own_MV[k, v] - most)
+        log_M[k] = most + math.log(total)
+    for v in range(len(z_V)):
+        largest, total = own_MV[0, v] - log_M[0], 0.0
+        for k in range(1, len(weight_M)):
+            largest = max(largest, own_MV[k, v] - log_M[k])
+        for k in range(len(weight_M)):
+            total += weight_M[k] * math.exp(own_MV[k, v] - log_M[k] - largest)
+        z_V[v] = own_MV[0, v] if equal else np.float32(math.log(total) + largest + log_M[0])
 
 
 @inner

@@ -92,15 +92,16 @@ class Pace:
 
 
 class Helped:
-    """Threads that share the large products of whatever runs with `spec`.
+    """Threads that share the large products of whatever runs with `specs_MS`.
 
     Arguments:
-        network: whose matrices they read.
+        networks: of a model, over the same vectors.
         threads: all in all; 1 has no helpers.
     """
 
-    def __init__(self, network: Laid, threads: int) -> None:
-        self.spec: NDArray[np.int64] = network.spec.copy()
+    def __init__(self, networks: Sequence[Laid], threads: int) -> None:
+        network = networks[0]
+        self.specs_MS: NDArray[np.int64] = np.stack([each.spec for each in networks])
         self._helpers = min(threads, MOST) - 1 if may_help(network, threads) else 0
         self._matrices = network.matrices
         room = np.zeros(team.BOARD + 8, dtype=np.int64)
@@ -119,7 +120,8 @@ class Helped:
         return self._pace.run(lambda helped: self._helped(write) if helped else write(), size)
 
     def _helped(self, write: Callable[[], T]) -> T:
-        address = self.spec[at.BOARD] = self._board.ctypes.data
+        address = self._board.ctypes.data
+        self.specs_MS[:, at.BOARD] = address
         self._board[team.ENDED] = 0
         threads = [
             threading.Thread(target=help_write, args=(address, self._matrices), daemon=True)
@@ -133,7 +135,7 @@ class Helped:
             self._board[team.ENDED] = 1
             for thread in threads:
                 thread.join()
-            self.spec[at.BOARD] = 0
+            self.specs_MS[:, at.BOARD] = 0
 
 
 def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[T]:

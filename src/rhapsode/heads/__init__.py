@@ -1,5 +1,6 @@
 """Heads: features to a distribution over the next element. Loads torch."""
 
+from rhapsode.heads.adaptive import Adaptive, AdaptiveConfig
 from rhapsode.heads.categorical import Categorical, CategoricalConfig, Joint, JointConfig
 from rhapsode.heads.contract import (
     HEADS,
@@ -25,6 +26,8 @@ from rhapsode.heads.tails import tail_probabilities
 
 __all__ = [
     "HEADS",
+    "Adaptive",
+    "AdaptiveConfig",
     "AlikeHead",
     "Bins",
     "BinsConfig",

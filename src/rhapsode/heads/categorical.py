@@ -22,39 +22,8 @@ from rhapsode.heads.contract import (
 )
 
 
-@dataclass(frozen=True)
-class CategoricalConfig:
-    """Settings of `categorical.v1`."""
-
-    feature_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Number of input features, H."""
-    vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
-    """Number of elements, V."""
-    bias: bool = True
-    """Add a bias for each element."""
-    tied: bool = False
-    """Use the weights of the input table, which is as wide as the features (Press and Wolf
-    2017)."""
-
-
-@HEADS.register("categorical.v1")
-class Categorical(Head):
-    """Logits by an affine map, probabilities by their softmax."""
-
-    Config = CategoricalConfig
-
-    def __init__(self, config: CategoricalConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.width = config.vocab_size
-        self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
-        self.bias = nn.Parameter(torch.empty(config.vocab_size)) if config.bias else None
-        bound = config.feature_size**-0.5
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
-
-    def forward(self, y_BTH: Tensor) -> Tensor:
-        return nn.functional.linear(y_BTH, self.weight, self.bias)
+class SoftmaxHead(Head):
+    """Base of heads whose parameters are logits of elements."""
 
     def log_prob(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
@@ -76,8 +45,43 @@ class Categorical(Head):
         return drawn_ids(parameters, uniforms_B, temperature)
 
 
+@dataclass(frozen=True)
+class CategoricalConfig:
+    """Settings of `categorical.v1`."""
+
+    feature_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Number of input features, H."""
+    vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
+    """Number of elements, V."""
+    bias: bool = True
+    """Add a bias for each element."""
+    tied: bool = False
+    """Use the weights of the input table, which is as wide as the features (Press and Wolf
+    2017)."""
+
+
+@HEADS.register("categorical.v1")
+class Categorical(SoftmaxHead):
+    """Logits by an affine map, probabilities by their softmax."""
+
+    Config = CategoricalConfig
+
+    def __init__(self, config: CategoricalConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.vocab_size
+        self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
+        self.bias = nn.Parameter(torch.empty(config.vocab_size)) if config.bias else None
+        bound = config.feature_size**-0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, y_BTH: Tensor) -> Tensor:
+        return nn.functional.linear(y_BTH, self.weight, self.bias)
+
+
 def drawn_ids(logits_BV: Tensor, uniforms_B: Tensor, temperature: float) -> Tensor:
-    """Draw ids (B,) from logits; see `Categorical.sample`."""
+    """Draw ids (B,) from logits; see `SoftmaxHead.sample`."""
     if temperature < 0:
         raise ValueError(f"temperature {temperature} is negative")
     if temperature < GREEDY_BELOW:

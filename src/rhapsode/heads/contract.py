@@ -48,6 +48,13 @@ class Head(nn.Module, ABC):
         """The training loss, (B, T) float32: by default the negative log-probability."""
         return -self.log_prob(parameters, targets, log_jacobian_BT)
 
+    def log_prob_after(self, y_BTH: Tensor, targets: Tensor) -> Tensor | None:
+        """Log-probability (nats) of the targets after features, (B, T) float32.
+
+        Where it is cheaper than `log_prob` of `forward`, and equal to it; else None.
+        """
+        return None
+
     @abstractmethod
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
         """Draw one element per row from parameters (B, ...).

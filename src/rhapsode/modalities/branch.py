@@ -63,21 +63,33 @@ class Branch:
         model: what writes.
         prompt: what the document begins with.
         turns: so far.
+        adapt: whether the counts of the model adapt to the document.
     """
 
-    def __init__(self, model: "Model[Any]", prompt: Prompt, turns: Sequence[Turn] = ()) -> None:
-        self.model, self.prompt = model, prompt
+    def __init__(
+        self,
+        model: "Model[Any]",
+        prompt: Prompt,
+        turns: Sequence[Turn] = (),
+        *,
+        adapt: bool = False,
+    ) -> None:
+        self.model, self.prompt, self.adapt = model, prompt, adapt
         self.turns = list(turns)
         self._places: list[_Place | None] = [None] * (len(self.turns) + 1)
 
     def fork(self, turns: int) -> "Branch":
         """The first turns as a branch of its own."""
-        branch = Branch(self.model, self.prompt, self.turns[:turns])
+        branch = Branch(self.model, self.prompt, self.turns[:turns], adapt=self.adapt)
         branch._places = [
             None if place is None else _Place(place.state.fork(), place.waiting)
             for place in self._places[: turns + 1]
         ]
         return branch
+
+    @property
+    def _predictor(self) -> Any:
+        return self.model.predictor_of(adapt=self.adapt)
 
     def append(self, turn: Turn, place: _Place | None = None) -> None:
         """Add a turn, and the place after it where that is known."""
@@ -209,7 +221,7 @@ class Branch:
             known -= 1
         place = self._places[known]
         if place is None:
-            place = self._places[0] = _Place(*self.prompt.start(self.model.predictor))
+            place = self._places[0] = _Place(*self.prompt.start(self._predictor))
         for at in range(known, number):
             place = self._places[at + 1] = self._read(place, self.turns[at], self.elements(at))
         return place
@@ -219,7 +231,7 @@ class Branch:
         if turn.kind == "given":
             return _Place(place.state, place.waiting + turn.elements)
         if self._begins_anew(turn):
-            return _Place(*self.prompt.start(self.model.predictor))
+            return _Place(*self.prompt.start(self._predictor))
         keys = self.prompt.keys(0, 0)
         rows = self._rows(place, Chain([]), keys, before, steps=len(turn.elements))
         for _ in run(rows, self._forced(turn.elements)):
@@ -237,7 +249,7 @@ class Branch:
     ) -> Rows:
         waiting = len(place.waiting)
         return Rows(
-            self.model.predictor,
+            self._predictor,
             place.state.fork(),
             chain,
             keys[0],

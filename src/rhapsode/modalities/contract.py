@@ -33,7 +33,11 @@ from rhapsode.modalities.scoring import (
 )
 from rhapsode.models.families import FAMILIES
 
-if TYPE_CHECKING:  # training loads torch
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
     from rhapsode.training.planner import Accelerator, BaseModel, PlannedSettings
@@ -203,6 +207,8 @@ class Modality(ABC, Generic[S, C, B]):
     """Noun of its data, for messages: "text", "series"."""
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network")
     """Sections of the settings in which a base model decides every entry."""
+    averages: ClassVar[bool] = False
+    """True if a model may average several networks."""
     settings: type[S]
     """The dataclass of its settings; loads no torch."""
     evaluation: ClassVar[type[Any]] = NoSettings
@@ -275,6 +281,15 @@ class Modality(ABC, Generic[S, C, B]):
     @abstractmethod
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
         """Function that computes the validation loss, nats per element; None without data."""
+
+    def element_losses(
+        self, planned: Planned[S, C, B], network: Network
+    ) -> Callable[[], NDArray[np.floating]] | None:
+        """Function that computes nats of every validation element; None without data.
+
+        NaN stands where an element is not scored. Needed where several networks are averaged.
+        """
+        raise SettingsError(f"a model of {self.noun} has one network", where="members")
 
     @abstractmethod
     def samples(

@@ -108,6 +108,14 @@ class OpenedModel(ABC, Generic[B]):
     def predictor(self) -> Any:
         """The predictor of the model; made on first use."""
 
+    def predictor_of(self, *, adapt: bool) -> Any:
+        """The predictor, or the one whose counts adapt to what is read.
+
+        Raises:
+            SettingsError: it cannot adapt.
+        """
+        return self.predictor
+
     @abstractmethod
     def ready(self, settings: GenerateSettings) -> None:
         """Load the predictor before anything is printed.

@@ -100,7 +100,7 @@ class PlaySession:
         self.prompt: Prompt = model.begin(prompt, self.settings)
         self.current = 1
         """Number of the current branch."""
-        self._branches = {1: Branch(model, self.prompt)}
+        self._branches = {1: Branch(model, self.prompt, adapt=self.settings.adapt)}
         opening = self.prompt.opening
         if opening.elements:
             self._branch.append(Turn("given", opening.elements, opening.text))
@@ -248,6 +248,10 @@ class PlaySession:
                 parsed = [value]
             mapping[name] = parsed
         settings = self._complete(from_mapping(GenerateSettings, mapping, where="/set"))
+        if settings.adapt != self.settings.adapt:
+            raise SettingsError(
+                "a session adapts from its beginning or never", hint="start one with --adapt"
+            )
         self.model.chain(settings)
         self.settings = settings
         return settings
@@ -338,13 +342,16 @@ class PlaySession:
             raise DataError(f"there is no branch {saved.current}", where=str(path))
         try:
             prompt = self.model.restored(saved.prompt)
+            settings = from_mapping(GenerateSettings, saved.settings, where=str(path))
             branches = {
                 kept.name: Branch(
-                    self.model, prompt, [_restored(prompt, turn) for turn in kept.turns]
+                    self.model,
+                    prompt,
+                    [_restored(prompt, turn) for turn in kept.turns],
+                    adapt=settings.adapt,
                 )
                 for kept in saved.branches
             }
-            settings = from_mapping(GenerateSettings, saved.settings, where=str(path))
             for turn in (turn for kept in saved.branches for turn in kept.turns):
                 from_mapping(GenerateSettings, turn.settings, where=str(path))
             self.model.chain(settings)

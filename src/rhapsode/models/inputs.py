@@ -73,10 +73,59 @@ class Table(InputModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         x_BTD = nn.functional.embedding(inputs, self.weight)
-        if self.training and self.config.dropout:
-            keep = 1 - self.config.dropout
-            x_BTD = x_BTD * torch.empty_like(x_BTD[:, :1]).bernoulli_(keep).div_(keep)
+        return _locked_dropout(x_BTD, self.config.dropout if self.training else 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveTableConfig(TableConfig):
+    """Settings of `adaptive_table.v1`."""
+
+    shortlist: Annotated[int, Meta(ge=1, le=1 << 31)]
+    """Number of frequent elements, those with the lowest ids."""
+    tail_size: Width
+    """Width of the vectors of the other elements, which are projected."""
+
+
+@INPUTS.register("adaptive_table.v1")
+class AdaptiveTable(InputModule):
+    """A learnt vector per element, narrow for rare elements.
+
+    Narrow vectors are projected to full width (adaptive input, Baevski and Auli 2019).
+    """
+
+    Config = AdaptiveTableConfig
+
+    def __init__(self, config: AdaptiveTableConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.output_size = config.embedding_size
+        narrow, rare = config.tail_size, config.vocab_size - config.shortlist
+        if rare < 1:
+            raise SettingsError(
+                f"a shortlist of {config.shortlist} leaves none of {config.vocab_size} elements",
+                where="[network] shortlist",
+            )
+        self.weight = nn.Parameter(torch.empty(config.shortlist, config.embedding_size))
+        self.tail_weight = nn.Parameter(torch.empty(rare, narrow))
+        self.project = nn.Parameter(torch.empty(narrow, config.embedding_size))
+        if not self.weight.is_meta:
+            nn.init.normal_(self.weight, std=config.init_std)
+            nn.init.normal_(self.tail_weight, std=config.init_std)
+            nn.init.normal_(self.project, std=narrow**-0.5)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        short = self.config.shortlist
+        x_BTD = nn.functional.embedding(inputs.clamp(max=short - 1), self.weight)
+        rare = nn.functional.embedding((inputs - short).clamp(min=0), self.tail_weight)
+        x_BTD = torch.where((inputs < short)[..., None], x_BTD, rare @ self.project)
+        return _locked_dropout(x_BTD, self.config.dropout if self.training else 0.0)
+
+
+def _locked_dropout(x_BTD: Tensor, share: float) -> Tensor:
+    """Drop a share of the features, the same ones over a window."""
+    if not share:
         return x_BTD
+    return x_BTD * torch.empty_like(x_BTD[:, :1]).bernoulli_(1 - share).div_(1 - share)
 
 
 @dataclass(frozen=True)

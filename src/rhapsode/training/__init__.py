@@ -18,9 +18,10 @@ from rhapsode.training.machine import (
     prepare_process,
     runs,
 )
+from rhapsode.training.member_loops import MemberLoops, member_seed
 from rhapsode.training.optimiser import learning_rate_factor, make_optimiser
 from rhapsode.training.planner import PlannedSettings, machine_speed, plan_id_run
-from rhapsode.training.training_loop import LoopHooks, TrainingLoop
+from rhapsode.training.training_loop import LoopHooks, Progress, TrainingLoop
 
 __all__ = [
     "BudgetClock",
@@ -32,7 +33,9 @@ __all__ = [
     "Group",
     "LoopHooks",
     "ManyProcesses",
+    "MemberLoops",
     "PlannedSettings",
+    "Progress",
     "Sampled",
     "Saved",
     "Step",
@@ -45,6 +48,7 @@ __all__ = [
     "machine_speed",
     "make_optimiser",
     "matmul_rates",
+    "member_seed",
     "plan_id_run",
     "prepare_process",
     "learning_rate_factor",

@@ -37,6 +37,10 @@ class Clock(ABC):
         """Seconds spent so far, over all sessions of the run."""
         return self._spent + time.monotonic() - self._began
 
+    def following(self) -> "Clock":
+        """The clock of the next member, when this one's is over."""
+        return self
+
     def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
         """Keep time free at the end for the last evaluation and samples."""
 
@@ -52,11 +56,17 @@ class StepClock(Clock):
         steps: updates in all.
         spent: seconds spent before now.
         begin: updates at which the fraction is 0.
+        members: networks that share the updates, this one included.
     """
 
-    def __init__(self, steps: int, *, spent: float = 0.0, begin: int = 0) -> None:
+    def __init__(self, steps: int, *, spent: float = 0.0, begin: int = 0, members: int = 1) -> None:
         super().__init__(spent, begin)
-        self._steps = max(1, steps - begin)
+        self._all, self._members = steps - begin, members
+        self._steps = max(1, self._all // members)
+
+    def following(self) -> "StepClock":
+        left = self._all - self._steps
+        return StepClock(left, spent=self.elapsed(), members=max(1, self._members - 1))
 
     def fraction(self, step: int) -> float:
         return min(1.0, (step - self.begin) / self._steps)
@@ -76,6 +86,7 @@ class BudgetClock(Clock):
         begin: updates at which the fraction is 0.
         most_steps: updates from there at which the run ends if its time has not; None: as many as
             there is time for.
+        members: networks that share the time that is left, this one included.
     """
 
     def __init__(
@@ -86,16 +97,24 @@ class BudgetClock(Clock):
         origin: float | None = None,
         begin: int = 0,
         most_steps: int | None = None,
+        members: int = 1,
     ) -> None:
         super().__init__(spent, begin)
-        self._seconds = seconds
+        self.origin = spent if origin is None else origin
+        self._all, self._asked, self._members = seconds, most_steps, members
+        # The last one ends exactly with the budget.
+        last = members == 1
+        self._seconds = seconds if last else self.origin + (seconds - self.origin) / members
         self._most_steps = math.inf if most_steps is None else most_steps
         self._reserve = 0.0
         self._furthest = 0.0
-        self.origin = spent if origin is None else origin
+
+    def following(self) -> "BudgetClock":
+        members = max(1, self._members - 1)
+        return BudgetClock(self._all, spent=self.elapsed(), most_steps=self._asked, members=members)
 
     def reserve(self, seconds: float) -> None:
-        self._reserve = min(seconds, self._seconds / 2)
+        self._reserve = min(seconds, (self._seconds - self.origin) / 2)
 
     def affords(self, looking: float) -> bool:
         # The reserve is about what one more takes.

@@ -23,7 +23,8 @@ class Step:
 
     Arguments:
         step: how many are done.
-        fraction: of the run, when the update began; replaying these replays the run.
+        fraction: of the run, or of a member's part of it, when the update began; replaying these
+            replays the run.
         loss: nats per element over the batch, before the update.
         gradient_norm: before clipping.
         learning_rate: that the update used.
@@ -32,6 +33,7 @@ class Step:
         threads: that the update took; other numbers of them change the last bits.
         busy: whether other programs left no core free in the last seconds.
         parts: into which its batch was divided; more than one where memory was not sufficient.
+        member: network of the model that was updated, from 0.
     """
 
     step: int
@@ -44,6 +46,7 @@ class Step:
     threads: int = 1
     busy: bool = False
     parts: int = 1
+    member: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,19 @@ class Evaluated:
     Arguments:
         step: updates done.
         loss: nats per element of the slice.
-        best: whether it is the lowest so far.
+        best: whether it is the lowest of its member so far.
         elapsed: seconds on the run's clock.
+        member: network of the model that was evaluated, from 0.
+        average: loss of the average of the members so far; None for one network, and where the
+            member was better before.
     """
 
     step: int
     loss: float
     best: bool
     elapsed: float
+    member: int = 0
+    average: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rhapsode.bundle import Bundle
 from rhapsode.config import SeenContext
 from rhapsode.errors import BundleError, RunError
 from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, Family, PlanRequest
+from rhapsode.models.output_layer import OutputLayer
 
 Shape = tuple[int, int]
 """Rows and window of a batch."""
@@ -170,6 +171,7 @@ def plan_id_run(
     speed: float,
     hidden_size: int | None = None,
     accelerator: Accelerator | None = None,
+    output: OutputLayer | None = None,
 ) -> PlannedSettings:
     """A plan for one corpus.
 
@@ -185,7 +187,10 @@ def plan_id_run(
         speed: of the machine, as `machine_speed` tells it.
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
         accelerator: the GPU that trains; None for a CPU.
+        output: the planned output layer; None for a full one.
     """
+    if output is None:
+        output = OutputLayer.full(vocab_size)
     kind = FAMILIES.get(family)
     length = max(2, elements // max(1, documents))
     if context.kind == "fresh":
@@ -220,7 +225,7 @@ def plan_id_run(
     if hidden_size is not None:
         size = hidden_size
     # Multiply-adds to learn from one element, about.
-    work = 3.0 * (kind.inner_cost(size) + size * vocab_size)
+    work = 3.0 * (kind.inner_cost(size) + output.cost(size))
     rate = _SPEED * kind.training_speed * speed
     if accelerator is not None:
         batch = accelerator.rows(kind, size, vocab_size, row_limits)
@@ -238,7 +243,7 @@ def plan_id_run(
             most_steps = round(_PASSES * elements / (batch * window))
     dropout = _dropout(seen, size, vocab_size)
     planned = kind.plan(PlanRequest(size, vocab_size, window, dropout))
-    network, learning_rate = dict(planned.network), planned.learning_rate
+    network, learning_rate = {**planned.network, **output.settings}, planned.learning_rate
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
         learning_rate = min(learning_rate, _FRESH_RATE)
@@ -253,6 +258,8 @@ def plan_id_run(
         averaging = round(1.0 - 10.0 / min(updates, 20_000), 5)
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
     reasons = [f"{planned.reason}: for {elements:,} elements{timed}"]
+    if output.reason is not None:
+        reasons.append(output.reason)
     if context.kind == "fresh":
         memory = (
             ", a quarter of the units initialised to remember a whole document"

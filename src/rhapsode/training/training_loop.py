@@ -41,28 +41,6 @@ from rhapsode.training.optimiser import (
 from rhapsode.training.thread_choice import ThreadMode, TrainingThreads
 
 
-@dataclass(frozen=True)
-class LoopHooks:
-    """Functions that the loop calls without knowing them.
-
-    Arguments:
-        evaluate: nats per element of the validation slice; None when there is none.
-        sample: texts to show, by temperature.
-        keep_best: called when the weights are the best so far.
-        checkpoint: file of the checkpoint; None keeps none.
-        seconds_between_saves: on the wall clock; evaluations save too.
-        secure: called before a checkpoint is written: what was told of its steps must be on disk by
-            then.
-    """
-
-    evaluate: Callable[[], float] | None
-    sample: Callable[[], tuple[tuple[float, str], ...]]
-    keep_best: Callable[[int, float | None], None]
-    checkpoint: Path | None = None
-    seconds_between_saves: float = 60.0
-    secure: Callable[[], None] = lambda: None
-
-
 @dataclass
 class Progress:
     """The progress of a loop, as its checkpoint keeps it.
@@ -76,16 +54,50 @@ class Progress:
         best: the lowest validation loss so far, nats per element; None before the first.
         worse: evaluations since then.
         parts: into which a batch is divided, 2 once memory was not sufficient for the whole.
+        member: the network of the model that is trained, from 0.
+        steps_before: updates of the members before it.
+        elements_before: elements that they read.
     """
 
-    step: int
-    evaluations: int
-    looking: float
+    step: int = 0
+    evaluations: int = 0
+    looking: float = 0.0
     looked: int = -1
     ended: bool = False
     best: float | None = None
     worse: int = 0
     parts: int = 1
+    member: int = 0
+    steps_before: int = 0
+    elements_before: int = 0
+
+    @property
+    def total(self) -> int:
+        """Updates of the run."""
+        return self.steps_before + self.step
+
+
+@dataclass(frozen=True)
+class LoopHooks:
+    """Functions that the loop calls without knowing them.
+
+    Arguments:
+        evaluate: nats per element of the validation slice; None when there is none.
+        sample: texts to show, by temperature.
+        keep_best: called when the weights are the best of their member so far; gives the validation
+            loss of the average of the members, None where there is only one.
+        checkpoint: file of the checkpoint; None keeps none.
+        seconds_between_saves: on the wall clock; evaluations save too.
+        secure: called before a checkpoint is written: what was told of its steps must be on disk by
+            then.
+    """
+
+    evaluate: Callable[[], float] | None
+    sample: Callable[[], tuple[tuple[float, str], ...]]
+    keep_best: Callable[[Progress, float | None], float | None]
+    checkpoint: Path | None = None
+    seconds_between_saves: float = 60.0
+    secure: Callable[[], None] = lambda: None
 
 
 class _Next(NamedTuple):
@@ -114,6 +126,7 @@ class TrainingLoop:
         group: the processes that share the work; None for this one alone. The stream is the same in
             all of them.
         threads: chooses those of the updates; None leaves them as they are.
+        progress: the beginning of a further member; None: of the first.
     """
 
     def __init__(
@@ -126,6 +139,7 @@ class TrainingLoop:
         *,
         group: Group | None = None,
         threads: TrainingThreads | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if (
             settings.learning_rate is None
@@ -151,7 +165,7 @@ class TrainingLoop:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)
         self._average = WeightAverage(network, settings.averaging)
-        self.progress = Progress(0, 0, 0.0)
+        self.progress = Progress() if progress is None else progress
         self._carried: State | None = None
         self._stopping = False
         self._saved_at = time.monotonic()
@@ -187,7 +201,7 @@ class TrainingLoop:
             event = self._update(now.fraction)
             yield event
             if not math.isfinite(event.loss):
-                yield Finished(self.progress.step, "diverged", self._clock.elapsed())
+                yield Finished(self.progress.total, "diverged", self._clock.elapsed())
                 return
             now = self._next()
             if now.look:
@@ -199,7 +213,7 @@ class TrainingLoop:
                 yield from self._save()
         if now.stop and now.fraction < 1.0 and not now.over:
             yield from self._save()
-            yield Finished(self.progress.step, "interrupted", self._clock.elapsed())
+            yield Finished(self.progress.total, "interrupted", self._clock.elapsed())
             return
         # A run that was stopped while its last figures were written has looked already, and so has
         # one whose time ran out in a look.
@@ -209,7 +223,7 @@ class TrainingLoop:
             self.progress.ended = True
             yield from self._save()
         reason = "overfitting" if now.over else "done"
-        yield Finished(self.progress.step, reason, self._clock.elapsed())
+        yield Finished(self.progress.total, reason, self._clock.elapsed())
 
     def _next(self) -> _Next:
         progress, settings = self.progress, self._settings
@@ -226,9 +240,8 @@ class TrainingLoop:
         return _Next(fraction, bool(look), bool(save), bool(over), stop)
 
     def _update(self, fraction: float) -> Step:
-        accumulate = self._settings.accumulate
-        threads = self._threads.before(self.progress.step)
-        before, began = self._stream.scored(self.progress.step * accumulate), time.perf_counter()
+        threads = self._threads.before(self.progress.total)
+        before, began = self.elements, time.perf_counter()
         rate = self._peak * learning_rate_factor(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
@@ -239,20 +252,26 @@ class TrainingLoop:
             update_weights(self._optimiser)
         self.progress.step += 1
         self._average.update(self.progress.step)
-        elements = self._stream.scored(self.progress.step * accumulate)
-        self._threads.took(elements - before, time.perf_counter() - began)
+        self._threads.took(self.elements - before, time.perf_counter() - began)
         return Step(
-            step=self.progress.step,
+            step=self.progress.total,
             fraction=fraction,
             loss=value,
             gradient_norm=scalar(norm),
             learning_rate=rate,
-            elements=elements,
+            elements=self.elements,
             elapsed=self._clock.elapsed(),
             threads=threads,
             busy=self._threads.others_are_busy(),
             parts=self.progress.parts,
+            member=self.progress.member,
         )
+
+    @property
+    def elements(self) -> int:
+        """Elements that the run has read."""
+        read = self._stream.scored(self.progress.step * self._settings.accumulate)
+        return self.progress.elements_before + read
 
     def _shares(self, parts: int) -> list[float]:
         """Shares of accumulated batches in the elements that they score together."""
@@ -285,7 +304,7 @@ class TrainingLoop:
         if parts != progress.parts:
             log.warning(
                 f"{self._device} has no memory left for {rows} rows at once: from update "
-                f"{progress.step + 1} on they are read in {parts} parts, with the same updates"
+                f"{progress.total + 1} on they are read in {parts} parts, with the same updates"
             )
             progress.parts = parts
             self._saved_at = -math.inf  # the choice is kept with the next checkpoint, which is due
@@ -326,7 +345,7 @@ class TrainingLoop:
         if evaluated is not None:
             yield evaluated
         if texts:
-            yield Sampled(self.progress.step, texts)
+            yield Sampled(self.progress.total, texts)
         self.network.train()
         spent = time.monotonic() - began
         self.progress.looking += spent
@@ -335,15 +354,17 @@ class TrainingLoop:
     def _evaluate(self) -> Evaluated | None:
         progress = self.progress
         if self._hooks.evaluate is None:
-            self._hooks.keep_best(progress.step, None)
+            self._hooks.keep_best(progress, None)
             return None
         loss = self._hooks.evaluate()
         better = loss < (math.inf if progress.best is None else progress.best)
         progress.worse = 0 if better else progress.worse + 1
+        average = None
         if better:
             progress.best = loss
-            self._hooks.keep_best(progress.step, loss)
-        return Evaluated(progress.step, loss, better, self._clock.elapsed())
+            average = self._hooks.keep_best(progress, loss)
+        elapsed = self._clock.elapsed()
+        return Evaluated(progress.total, loss, better, elapsed, progress.member, average)
 
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()
@@ -352,7 +373,7 @@ class TrainingLoop:
             if self._group.first:
                 self._hooks.secure()
                 write_checkpoint(self._hooks.checkpoint, state)
-            yield Saved(self.progress.step, str(self._hooks.checkpoint))
+            yield Saved(self.progress.total, str(self._hooks.checkpoint))
 
     def state(self) -> Checkpoint:
         """The whole state of the loop.

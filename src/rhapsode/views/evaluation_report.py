@@ -47,6 +47,19 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
         yield from _by_context(found["by_context"])
     if found["calibration"] is not None:
         yield from _calibration(found["calibration"])
+    if found.get("beginnings"):
+        use = found["beginnings"]
+        yield Text(
+            f"the beginning of a document is worth {use['nats']:.4f} nats an element later in it "
+            f"(± {1.96 * use['standard_error']:.4f}, {use['documents']:,} documents)"
+        )
+    if found.get("adapting"):
+        adapting = found["adapting"]
+        yield from _heading("counts that adapt", f"   {adapting['protocol']}")
+        yield Text(
+            f"loss {adapting['loss']:.4f}, perplexity {adapting['perplexity']:.3f}, "
+            f"{adapting['elements']:,} elements"
+        )
     if found.get("dynamic"):
         yield from _dynamic(found["dynamic"], mixed=found["network"] is not None)
     if found.get("writing"):

@@ -28,6 +28,17 @@ def test_a_stationary_series_is_taken_as_it_is() -> None:
     assert (found["log"], found["difference"], found["centre"]) == (False, 0, 0)
 
 
+@pytest.mark.parametrize("seed", [10, 71])
+def test_a_process_that_is_nearly_a_walk_has_an_encoding(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=120)
+    y = np.zeros(120)
+    for t in range(1, 120):
+        y[t] = 0.95 * y[t - 1] + noise[t]
+    found = choose_encoding([y], 1, 12)
+    assert found.settings["difference"] == 1
+    assert "repeating the last value" in found.reason
+
+
 def test_a_trend_is_never_met_outside_what_was_learnt() -> None:
     y = 10 + 0.05 * STEPS + 2 * np.sin(STEPS * 2 * np.pi / 12) + 0.3 * RANDOM.normal(size=600)
     found = choose_encoding([y], 12, 12)

@@ -28,10 +28,21 @@ from rhapsode.errors import SettingsError
 from rhapsode.evaluation import allowed_elements
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
+from rhapsode.models.output_layer import DEFAULT_TAIL
 from rhapsode.training import plan_id_run
 
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
+# Settings of [network] that belong to the input module and the head.
+OUTSIDE = (
+    "embedding_size",
+    "head_bias",
+    "input",
+    "input_dropout",
+    "shortlist",
+    "tail_size",
+    "tied",
+)
 
 
 def seen_context(
@@ -165,8 +176,8 @@ def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
 def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     """The components that `[network]` describes.
 
-    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied`
-    to the head, everything else to the family.
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias`, `tied`,
+    `shortlist` and `tail_size` to the head, everything else to the family.
     """
     network = dict(settings.network)
     input_name = INPUTS.full_name(str(network.pop("input", "table")))
@@ -179,12 +190,28 @@ def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     if family.embedding_std is not None and input_name.startswith("table"):
         input_settings["init_std"] = family.embedding_std
     head = {"vocab_size": vocab_size, "bias": network.pop("head_bias", family.head_bias)}
-    if network.pop("tied", False):
+    head_name = "categorical.v1"
+    narrow = {
+        "shortlist": network.pop("shortlist", 0),
+        "tail_size": network.pop("tail_size", DEFAULT_TAIL),
+    }
+    for name, least in (("shortlist", 0), ("tail_size", 1)):
+        if type(narrow[name]) is not int or narrow[name] < least:
+            raise SettingsError(
+                f"{narrow[name]!r} is not a whole number of at least {least}",
+                where=f"[network] {name}",
+            )
+    tied = network.pop("tied", False)
+    if tied:
         head["tied"] = True
+    if 0 < narrow["shortlist"] < vocab_size:
+        head_name, head = "adaptive.v1", head | narrow
+        if tied and input_name == "table.v1":
+            input_name, input_settings = "adaptive_table.v1", input_settings | narrow
     return NetworkConfig(
         Component(input_name, input_settings),
         Component(settings.model, network),
-        Component("categorical.v1", head),
+        Component(head_name, head),
         settings.reading.context or "carried",
     )
 
@@ -196,7 +223,7 @@ def check_network(settings: IdSettings, family: str) -> None:
         SettingsError: a setting that this family lacks, or values that do not go together.
     """
     own = {field.name for field in fields(FAMILIES.get(family).Config)} - {"input_size"}
-    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
+    known = [*sorted(own), *OUTSIDE]
     for name in settings.network:
         if name not in known:
             raise SettingsError(

@@ -44,6 +44,9 @@ class IdCorpus:
 class IdEvaluationSettings:
     """Settings of an evaluation of a model of identifiers."""
 
+    adapt: bool = False
+    """Also report, separately, the loss if the counts of the model go on counting over what is
+    read, in order."""
     dynamic: bool = False
     """Also report dynamic evaluation, separately: the loss if the model continues to learn from the
     text. Takes up to one more minute."""

@@ -42,6 +42,7 @@ from rhapsode.evaluation import (
     windowed_loss,
     without_given,
 )
+from rhapsode.evaluation.beginnings import BeginningUse, use_of_beginnings
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
@@ -108,6 +109,10 @@ class Evaluation(Figures, Metrics):
         calibration: reliability of the likeliest candidate.
         by_context: losses by length of context.
         surprising: the passages with the highest loss.
+        beginnings: how much the beginnings of documents help later in them; None for models that
+            do not read documents one by one.
+        adapting: loss if the counts go on counting over what is read, in order: `loss`,
+            `perplexity`, `bits_per_character`, `elements`, `protocol`; None unless requested.
         dynamic: losses and settings of dynamic evaluation, in which the model continues to learn;
             None unless requested.
         reduced: loss with weights of fewer bits on a part of the text: `weights`, `loss`, `float32`
@@ -118,6 +123,8 @@ class Evaluation(Figures, Metrics):
     calibration: Calibration | None
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
+    beginnings: BeginningUse | None = None
+    adapting: dict[str, Any] | None = None
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
 
@@ -237,11 +244,22 @@ def measure_ids(
         calibration=calibration_of(examined),
         by_context=by_context,
         surprising=_surprising(bundle.encoder, store, nats_N, part.names),
+        beginnings=_beginnings(scorer, bundle, store) if context.kind == "fresh" else None,
+        adapting=loss_adapting(model, store) if settings.adapt else None,
         dynamic=losses_while_learning(bundle, store) if settings.dynamic else None,
         reduced=None
         if rounded is None
         else loss_of_rounded(scorer, rounded, store, context, weights, grammar=grammar),
     )
+
+
+def _beginnings(scorer: Predictor, bundle: IdBundle, store: ElementStore) -> BeginningUse | None:
+    encoder = bundle.encoder
+    if _grammar(bundle) is not None:
+        return None  # the rest of one document may not be allowed after the beginning of another
+    pieces = [encoder.decode(np.array([element])) for element in range(encoder.vocab_size)]
+    mark_V = np.array([piece.strip(" ") in {"\n", "\t", "|"} for piece in pieces])
+    return use_of_beginnings(scorer, store, bundle.context, mark_V)
 
 
 def _windowed(
@@ -355,6 +373,31 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
     else:
         batches = sweep(elements_N, lanes=1, window=segment)
     yield from batches if scored_N is None else without_given(batches, scored_N)
+
+
+def loss_adapting(model: IdModel, store: ElementStore) -> dict[str, Any]:
+    """Loss of a model whose counts go on counting over what is read, in order.
+
+    Arguments:
+        model: the model; it is not changed.
+        store: elements to score.
+
+    Raises:
+        SettingsError: it has no counts that could adapt.
+    """
+    context = model.bundle.context
+    batches = batches_in_order(store, context, segment=WINDOW)
+    nats, count = total_loss(model.adapting, batches, context)
+    loss = nats / count
+    bits = nats / math.log(2)
+    return {
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "bits_per_character": bits / store.characters if store.characters else None,
+        "elements": count,
+        "protocol": "one pass in order; counts and their weights follow what was read, the "
+        "network's weights do not",
+    }
 
 
 def losses_while_learning(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Provenance
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Predictor, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.data import Stream
 from rhapsode.encoding import ENCODERS
@@ -21,6 +22,7 @@ from rhapsode.evaluation import (
     Figures,
     Text,
     baselines_of,
+    element_losses,
     evaluate_store,
     ngram_in_words,
     total_loss,
@@ -68,12 +70,14 @@ SAMPLE_SEED = 0
 
 S = TypeVar("S", bound=IdSettings)
 C = TypeVar("C", bound=IdCorpus)
+T = TypeVar("T")
 
 
 class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     """A kind of sequence whose elements are identifiers."""
 
     facts: type[IdFacts]
+    averages = True
     evaluation: ClassVar[type[Any]] = IdEvaluationSettings
 
     def check(self, settings: S) -> None:
@@ -137,7 +141,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             "encoding": encoder.name,
             "encoder": dict(encoder.settings),
             "network": {
-                "input": config.input.name.partition(".")[0],
+                "input": config.input.name.partition(".")[0].removeprefix("adaptive_"),
                 **{
                     ours: config.input.settings[theirs]
                     for theirs, ours in (
@@ -148,6 +152,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 },
                 **config.model.settings,
                 "head_bias": bool(config.head.settings.get("bias", True)),
+                **{
+                    name: config.head.settings[name]
+                    for name in ("shortlist", "tail_size")
+                    if name in config.head.settings
+                },
             },
             "reading": {"context": config.context},
         }
@@ -176,6 +185,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             own_network,
             seen_context,
         )
+        from rhapsode.models.output_layer import plan_output_layer
         from rhapsode.training import give_back_memory, plan_id_run
         from rhapsode.training.planner import gentler_plan
 
@@ -212,6 +222,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             speed=request.speed,
             hidden_size=width if type(width) is int and width > 0 else None,
             accelerator=request.accelerator,
+            output=plan_output_layer(
+                corpus.train.counts_V,
+                settings.network,
+                accelerated=request.accelerator is not None,
+            ),
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
@@ -277,6 +292,27 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], float] | None:
+        def mean(predictor: Predictor, part: ValidationPart) -> float:
+            total, count = total_loss(predictor, part.batches(), part.context)
+            return total / count
+
+        return self._evaluation(planned, network, mean)
+
+    def element_losses(
+        self, planned: Planned[S, C, IdBundle], network: Network
+    ) -> Callable[[], NDArray[np.float32]] | None:
+        def nats(predictor: Predictor, part: ValidationPart) -> NDArray[np.float32]:
+            return element_losses(predictor, part.batches(), part.context, elements=len(part))
+
+        return self._evaluation(planned, network, nats)
+
+    def _evaluation(
+        self,
+        planned: Planned[S, C, IdBundle],
+        network: Network,
+        measure: Callable[[Predictor, ValidationPart], T],
+    ) -> Callable[[], T] | None:
+        """Function that measures a network on the validation slice; None without one."""
         from rhapsode.bundle.device import autocast
         from rhapsode.bundle.torch_predictor import torch_predictor
 
@@ -287,10 +323,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
         precision = planned.settings.training.precision
 
-        def evaluate() -> float:
+        def evaluate() -> T:
             with autocast(network.device, precision):
-                total, count = total_loss(predictor, part.batches(), context)
-            return total / count
+                return measure(predictor, part)
 
         return evaluate
 

@@ -77,7 +77,7 @@ class IdModel(Model[IdBundle]):
         self.bundle = read_bundle(path, self.facts) if bundle is None else bundle
         self._ngram = ngram
         self._device = device
-        self._compiled: dict[tuple[str, int | None], Predictor] = {}
+        self._compiled: dict[tuple[str, int | None, bool], Predictor] = {}
         self._told = False
 
     def ready(self, settings: GenerateSettings) -> None:
@@ -253,8 +253,16 @@ class IdModel(Model[IdBundle]):
     def predictor(self) -> Predictor:
         return self.predictor_for("auto")
 
+    def predictor_of(self, *, adapt: bool) -> Predictor:
+        return self.predictor_for("auto", adapt=adapt)
+
     def predictor_for(
-        self, engine: str, *, weights: str = "float32", threads: int | None = None
+        self,
+        engine: str,
+        *,
+        weights: str = "float32",
+        threads: int | None = None,
+        adapt: bool = False,
     ) -> Predictor:
         """The predictor of an engine; made on first use.
 
@@ -263,11 +271,12 @@ class IdModel(Model[IdBundle]):
                 model.
             weights: number format in the compiled engine: "float32", "bf16" or "int8".
             threads: maximum number of cores; None for the fastest number.
+            adapt: whether counts adapt to what is read and written.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
-            SettingsError: the compiled engine cannot run this model, or torch is to have other
-                weights than float32.
+            SettingsError: the compiled engine cannot run this model, torch is to have other
+                weights than float32, or there are no counts that could adapt.
         """
         self.tell_alone()
         if engine == "torch" and weights != "float32":
@@ -277,9 +286,9 @@ class IdModel(Model[IdBundle]):
                 hint="leave --engine out",
             )
         if engine == "torch":
-            return self.scorer
-        if (weights, threads) in self._compiled:
-            return self._compiled[weights, threads]
+            return self.adapting if adapt else self.scorer
+        if (weights, threads, adapt) in self._compiled:
+            return self._compiled[weights, threads, adapt]
         from rhapsode.engine.compiled_predictor import compiled_predictor
         from rhapsode.engine.packed_weights import unsupported
 
@@ -290,10 +299,11 @@ class IdModel(Model[IdBundle]):
                 where="--engine" if engine == "compiled" else "--weights",
             )
         if reason is not None:
-            return self.scorer
+            return self.adapting if adapt else self.scorer
         with naming_file(self.path):
             network = compiled_predictor(self.bundle, weights=weights, threads=threads)
-        self._compiled[weights, threads] = made = self._mixed(self._restricted(network))
+        made = self._mixed(self._restricted(network), adapt=adapt)
+        self._compiled[weights, threads, adapt] = made
         return made
 
     def writer_for(self, settings: GenerateSettings) -> Predictor:
@@ -311,7 +321,9 @@ class IdModel(Model[IdBundle]):
                     hint="leave --engine or --device out",
                 )
             engine = "torch"
-        return self.predictor_for(engine, weights=settings.weights, threads=settings.threads)
+        return self.predictor_for(
+            engine, weights=settings.weights, threads=settings.threads, adapt=settings.adapt
+        )
 
     def place(self, device: str) -> bool:
         """Let torch compute on a device from now on.
@@ -350,18 +362,35 @@ class IdModel(Model[IdBundle]):
         scorer: Predictor = self._restricted(NGramPredictor(ngram))
         return scorer
 
-    def _mixed(self, network: Predictor) -> Predictor:
+    @property
+    def adapting(self) -> Predictor:
+        """The torch predictor whose counts adapt to what is read.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+            SettingsError: there are no counts that could adapt.
+        """
+        if self.bundle.network is None:
+            raise SettingsError("a model of counts alone does not adapt", where="adapt")
+        return self._mixed(self.network_scorer, adapt=True)
+
+    def _mixed(self, network: Predictor, *, adapt: bool = False) -> Predictor:
         """A network mixed with its n-gram counts, if there are any.
 
         Raises:
+            SettingsError: they are to adapt, but cannot.
             BundleError: the weights are not those of the counts.
         """
         mixture = self.bundle.mixture
+        if adapt and (mixture is None or self.alone is not None or not mixture.adapting):
+            reason = self.alone or "it is not mixed with counts, or sees a window only"
+            raise SettingsError(f"this model cannot adapt: {reason}", where="adapt")
         if mixture is None or self.alone is not None:
             return network
         ngram = self.counts
         assert not isinstance(ngram, str)
-        mixed = MixedPredictor(network, ngram, mixture.weights)
+        weights = mixture.adapting if adapt else mixture.weights
+        mixed = MixedPredictor(network, ngram, weights, adapt=adapt)
         try:
             _ = mixed.experts
         except ValueError as problem:

@@ -88,10 +88,11 @@ def next_elements(
         top: how many elements to name.
     """
     chains = [chain_for(model.bundle, settings) for settings in several]
+    predictor = model.predictor_of(adapt=several[0].adapt)
     tables = []
     for prompt in prompts:
         ids_N = prompt.seen(prompt.opening.elements)
-        rows = Rows.of_jobs(model.predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
         logits_V = rows.following().logits_BV[0]
         tables.append(
             [

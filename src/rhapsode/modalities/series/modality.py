@@ -198,15 +198,12 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def calibrated(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
     ) -> SeriesBundle:
-        from rhapsode.heads import HurdleHead
         from rhapsode.modalities.series.anomalies.found import calibrate_tails
         from rhapsode.modalities.series.pool.pool_choice import choose_calibration
 
         bundle, corpus = predictor.bundle, planned.corpus
         tails = calibrate_tails(predictor, corpus.given, corpus.train_S)
-        paths = None
-        if not isinstance(predictor.head, HurdleHead):  # a pool would lose the zeros
-            paths = choose_calibration(predictor, corpus, planned.settings.calibration)
+        paths = choose_calibration(predictor, corpus, planned.settings.calibration)
         return replace(
             bundle,
             calibration=Calibration(paths=paths),

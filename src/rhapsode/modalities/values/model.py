@@ -86,7 +86,7 @@ class ValueModel(Model[B], Generic[B]):
         return len(edges) + 1 if isinstance(edges, list | tuple) else None
 
     def refuse(self, names: Iterable[str]) -> None:
-        samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
+        samplers = {field.name for field in fields(SamplingSettings)} - {"trace", "adapt"}
         taken = {"length", "count", "seed", "temperatures", *samplers}
         noun = self.bundle.facts.goes_on_with.partition(" ")[0]
         for name in names:

@@ -1,5 +1,6 @@
 """The course of a run as an SVG picture."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Course:
         evaluated: updates, validation loss, and True for the best so far.
         elapsed: seconds at the last entry.
         lengthened: updates at which the run was lengthened.
+        begun: updates after which the second and further networks of the model began.
     """
 
     steps_N: NDArray[np.int64]
@@ -59,6 +61,7 @@ class Course:
     evaluated: tuple[tuple[int, float, bool], ...]
     elapsed: float
     lengthened: tuple[int, ...] = ()
+    begun: tuple[int, ...] = ()
 
 
 def read_course(metrics: Path) -> Course:
@@ -66,6 +69,7 @@ def read_course(metrics: Path) -> Course:
     events = list(read_events(metrics))
     finite = [event for event in events if math.isfinite(event.get("loss", 0.0))]
     steps = [(event["step"], event["loss"]) for event in finite if event["event"] == "step"]
+    members = [(e["step"], e.get("member", 0)) for e in events if e["event"] == "step"]
     table = np.array(steps, dtype=np.float64).reshape(-1, 2)
     return Course(
         table[:, 0].astype(np.int64),
@@ -77,6 +81,9 @@ def read_course(metrics: Path) -> Course:
         ),
         next((float(event["elapsed"]) for event in reversed(events) if "elapsed" in event), 0.0),
         tuple(event["step"] for event in events if event["event"] == "lengthened"),
+        tuple(
+            step for (step, before), (_, after) in itertools.pairwise(members) if after != before
+        ),
     )
 
 
@@ -117,12 +124,16 @@ def draw_course(
         *_axes(frame),
         *(_across(frame, value, "floor") for value in known.values()),
         *(
-            f'<path class="floor" d="M{frame.x(step):.1f} {TOP}V{HEIGHT - BOTTOM}">'
-            f"<title>lengthened after {step:,} updates</title></path>"
+            _upright(frame, step, f"lengthened after {step:,} updates")
             for step in course.lengthened
         ),
+        *(
+            _upright(frame, step, f"member {member} begins after {step:,} updates")
+            + _muted(f"{frame.x(step) + 5:.1f}", f"{TOP + 6}", f"member {member}", "start")
+            for member, step in enumerate(course.begun, 2)
+        ),
         *_training(frame, course, smooth_N),
-        *_validation(frame, points),
+        *_validation(frame, points, course.begun),
         # Diamonds beside the last validation loss.
         *(
             f'<path class="test" d="M{frame.x(last) + 10:.1f} {frame.y(value) - 6:.1f}'
@@ -210,6 +221,11 @@ def _across(frame: _Frame, value: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
 
 
+def _upright(frame: _Frame, step: int, title: str) -> str:
+    place = f"M{frame.x(step):.1f} {TOP}V{HEIGHT - BOTTOM}"
+    return f'<path class="floor" d="{place}"><title>{title}</title></path>'
+
+
 def _muted(x: str, y: str, text: str, anchor: str = "middle") -> str:
     return f'<text class="muted" text-anchor="{anchor}" x="{x}" y="{y}">{text}</text>'
 
@@ -242,11 +258,14 @@ def _training(frame: _Frame, course: Course, smooth_N: NDArray[np.float64]) -> I
     yield f'<path class="train" stroke-linejoin="round" d="M{line}"/></g>'
 
 
-def _validation(frame: _Frame, points: Sequence[tuple[int, float]]) -> Iterator[str]:
-    """A line, and a dot for each evaluation, the best one filled."""
+def _validation(
+    frame: _Frame, points: Sequence[tuple[int, float]], begun: Sequence[int]
+) -> Iterator[str]:
+    """A line for each network, and a dot for each evaluation, the best one filled."""
     if not points:
         return
-    yield f'<path class="valid" stroke-linejoin="round" d="M{frame.path(points)}"/>'
+    for _, own in itertools.groupby(points, lambda point: sum(step < point[0] for step in begun)):
+        yield f'<path class="valid" stroke-linejoin="round" d="M{frame.path(own)}"/>'
     lowest = min(loss for _, loss in points)
     for step, loss in points:
         kind, radius = ("best", 4.5) if loss == lowest else ("dot", 3.4)

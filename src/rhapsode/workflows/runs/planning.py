@@ -38,6 +38,7 @@ from rhapsode.training import (
     join_group,
     machine_speed,
     matmul_rates,
+    member_seed,
     prepare_process,
     runs,
 )
@@ -47,6 +48,7 @@ from rhapsode.training.machine import measure_accelerator
 from rhapsode.training.planner import Accelerator, BaseModel, base_of
 from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.display import Shown
+from rhapsode.workflows.runs.member_plan import check_members, member_part, with_members
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
 
 if TYPE_CHECKING:
@@ -74,6 +76,17 @@ class PlannedRun:
     machine: Mapping[str, Any]
     base: BaseModel | None
     begins_well: bool
+
+    def renew(self, member: int) -> Stream:
+        """Give the network new weights for another member, and return its batches.
+
+        Random numbers are those of its seed from then on.
+        """
+        seed = member_seed(self.planned.settings.seed, member)
+        planned = replace(self.planned, settings=replace(self.planned.settings, seed=seed))
+        fresh, _ = fresh_network(self.modality, planned, seed)
+        self.network.load_state_dict(fresh.state_dict())
+        return self.modality.stream(planned)
 
 
 @sharing_cores()
@@ -112,6 +125,7 @@ def plan_training(
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
     check_settings(asked, opened, group)
+    check_members(asked, modality, base=opened is not None)
     device = choose_device(asked.device)
     modality.check(asked)
     if asked.training.compile == "on":
@@ -148,10 +162,11 @@ def plan_training(
         by_hand = asked.training.batch_size is not None
         rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
         planned = _with_training(planned, batch_size=rows)
+        if begun is None:
+            network, begins_well = fresh_network(modality, planned, asked.seed)
+            return planned, network, begins_well and not going_on
         torch.manual_seed(asked.seed)
-        network = build_network(planned.bundle.config) if begun is None else load_network(begun)
-        fresh = begun is None and not going_on
-        return planned, network, fresh and modality.initialise(network, planned)
+        return planned, load_network(begun), False
 
     planned, network, begins_well = decide(None if gpu is None else Accelerator(**gpu))
     stream = modality.stream(planned)
@@ -201,8 +216,21 @@ def plan_corpus(
         first: True for the process that logs and counts.
         accelerator: the GPU that trains; None for a CPU.
     """
-    seconds = settings.budget_seconds()
-    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first, accelerator))
+    own, seconds = member_part(settings)
+    planned = modality.plan(corpus, RunRequest(own, seconds, speed, base, first, accelerator))
+    return with_members(planned, settings)
+
+
+def fresh_network(
+    modality: AnyModality, planned: Planned[Any, Any, Any], seed: int
+) -> tuple[Network, bool]:
+    """A network with new weights, and True if they are worth keeping.
+
+    Random numbers are those of the seed from then on.
+    """
+    torch.manual_seed(seed)
+    network = build_network(planned.bundle.config)
+    return network, modality.initialise(network, planned)
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
 import torch
 from msgspec import convert, to_builtins
+from numpy.typing import NDArray
 
 from rhapsode import __version__
 from rhapsode.bundle import Member, write_bundle
@@ -24,6 +26,8 @@ from rhapsode.training import (
     Clock,
     Event,
     LoopHooks,
+    MemberLoops,
+    Progress,
     StepClock,
     TrainingLoop,
     join_group,
@@ -33,6 +37,7 @@ from rhapsode.training import (
 )
 from rhapsode.training.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.inference.ask import AnyModel, load
+from rhapsode.workflows.runs.kept_members import KeptMembers
 from rhapsode.workflows.runs.planning import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import ResumedRun, RunFolder, find_run
 from rhapsode.workflows.runs.training import Training
@@ -145,6 +150,12 @@ def prepare_training(
         began_as = resumed.start
     elif run.base is not None:
         began_as = group.agree(partial(_base_facts, run, hooks))
+    if resumed is not None and resumed.lengthened and run.planned.settings.members > 1:
+        raise RunError(
+            "a run of several members cannot be lengthened",
+            where=str(folder.path),
+            hint="start a new one with a larger limit",
+        )
     if resumed is None:
         config = _config_toml(sources, run, began_as)
         taken = group.agree(lambda: str(folder.create(config, names if place is None else ())))
@@ -157,9 +168,15 @@ def prepare_training(
     if clock is None:
         # Only the clock of the first process is read.
         clock = _clock(run, time.monotonic() - began, resumed if going_on and group.first else None)
-    loop = TrainingLoop(
-        run.network, run.stream, clock, resolved.training, hooks, group=group, threads=threads
-    )
+
+    def make(progress: Progress, clock: Clock) -> TrainingLoop:
+        stream = run.stream if progress.member == 0 else run.renew(progress.member)
+        return TrainingLoop(
+            run.network, stream, clock, resolved.training, hooks,
+            group=group, threads=threads, progress=progress,
+        )  # fmt: skip
+
+    loop = MemberLoops(make, clock, resolved.members, group)
     training = Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
     if resumed is not None and going_on:
         loop.resume(folder.checkpoint)
@@ -173,7 +190,7 @@ def prepare_training(
         _begin_with(before, training, hooks)
     if resumed is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
-        folder.rewind(loop.progress.step)
+        folder.rewind(loop.progress.total)
         if resumed.lengthened:
             config = _config_toml(sources, run, began_as)
             folder.lengthen(config, loop.progress.step, clock.elapsed())
@@ -185,15 +202,28 @@ def prepare_training(
 
 
 def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
-    bundle = run.planned.bundle
+    bundle, several = run.planned.bundle, run.planned.settings.members > 1
+    nats_N: NDArray[np.floating] | None = None
+    measure = run.modality.element_losses(run.planned, run.network) if several else None
 
-    def keep_best(step: int, loss: float | None) -> None:
-        provenance = replace(bundle.provenance, step=step, validation_loss=loss)
-        members = (Member(network_arrays(run.network)),)
-        write_bundle(folder.model, replace(bundle, members=members, provenance=provenance))
+    def evaluate() -> float:
+        nonlocal nats_N
+        assert measure is not None
+        nats_N = measure()
+        return float(np.nanmean(nats_N, dtype=np.float64))
 
+    def keep_best(progress: Progress, loss: float | None) -> float | None:
+        member = Member(network_arrays(run.network))
+        if several:
+            kept = KeptMembers(folder, bundle)
+            return kept.keep(progress.member, progress.total, loss, nats_N, member)
+        provenance = replace(bundle.provenance, step=progress.total, validation_loss=loss)
+        write_bundle(folder.model, replace(bundle, members=(member,), provenance=provenance))
+        return None
+
+    one = None if several else run.modality.validation(run.planned, run.network)
     return LoopHooks(
-        evaluate=run.modality.validation(run.planned, run.network),
+        evaluate=one if measure is None else evaluate,
         sample=run.modality.samples(run.planned, run.network),
         keep_best=keep_best,
         checkpoint=folder.checkpoint,
@@ -211,7 +241,7 @@ def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> Non
     checkpoint = training.folder.checkpoint
     with training.group.first_goes():
         if training.group.first:
-            hooks.keep_best(0, loss)
+            hooks.keep_best(Progress(), loss)
             write_checkpoint(checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": loss}))
     training.loop.resume(checkpoint)
 
@@ -259,24 +289,30 @@ def _clock(run: PlannedRun, spent: float, resumed: ResumedRun | None) -> Clock:
     Raises:
         RunError: a run that is lengthened has reached its new limit already.
     """
-    settings, origin, begin = run.planned.settings, None, 0
+    settings, origin, begin, member = run.planned.settings, None, 0, 0
     lengthened = resumed is not None and resumed.lengthened
     if resumed is not None:
         values = read_checkpoint(resumed.folder.checkpoint).values
         spent += float(values["spent"])
         origin, begin = float(values["origin"]), int(values.get("begin", 0))
+        member = int(values.get("member", 0))
         if lengthened:
             origin, begin = None, int(values["step"])
     seconds = settings.budget_seconds()
     if seconds is not None:
         _refuse_reached(lengthened and seconds <= spent, format_duration(spent))
-        most = run.planned.most_steps
-        return BudgetClock(seconds, spent=spent, origin=origin, begin=begin, most_steps=most)
+        return BudgetClock(
+            seconds, spent=spent, origin=origin, begin=begin,
+            most_steps=run.planned.most_steps, members=settings.members - member,
+        )  # fmt: skip
     steps = settings.steps
     if steps is None:
         steps = max(1, run.stream.steps(settings.epochs) // settings.training.accumulate)
     _refuse_reached(lengthened and steps <= begin, f"{begin:,} updates")
-    return StepClock(steps, spent=spent, begin=begin)
+    clock = StepClock(steps, spent=spent, begin=begin, members=settings.members)
+    for _ in range(member):
+        clock = clock.following()
+    return clock
 
 
 def _refuse_reached(reached: bool, spent: str) -> None:

@@ -16,12 +16,14 @@ from rhapsode.bundle.device import most_memory
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
-from rhapsode.training import Event, Finished, Group, TrainingLoop, give_back_memory
+from rhapsode.log import log
+from rhapsode.training import Event, Finished, Group, MemberLoops, give_back_memory
 from rhapsode.training.events import TensorBoard
 from rhapsode.training.thread_choice import sharing_cores
 from rhapsode.views.card import card_text
 from rhapsode.views.history import read_events
 from rhapsode.views.pictures.curve import draw_course, read_course
+from rhapsode.workflows.runs.kept_members import KeptMembers, members_in_words
 from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
@@ -33,7 +35,7 @@ class Training:
     Arguments:
         folder: where it writes.
         run: data, network and settings.
-        loop: the loop.
+        loop: the loops of its networks.
         group: the processes that train together; only the first one writes and finishes.
         start: the model it began as: `model`, `sha256`, `validation_loss` before the first update;
             None for fresh weights.
@@ -41,7 +43,7 @@ class Training:
 
     folder: RunFolder
     run: PlannedRun
-    loop: TrainingLoop
+    loop: MemberLoops
     group: Group
     start: Mapping[str, Any] | None = None
     _last: Finished | None = None
@@ -56,7 +58,7 @@ class Training:
         with ExitStack() as closing:
             closing.callback(self.folder.close)
             if self.run.planned.settings.track.tensorboard and self.group.first:
-                board = TensorBoard(self.folder.tensorboard, self.loop.progress.step)
+                board = TensorBoard(self.folder.tensorboard, self.loop.progress.total)
                 closing.callback(board.close)
                 takers.append(board.take)
             for event in self.loop.run():
@@ -124,7 +126,11 @@ class Training:
         self.loop.release()
         give_back_memory()
         folder, modality, network = self.folder, self.run.modality, self.run.network
-        best = self._best()
+        best, members = self._best(), self.run.planned.settings.members
+        kept = KeptMembers(folder, self.run.planned.bundle)
+        trained = kept.told(members) if members > 1 else []
+        if trained:
+            log.info(members_in_words(trained, best.provenance.validation_loss))
         finished = modality.finish(self.run.planned, best, network, folder.path)
         write_bundle(folder.model, finished.bundle)
         summary: dict[str, Any] = {
@@ -132,6 +138,10 @@ class Training:
             **finished.summary,
             **self._facts(self._last),
         }
+        if trained:
+            summary["members"] = trained
+            summary["validation_loss"] = best.provenance.validation_loss
+            summary["parameters"] *= len(best.members)
         stages = self._stages(self._last)
         if len(stages) > 1:
             summary["stages"] = stages
@@ -141,14 +151,16 @@ class Training:
         family = self.run.planned.settings.model.partition(".")[0]
         curve = draw_course(
             read_course(folder.metrics),
-            title=f"{folder.path.resolve().name}: {family}, "
-            f"{network.parameter_count():,} parameters",
+            title=f"{folder.path.resolve().name}: {family}, {summary['parameters']:,} parameters",
             baselines=finished.baselines,
             before=None if self.start is None else self.start.get("validation_loss"),
             **marks,
         )
         write_atomically(folder.curve, curve.encode("utf-8", "backslashreplace"))
         card = modality.card(finished.bundle, summary)
+        if trained:
+            several = f"{card.summary} Its probabilities are those of {len(best.members)} networks"
+            card = replace(card, summary=f"{several}, averaged; {members} were trained.")
         if len(stages) > 1:
             words = ", ".join(f"{stage['steps']:,} in {stage['seconds']:.0f} s" for stage in stages)
             told = f"{card.summary} Lengthened: updates {words}, each with its own warm-up."
@@ -156,6 +168,8 @@ class Training:
         write_atomically(folder.card, card_text(card).encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
         folder.write_summary(summary)
+        if trained:
+            kept.remove(members)
         return summary
 
     def _best(self) -> Bundle[Any, Any]:
@@ -181,7 +195,7 @@ class Training:
         planned, settings = self.run.planned, self.run.planned.settings
         rates, device = dict(self.run.machine), self.run.network.device
         gpu, memory = rates.pop("gpu", None), most_memory(device)
-        elements = self.run.stream.scored(last.step * settings.training.accumulate)
+        elements = self.loop.elements
         plain = to_mapping(settings)
         sections = ("network", "training", "encoder", "head")
         plan = {name: plain[name] for name in sections if name in plain}

@@ -177,7 +177,8 @@ def choose_encoding(
     walks = last <= best * WALKING
     if walks:
         usable = [form for form in usable if form.difference == 1] or usable
-    near = [form for form in usable if scores[form] * GAIN <= best]
+    least = min(scores[form] for form in usable)
+    near = [form for form in usable if scores[form] * GAIN <= least]
     form = near[0]
     for logged in near:
         # Whether what varies grows with the level shows in the density rather than in the forecast.

@@ -20,9 +20,13 @@ MOST_ZEROS = 0.25
 
 
 def is_intermittent(history_T: Floats) -> bool:
-    """True if many values are 0, which normal distributions do not describe."""
+    """True if many values are 0, which normal distributions do not describe.
+
+    Zeros before the first other value are those of a series that began later: they do not count.
+    """
     known_T = history_T[np.isfinite(history_T)]
-    return bool((known_T == 0).sum() > MOST_ZEROS * len(known_T))
+    begun_T = known_T[np.argmax(known_T != 0) :] if len(known_T) else known_T
+    return bool((begun_T == 0).sum() > MOST_ZEROS * len(begun_T))
 
 
 def step_factors(calibration: PathCalibration, horizon: int) -> Floats:
@@ -33,7 +37,6 @@ def step_factors(calibration: PathCalibration, horizon: int) -> Floats:
     return np.array(calibration.factors)[np.minimum(buckets_H, len(calibration.factors) - 1)]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of forecasts that are replaced below
 def finish_paths(
     calibration: PathCalibration,
     paths_BSH: Floats,
@@ -55,18 +58,37 @@ def finish_paths(
         seed: of the order of equal values.
 
     Returns:
-        The paths; those of the network for intermittent histories, and where a simple method has
-        no forecast.
+        The paths; those of the network for intermittent histories without a calibration of their
+        own, and where a simple method has no forecast.
 
     Raises:
         BundleError: an unknown method.
     """
+    _, samples, horizon = paths_BSH.shape
+    keys_SH = np.random.default_rng(seed).random((samples, horizon))
+    zeros_B = np.array([is_intermittent(history) for history in histories], dtype=bool)
+    finished_BSH = paths_BSH.copy()
+    for own, chosen_B in ((calibration, ~zeros_B), (calibration.zeros, zeros_B)):
+        if own is not None and chosen_B.any():
+            some = [history for history, one in zip(histories, chosen_B, strict=True) if one]
+            finished_BSH[chosen_B] = _finished(own, paths_BSH[chosen_B], some, season, keys_SH)
+    return finished_BSH
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of forecasts that are replaced below
+def _finished(
+    calibration: PathCalibration,
+    paths_BSH: Floats,
+    histories: Sequence[Floats],
+    season: int,
+    keys_SH: Floats,
+) -> Floats:
+    """Paths of one group; `keys_SH` order equal values."""
     weights = dict(calibration.weights)
     own = weights.pop(NETWORK, 0.0)
     if unknown := weights.keys() - SIMPLE.keys():
         raise BundleError(f"unknown method {min(unknown)!r} in the pool of this model")
     _, samples, horizon = paths_BSH.shape
-    keys_SH = np.random.default_rng(seed).random((samples, horizon))
     order_BSH = np.lexsort((np.broadcast_to(keys_SH, paths_BSH.shape), paths_BSH), axis=1)
     pooled_BSH = np.take_along_axis(paths_BSH, order_BSH, axis=1)
     levels_S = np.arange(1, samples + 1) / (samples + 1)
@@ -80,6 +102,5 @@ def finish_paths(
         pooled_BSH = median_B1H + step_factors(calibration, horizon) * (pooled_BSH - median_B1H)
     finished_BSH = np.empty_like(pooled_BSH)
     np.put_along_axis(finished_BSH, order_BSH, pooled_BSH, axis=1)
-    usable_B = np.isfinite(finished_BSH).all(axis=(1, 2))
-    usable_B &= ~np.array([is_intermittent(history) for history in histories])
+    usable_B: NDArray[np.bool_] = np.asarray(np.isfinite(finished_BSH).all(axis=(1, 2)))
     return np.where(usable_B[:, None, None], finished_BSH, paths_BSH)

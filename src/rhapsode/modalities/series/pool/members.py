@@ -15,7 +15,7 @@ from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.pool.finished_paths import is_intermittent
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
-from rhapsode.modalities.series.series_forecast import draw_forecasts
+from rhapsode.modalities.series.series_forecast import LEAST_KNOWN, draw_forecasts
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
@@ -33,9 +33,11 @@ class MemberForecasts:
     Arguments:
         names: of the M members, the network first.
         quantiles_MBQH: at `LEVELS`.
-        actual_BH: observations; NaN where missing, and after intermittent histories.
+        actual_BH: observations; NaN where missing or not scored, and after constant histories, which
+            are continued exactly.
         series_B: series and number of each forecast.
-        rows_B: length of its history.
+        rows_B: rows before its first scored step.
+        zeros_B: True after intermittent histories.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class MemberForecasts:
     actual_BH: Floats
     series_B: Ints
     rows_B: Ints
+    zeros_B: NDArray[np.bool_]
 
     def select(self, chosen_B: NDArray[np.bool_]) -> MemberForecasts:
         """Some of the forecasts."""
@@ -52,6 +55,7 @@ class MemberForecasts:
             self.actual_BH[chosen_B],
             self.series_B[chosen_B],
             self.rows_B[chosen_B],
+            self.zeros_B[chosen_B],
         )
 
 
@@ -64,6 +68,7 @@ def member_forecasts(
     horizon: int,
     *,
     samples: int,
+    first_S: Ints | None = None,
     seed: int = 0,
     names: Sequence[str] = tuple(SIMPLE),
 ) -> MemberForecasts:
@@ -76,6 +81,7 @@ def member_forecasts(
         rows: history of each.
         horizon: steps ahead.
         samples: paths of the network.
+        first_S: rows of each series before the first one that is scored. [default: all are scored]
         seed: of the paths.
         names: of simple methods.
     """
@@ -91,19 +97,21 @@ def member_forecasts(
         kept=False,
     )
     width = paths_BSHK.shape[-1]
-    histories, actual, series, lengths, scales = [], [], [], [], []
+    histories, actual, series, firsts, scales = [], [], [], [], []
     for one, count in zip(which.tolist(), rows.tolist(), strict=True):
         values_TK = given.values_NK[given.rows(one)]
+        unscored = 0 if first_S is None else max(0, int(first_S[one]) - count)
         for number in range(width):
             history = values_TK[:count, number]
             ahead = np.full(horizon, np.nan)
-            there = values_TK[count : count + horizon, number]
-            ahead[: len(there)] = np.nan if is_intermittent(history) else there
+            there = values_TK[count + unscored : count + horizon, number]
+            known = history[np.isfinite(history)]
+            if len(known) < LEAST_KNOWN or known.min() < known.max():
+                ahead[unscored : unscored + len(there)] = there
             histories.append(history)
             actual.append(ahead)
             series.append(one * width + number)
-            lengths.append(count)
-            known = history[np.isfinite(history)]
+            firsts.append(count + unscored)
             scale = seasonal_error(history, predictor.bundle.facts.season)[0]
             scales.append(scale or (np.abs(known).mean() if len(known) else 0.0) or 1.0)
     drawn = np.quantile(paths_BSHK, LEVELS, axis=1, method="weibull")  # (Q, B, H, K)
@@ -116,5 +124,6 @@ def member_forecasts(
         np.stack(members) / scale_B[:, None, None],
         np.stack(actual) / scale_B[:, None],
         np.array(series),
-        np.array(lengths),
+        np.array(firsts),
+        np.array(list(map(is_intermittent, histories)), dtype=bool),
     )

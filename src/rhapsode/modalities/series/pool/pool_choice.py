@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,11 @@ FEW = 8.0
 WIDENING, NARROWING = 2.0, 20.0
 LEAST_SCORES = 9
 COVERAGE = 0.9
+# Standard errors of the coverage, from so many independent origins, that are added to it.
+SAFETY = 0.5
 LARGEST_FACTOR = 4.0
+# Share of the quantile scores before, above which wider intervals are worse.
+WORSE = 1.02
 # Independent origins from which on there is a factor for each of several buckets of steps.
 MANY, BUCKETS = 40.0, 3
 LEAST_WEIGHT = 0.02
@@ -61,14 +66,18 @@ def choose_calibration(
         return None
     given = until(corpus.given, corpus.chosen_S)
     horizon = corpus.horizon
-    found = member_forecasts(predictor, given, which, rows, horizon, samples=SAMPLES)
+    found = member_forecasts(
+        predictor, given, which, rows, horizon, samples=SAMPLES, first_S=corpus.train_S
+    )
     return calibration_of(found, horizon, settings)
 
 
 def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
     """Series and histories of forecasts of the validation split.
 
-    At least half of the steps of a forecast lie in the split if it is long enough.
+    At least half of the steps of a forecast lie in the split if it is long enough. If it is shorter
+    than a horizon, forecasts begin before it, so that later steps are scored too; their steps
+    inside the training split are not.
 
     Arguments:
         corpus: the series.
@@ -81,10 +90,14 @@ def validation_origins(corpus: SeriesCorpus, most: int) -> tuple[Ints, Ints]:
     kept = with_values[np.unique(_spread(len(with_values), most))]
     each = max(1, most // max(1, len(kept)))
     which, rows = [], []
-    for series in kept.tolist():
+    for turn, series in enumerate(kept.tolist()):
         first, end = bounds[series]
-        ends = np.arange(first, max(first, end - (corpus.horizon + 1) // 2) + 1)
-        ends = ends[np.unique(_spread(len(ends), each))]
+        begin = min(first, max(1, end - corpus.horizon))
+        ends = np.arange(begin, max(first, end - (corpus.horizon + 1) // 2) + 1)
+        # One origin of each of many series is an earlier one of some, a later one of others.
+        ends = (
+            ends[np.unique(_spread(len(ends), each))] if each > 1 else ends[turn % len(ends), None]
+        )
         which.append(np.full(len(ends), series))
         rows.append(ends)
     if not which:
@@ -103,11 +116,29 @@ def calibration_of(
 ) -> PathCalibration | None:
     """Weights and factors from forecasts and what came.
 
+    Those of intermittent histories are chosen apart. One method makes their forecasts: averages of
+    quantiles would have fewer zeros than any of them.
+
     Arguments:
         found: forecasts of every member; at least one value came.
         horizon: steps ahead.
         settings: what to choose.
     """
+    zeros = _chosen(found.select(found.zeros_B), horizon, settings, averaged=False)
+    plain = _chosen(found.select(~found.zeros_B), horizon, settings)
+    if plain is None and zeros is not None:
+        plain = PathCalibration({NETWORK: 1.0})
+    return plain and replace(plain, zeros=zeros)
+
+
+def _chosen(
+    found: MemberForecasts,
+    horizon: int,
+    settings: CalibrationSettings,
+    *,
+    averaged: bool = True,
+) -> PathCalibration | None:
+    """Weights and factors of one group of histories; None if nothing tells them."""
     scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(found.actual_BH).any(axis=1))
     scored_B = scored_B & np.isfinite(found.quantiles_MBQH).all(axis=(0, 2, 3))
     if not scored_B.any():
@@ -117,13 +148,16 @@ def calibration_of(
     naive = max(float(scores_MB[found.names.index("seasonal naive")].mean()), 1e-12)
     scores_M = scores_MB.mean(axis=1) / naive
     independent = independent_origins(found, horizon)
+    # Series of the same times depend on each other: they count as the root of their number.
+    series = len(np.unique(found.series_B))
+    units = independent / np.sqrt(series)
     weights_M = np.eye(len(found.names))[0]
     reason = ""
     told = dict(zip(found.names, scores_M.tolist(), strict=True))
     if settings.pool:
-        # Series of the same times depend on each other: they count as the root of their number.
-        units = independent / np.sqrt(len(np.unique(found.series_B)))
         weights_M = pool_weights(found.names, scores_M, units)
+        if not averaged:
+            weights_M = np.eye(len(found.names))[scores_M.argmin()]
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         pooled_B = forecast_scores(pooled_BQH, found.actual_BH)
         told["pool"] = float(pooled_B.mean()) / naive
@@ -133,7 +167,7 @@ def calibration_of(
             f"CRPS of {len(gain_B):,} validation forecasts, naive forecast 1: network "
             f"{scores_M[0]:.2f}, {found.names[best]} {scores_M[best]:.2f}, pool {told['pool']:.2f}"
         )
-        if prefers_simple(gain_B, units):
+        if averaged and prefers_simple(gain_B, units):
             weights_M = np.eye(len(found.names))[best]
             reason = f"the pool with the network is not clearly better: {reason}"
     ends: tuple[int, ...] = ()
@@ -143,7 +177,9 @@ def calibration_of(
         pooled_BQH = np.tensordot(weights_M, found.quantiles_MBQH, axes=1)
         firsts = (0, *ends[:-1])
         factors = tuple(
-            width_factor(pooled_BQH[..., first:end], found.actual_BH[:, first:end], independent)
+            width_factor(
+                pooled_BQH[..., first:end], found.actual_BH[:, first:end], independent, series
+            )
             for first, end in zip(firsts, ends, strict=True)
         )
     return PathCalibration(
@@ -227,17 +263,21 @@ def _buckets(horizon: int, independent: float) -> tuple[int, ...]:
     return tuple(-(-horizon * (place + 1) // count) for place in range(count))
 
 
-def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -> float:
+def width_factor(
+    quantiles_BQH: Floats, actual_BH: Floats, independent: float, series: int = 1
+) -> float:
     """Choose the factor that gives 90 % intervals their coverage.
 
     Split conformal prediction: the ceil((n + 1) 0.9)-th of n distances from the median, in units of
-    the half-width of the 90 % interval on that side, shrunk towards 1 where few forecasts are
-    independent.
+    the half-width of the 90 % interval on that side. Where few forecasts are independent, a larger
+    one is taken, by part of the standard error of 0.9, and the factor is shrunk towards 1. Where
+    wider intervals make the forecasts worse, it is its square root: errors have heavy tails.
 
     Arguments:
         quantiles_BQH: at `LEVELS`.
         actual_BH: observations.
         independent: number of independent forecasts.
+        series: that they are of.
     """
     low_BH, middle_BH, high_BH = (quantiles_BQH[:, place] for place in (0, 9, 18))
     half_BH = np.where(actual_BH > middle_BH, high_BH - middle_BH, middle_BH - low_BH)
@@ -245,7 +285,20 @@ def width_factor(quantiles_BQH: Floats, actual_BH: Floats, independent: float) -
     scores = np.sort(np.abs(actual_BH - middle_BH)[usable_BH] / half_BH[usable_BH])
     if len(scores) < LEAST_SCORES:
         return 1.0
-    place = min(len(scores), int(np.ceil((len(scores) + 1) * COVERAGE)))
+    level = COVERAGE + SAFETY * np.sqrt(COVERAGE * (1 - COVERAGE) / independent)
+    place = min(len(scores), int(np.ceil((len(scores) + 1) * level)))
     factor = float(np.clip(scores[place - 1], 1 / LARGEST_FACTOR, LARGEST_FACTOR))
     shrinking = WIDENING if factor > 1 else NARROWING
-    return float(factor ** (independent / (independent + shrinking)))
+    units = independent / float(np.sqrt(series))
+    factor **= units / (units + shrinking)
+    if factor > 1:
+        scored_B: NDArray[np.bool_] = np.asarray(np.isfinite(actual_BH).any(axis=1))
+        middle_BQH = quantiles_BQH[scored_B, 9:10]
+        wider_BQH = middle_BQH + factor * (quantiles_BQH[scored_B] - middle_BQH)
+        before_B, after_B = (
+            forecast_scores(each, actual_BH[scored_B])
+            for each in (quantiles_BQH[scored_B], wider_BQH)
+        )
+        if after_B.mean() > WORSE * before_B.mean():
+            factor **= 0.5
+    return float(factor)

@@ -117,7 +117,8 @@ def simple_forecasts(
     """Forecasts by simple methods.
 
     Arguments:
-        histories: values of each, (T,); NaN where missing. Gaps are interpolated.
+        histories: values of each, (T,); NaN where missing. Gaps are interpolated. Zeros before
+            the first other value tell nothing of the spread.
         horizon: steps to forecast, H.
         season: steps in a season, 1 for none.
         names: of `SIMPLE`.
@@ -147,12 +148,16 @@ def simple_forecasts(
     ]
     log_B[order_B] = np.concatenate([logged_B for _, logged_B in parts])
     ahead_BH = gaps_B[order_B][:, None] + np.arange(horizon)
+    begun_B = np.maximum(1, whole.lengths_B - np.argmax(values_TB != 0, axis=0))
+    widened_B = np.sqrt(whole.lengths_B / begun_B)
     found = {}
     for name in names:
         drawn = [SIMPLE[name](part) for part, _ in parts]
         centre_BH, spread_BH = np.full(shape, np.nan), np.full(shape, np.nan)
         for target_BH, number in ((centre_BH, 0), (spread_BH, 1)):
             every = np.concatenate([part[number] for part in drawn])
+            if number:
+                every = every * widened_B[:, None]
             target_BH[order_B] = np.take_along_axis(every, ahead_BH, axis=1)
         found[name] = NormalForecasts(centre_BH, spread_BH, log_B)
     return found
