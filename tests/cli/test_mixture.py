@@ -274,6 +274,35 @@ def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, tra
     assert trace["raw_log_prob"] == pytest.approx(logits_V[trace["element"]], abs=1e-4)
 
 
+def test_counts_adapt_where_asked(cli: Cli, trained: Path, run: Path) -> None:
+    phrase = "qzjxvwkpqyfbgm"  # which no dialect has
+    Path("some.txt").write_text((phrase + "\n") * 12)
+    found = json.loads(cli("evaluate", str(trained), "some.txt", "--adapt", "--json").out)
+    assert found["adapting"]["loss"] < found["loss"] - 0.5
+    assert found["adapting"]["elements"] == found["elements"]
+    told = json.loads(cli("evaluate", str(trained), "some.txt", "--json").out)
+    assert told["adapting"] is None
+    assert told["loss"] == found["loss"]
+    prompt = (phrase + "\n") * 8 + phrase[:5]
+    asked = (str(trained), prompt, "--length", "9", "--temperature", "0", "--only-new")
+    texts = [
+        cli("generate", *asked, *more).out.strip()
+        for more in (("--adapt",), ("--adapt", "--engine", "torch"), ())
+    ]
+    assert texts[0] == texts[1] == phrase[5:]
+    assert texts[2] != texts[0]
+    shares = []
+    for more in ((), ("--adapt",)):
+        shown = json.loads(cli("next", str(trained), prompt, "--json", *more).out)["next"][0]
+        shares.append({each["text"]: each["share"] for each in shown["top"]}.get(phrase[5], 0.0))
+    assert shares[1] > shares[0] + 0.2
+    change(run, None)
+    for command in ("generate", "next"):
+        done = cli(command, str(run), "ab", "--adapt")
+        assert done.code == 1
+        assert "this model cannot adapt" in done.err
+
+
 # What is missing
 
 ALONE = "metrics and text are those of the network alone"
