@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from rhapsode.counts.experts import Experts
 from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing
+from rhapsode.counts.ngram_counting import link_level
 from rhapsode.counts.ngram_file import packed, unpacked
 from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import BundleError, RunError
@@ -270,6 +271,17 @@ def test_children_that_no_shorter_history_has_are_refused(tmp_path: Path) -> Non
     )
     with pytest.raises(BundleError, match="do not fit together"):
         NGramModel.load(hostile)
+
+
+def test_suffixes_of_damaged_nodes_are_no_further_than_the_next_family() -> None:
+    # 0, two elements, then node 3 with the element 0 after 0, and five that nothing knows after it.
+    first_M = np.array([1, 3, 4, 4, 9], dtype=np.int32)
+    element_M = np.array([0, 0, 1, 0, 5, 6, 7, 8, 9], dtype=np.int32)
+    suffix_M = np.zeros(9, dtype=np.int32)
+    for begin, end in ((0, 1), (1, 3), (3, 4)):
+        link_level(first_M, element_M, suffix_M, begin, end)
+    assert suffix_M[3] == 1
+    assert suffix_M[4:].tolist() == [4] * 5
 
 
 def test_levels_out_of_order_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rhapsode.config import parse_context
 from rhapsode.counts.experts import Experts
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.evaluation import LEAST_GAIN, in_context, part_losses
+from rhapsode.modalities.ids import validation
 from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 from tests.evaluation.test_mixture import MarkovNetwork
 
@@ -120,3 +121,14 @@ def test_a_slice_that_is_too_short_gives_a_reason(size: int) -> None:
     mixture = choose_mixture(OTHER, counted("carried"), part("carried", VALIDATION[:size]))
     assert mixture.weights == ()
     assert mixture.reason == "the validation slice is too short for weights of counts"
+
+
+def test_the_least_gain_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    ngram = counted("carried")
+    mixture = choose_mixture(OTHER, ngram, part("carried"))
+    assert mixture.network_validation_loss is not None
+    assert mixture.validation_loss is not None
+    gain = mixture.network_validation_loss - mixture.validation_loss
+    for least, wanted in ((gain - 1e-3, True), (gain + 1e-3, False)):
+        monkeypatch.setattr(validation, "LEAST_GAIN", least)
+        assert bool(choose_mixture(OTHER, ngram, part("carried")).weights) is wanted
