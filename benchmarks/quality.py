@@ -96,7 +96,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         "uniform": figures["baselines"]["uniform"],
         "unigram": figures["baselines"]["unigram"],
         "validation": summary["validation_loss"],
-        "share": (summary.get("mixture") or {}).get("share"),
+        "weights": (summary.get("mixture") or {}).get("weights"),
         **{
             name: summary[name]
             for name in (

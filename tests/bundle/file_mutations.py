@@ -33,7 +33,7 @@ DTYPES = (
 )
 ARRAY_NAMES = (
     "", "network", "network.", "network.0", "network.0.", "network.1.head.bias", "network.00.head.bias",
-    "network.-1.head.bias", "network.64.head.bias", "counts.elements", "counts.ngram.", "counts.ngram.first_M",
+    "network.-1.head.bias", "network.64.head.bias", "counts.elements", "counts.ngram.", "counts.ngram.children_M",
     "counts.ngram.more", "head.bias", "corpus.counts", "__metadata", "\ud800", "\n",
 )  # fmt: skip
 
@@ -192,7 +192,7 @@ def write_numbers(rng: random.Random, raw: bytes) -> bytes:
     header, rest = parts(raw)
     entry = header[rng.choice([name for name in header if name != "__metadata__"])]
     begin, end = entry["data_offsets"]
-    form = {"F32": "<f", "I32": "<i", "I64": "<q"}[entry["dtype"]]
+    form = {"F32": "<f", "I32": "<i", "I64": "<q", "U8": "<B"}[entry["dtype"]]
     size, made = struct.calcsize(form), bytearray(rest)
     if begin == end:
         return raw
@@ -202,9 +202,11 @@ def write_numbers(rng: random.Random, raw: bytes) -> bytes:
         if form == "<f":
             value = rng.choice((float("nan"), float("inf"), 0.0, 3e38, -before))
         else:
-            most = 2 ** (8 * size - 1)
-            value = rng.choice((-1, 0, 1, before + 1, before - 1, most - 1, -most, 5, 10**6))
-            value = max(-most, min(most - 1, value))
+            least, most = (
+                (0, 256) if form == "<B" else (-(2 ** (8 * size - 1)), 2 ** (8 * size - 1))
+            )
+            value = rng.choice((-1, 0, 1, before + 1, before - 1, most - 1, least, 5, 10**6))
+            value = max(least, min(most - 1, value))
         struct.pack_into(form, made, place, value)
     return joined(header, bytes(made))
 

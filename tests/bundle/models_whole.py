@@ -16,6 +16,9 @@ from rhapsode.bundle import (
 )
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.counts import NGramModel
+from rhapsode.counts.expert_weights import fixed_weights
+from rhapsode.counts.experts import Experts
+from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.data.tables import Frequency
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.encoding.text import CharacterEncoder
@@ -37,7 +40,12 @@ def text_model(members: int = 1) -> IdBundle:
     encoder = CharacterEncoder.learn([TEXT], {})
     ids_N = encoder.encode(TEXT).astype(np.int64)
     size = encoder.vocab_size
-    ngram = NGramModel.learn(ids_N, size, order=3)
+    trie = NGramModel.learn(ids_N, size, order=3).trie
+    letter_V = TextFacts.letters(encoder)
+    assert letter_V is not None
+    ngram = NGramModel(trie, 3, "kneser_ney", WordContexts.learn(ids_N, letter_V))
+    experts = Experts(ngram)
+    weights = tuple(fixed_weights(experts, 0.3).tolist())
     config = NetworkConfig(
         Component("table.v1", {"vocab_size": size, "embedding_size": 4}),
         Component("lstm.v1", {"hidden_size": 6, "num_layers": 1, "dropout": 0.1}),
@@ -48,7 +56,7 @@ def text_model(members: int = 1) -> IdBundle:
         encoder,
         TextFacts(np.bincount(ids_N, minlength=size), ngram_part(ngram)),
         tuple(Member(arrays_of(config, seed), seed + 1) for seed in range(members)),
-        Calibration(Mixture(0.3, ngram.fingerprint, 1.25, 1.5, 1.75)),
+        Calibration(Mixture(weights[: experts.lead], weights, ngram.fingerprint, 1.25, 1.5, 1.75)),
         Provenance(
             data_sha256="00" * 32,
             documents=1,

@@ -8,7 +8,6 @@ import pytest
 
 from rhapsode.bundle import LogitsDistribution, Member, Predictor, StretchRequest, log_softmax
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
 from rhapsode.config import parse_context
@@ -18,6 +17,7 @@ from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import Chain, Job, continue_jobs, generate_elements
 from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.generation.filters.truncation import TopK
+from tests.bundle.test_mixed_predictor import mixture_of
 from tests.contracts.predictor_contract import PredictorContract, batch_of
 from tests.engine.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 
@@ -122,8 +122,8 @@ def test_equal_members_mix_with_counts_as_one_of_them() -> None:
     text_N = np.random.default_rng(1).integers(VOCABULARY, size=400)
     ngram = NGramModel.learn(text_N, VOCABULARY, order=3)
     (own,) = members("gru", (0,))
-    one = MixedPredictor(own, ngram, 0.3)
-    several = MixedPredictor(AveragedPredictor([own, own], (0.5, 0.5)), ngram, 0.3)
+    one = mixture_of(own, ngram)
+    several = mixture_of(AveragedPredictor([own, own], (0.5, 0.5)), ngram)
     wanted, _ = one.advance(IDS_BT, one.start(3))
     found, _ = several.advance(IDS_BT, several.start(3))
     np.testing.assert_array_equal(found.logits_BV, wanted.logits_BV)

@@ -18,7 +18,7 @@ from rhapsode.data import Batch
 from rhapsode.encoding import Grammar
 from rhapsode.errors import DataError
 from rhapsode.generation import Chain, chain_of, continue_jobs, generate_elements
-from tests.bundle.test_mixed_predictor import counted
+from tests.bundle.test_mixed_predictor import counted, mixture_of
 from tests.contracts.predictor_contract import ROWS, TIME, PredictorContract, batch_of
 from tests.encoding.brackets import (
     CLOSING,
@@ -33,8 +33,6 @@ from tests.encoding.brackets import (
 )
 from tests.engine.compiled_models import FAMILIES, VOCABULARY, network_config, network_of
 
-SHARE = 0.4
-
 
 def network(family: str = "lstm") -> Any:
     context = parse_context(FAMILIES[family][2])
@@ -45,8 +43,9 @@ MAKERS: dict[str, Callable[[], Predictor]] = {
     "network": network,
     "window": lambda: network("lstm in a window"),
     "counts": lambda: NGramPredictor(counted()),
-    "mixture": lambda: MixedPredictor(network(), counted(), SHARE),
-    "mixture in a window": lambda: MixedPredictor(network("lstm in a window"), counted(), SHARE),
+    "mixture": lambda: mixture_of(network(), counted()),
+    "mixture in a window": lambda: mixture_of(network("lstm in a window"), counted()),
+    "mixture of documents": lambda: mixture_of(network("lstm of two layers"), counted(opening=END)),
 }
 WIDTH = {"window": 5, "mixture in a window": 5}
 
@@ -225,23 +224,25 @@ def test_texts_of_brackets_are_scored_as_they_are_read(kind: str) -> None:
     assert (scores_BT >= plain.score(batch_of(ids_BT))[0] - 1e-5).mean() > 0.6
 
 
-def test_each_part_of_a_mixture_is_normalised_before_they_are_mixed() -> None:
+@pytest.mark.parametrize("kind", ["mixture", "mixture of documents"])
+def test_counts_are_added_to_what_the_grammar_leaves_of_the_network(kind: str) -> None:
     grammar = Brackets(VOCABULARY)
-    within = MAKERS["mixture"]().restricted(grammar)
+    plain = MAKERS[kind]()
+    within = plain.restricted(grammar)
     ids_BT = walk(grammar, 9, 3, seed=1)
     following, _ = within.advance(ids_BT, within.start(3))
     allowed_BV = grammar.allowed_BV(grammar.advance(ids_BT, grammar.init(3)))
-    parts = []
-    for part in (MAKERS["network"](), MAKERS["counts"]()):
-        share_BV = np.exp(log_softmax(part.advance(ids_BT, part.start(3))[0].logits_BV))
-        share_BV *= allowed_BV
-        parts.append(share_BV / share_BV.sum(axis=1, keepdims=True))
-    mixed_BV = (1 - SHARE) * parts[0] + SHARE * parts[1]
-    np.testing.assert_allclose(np.exp(log_softmax(following.logits_BV)), mixed_BV, rtol=1e-4)
-    whole = MAKERS["mixture"]()
-    share_BV = np.exp(log_softmax(whole.advance(ids_BT, whole.start(3))[0].logits_BV)) * allowed_BV
-    masked_after_BV = share_BV / share_BV.sum(axis=1, keepdims=True)
-    assert abs(masked_after_BV - mixed_BV).max() > 1e-3
+    own, _ = plain.network.advance(ids_BT, plain.network.start(3))
+    masked_B1V = np.where(allowed_BV, own.logits_BV, -np.inf)[:, None].astype(np.float32)
+    wanted_B1V, _ = plain.experts.mix(ids_BT, plain.experts.start(3), masked_B1V)
+    np.testing.assert_allclose(log_softmax(following.logits_BV), wanted_B1V[:, 0], atol=1e-5)
+    assert np.array_equal(np.isneginf(following.logits_BV), ~allowed_BV)
+    masked_after_BV = np.where(
+        allowed_BV, plain.advance(ids_BT, plain.start(3))[0].logits_BV, -np.inf
+    )
+    gap_BV = np.exp(log_softmax(masked_after_BV)) - np.exp(wanted_B1V[:, 0])
+    # Only what a document is remembered by depends on what the network may say.
+    assert (abs(gap_BV).max() > 1e-3) == (kind == "mixture of documents")
 
 
 def masked_batch(random: np.random.Generator) -> Batch:

@@ -77,7 +77,7 @@ def bundle_of(encoder: Encoder | None = None, **arrays: np.ndarray) -> IdBundle:
         ancestors=({"step": 3}, {"step": None}),
         test={"loss": 1.5, "baselines": [None, {"unigram": 2.0}]},
     )
-    calibration = Calibration(Mixture(0.25, "ab", 1.0, None, 2, "why"))
+    calibration = Calibration(Mixture((0.75, -0.25), (0.5, 2, 0), "ab", 1.0, None, 2, "why"))
     members = (Member({**weights, **arrays}),)
     return IdBundle(config, encoder, facts, members, calibration, provenance)
 
@@ -195,7 +195,7 @@ def test_the_header_is_plain_json_and_names_its_format(whole: bytes):
     assert json.loads(metadata["members"]) == [1.0]
     assert json.loads(metadata["encoder"])["name"] == "characters.v1"
     assert json.loads(metadata["facts"]) == {}
-    assert json.loads(metadata["calibration"])["mixture"]["share"] == 0.25
+    assert json.loads(metadata["calibration"])["mixture"]["weights"] == [0.75, -0.25]
     assert json.loads(metadata["provenance"])["documents"] == 3
     assert set(header) == {"__metadata__", "counts.elements", "network.0.model.weight"}
 
@@ -270,7 +270,7 @@ NAN = float("nan")
 
 KEYS = (
     "name", "settings", "tokenizer", "input", "model", "head", "context", "conditioner", "ngram", "chosen", "opening",
-    "mixture", "share", "ancestors", "test_share",
+    "mixture", "weights", "adapting", "ancestors", "test_share",
 )  # fmt: skip
 JSON_VALUES = st.recursive(
     st.none()
@@ -538,32 +538,34 @@ def changed(raw: bytes, key: str, change: Callable[[Any], Any]) -> bytes:
             "setting 'mixture': expected a table",
         ),
         ("calibration", lambda entry: entry["mixture"].update(x=1), "unknown setting 'mixture.x'"),
-        ("calibration", lambda entry: entry["mixture"].pop("share"), "missing setting share"),
-        ("calibration", lambda entry: entry["mixture"].update(share=2), "not a number from 0 to 1"),
         (
             "calibration",
-            lambda entry: entry["mixture"].update(share=-0.1),
-            "not a number from 0 to 1",
+            lambda entry: entry["mixture"].update(share=0.5),
+            "unknown setting 'mixture.share'",
         ),
-        (
-            "calibration",
-            lambda entry: entry["mixture"].update(share=NAN),
-            "not a number from 0 to 1",
-        ),
-        (
-            "calibration",
-            lambda entry: entry["mixture"].update(share=10**400),
-            "setting 'mixture.share'",
-        ),
-        (
-            "calibration",
-            lambda entry: entry["mixture"].update(share=True),
-            "setting 'mixture.share'",
-        ),
-        (
-            "calibration",
-            lambda entry: entry["mixture"].update(share="1"),
-            "setting 'mixture.share'",
+        *(
+            (
+                "calibration",
+                lambda entry, key=key, value=value: entry["mixture"].update({key: value}),
+                message.replace("weights", key),
+            )
+            for key in ("weights", "adapting")
+            for value, message in (
+                (0.5, "setting 'mixture.weights'"),
+                ({}, "setting 'mixture.weights'"),
+                (None, "setting 'mixture.weights'"),
+                ("1", "setting 'mixture.weights'"),
+                ([1, "1"], "setting 'mixture.weights[1]'"),
+                ([True], "setting 'mixture.weights[0]'"),
+                ([None], "setting 'mixture.weights[0]'"),
+                ([[1.0]], "setting 'mixture.weights[0]'"),
+                ([101.0], "setting 'mixture.weights[0]'"),
+                ([-101], "setting 'mixture.weights[0]'"),
+                ([1.0, NAN], "setting 'mixture.weights[1]'"),
+                ([float("inf")], "setting 'mixture.weights[0]'"),
+                ([10**400], "setting 'mixture.weights[0]'"),
+                ([0.5] * 1025, "setting 'mixture.weights'"),
+            )
         ),
         (
             "calibration",
@@ -665,7 +667,8 @@ def test_settings_of_training_are_read_as_they_were(tmp_path: Path, whole: bytes
         ("encoder", lambda entry: entry["settings"].update(lags=[0]), "setting 'lags[0]'"),
         ("encoder", lambda entry: entry["settings"].update(lags=[2, 2]), "a lag occurs twice"),
         ("network", lambda entry: entry.update(context="sideways"), "unknown context 'sideways'"),
-        ("calibration", lambda entry: entry.update(mixture={"share": 2}), "not a number from 0 to 1"),
+        ("calibration", lambda entry: entry.update(mixture={"weights": [2]}),
+         "does not name its n-gram model"),
         ("provenance", lambda entry: entry.update(values="many"), "setting 'values'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -697,7 +700,7 @@ def test_an_array_that_belongs_to_nothing_is_named(
         header[name] = {"dtype": "F32", "shape": [1], "data_offsets": offsets}
         message = refused(tmp_path / "m", joined(header, rest + bytes(4)), read)
         assert "unknown array" in message
-    for own in ("counts.elements", "counts.ngram.first_M"):
+    for own in ("counts.elements", "counts.ngram.children_M"):
         header, rest = parts(series_file)
         offsets = [len(rest), len(rest) + 4]
         header[own] = {"dtype": "I32", "shape": [1], "data_offsets": offsets}
@@ -903,6 +906,22 @@ def test_as_many_members_as_a_file_may_have_are_read_again(tmp_path: Path) -> No
     assert again.weights == pytest.approx([weight / sum(weights) for weight in weights])
     write_bundle(tmp_path / "m", replace(bundle, members=(*many, many[0])))
     assert "members" in refused(tmp_path / "m", (tmp_path / "m").read_bytes())
+
+
+def test_weights_of_another_number_than_the_counts_have_are_refused_when_they_are_used(
+    tmp_path: Path, text_file: bytes
+) -> None:
+    path = tmp_path / "m.safetensors"
+    header, _ = parts(text_file)
+    weights = json.loads(header["__metadata__"]["calibration"])["mixture"]["weights"]
+    for wrong in (weights[:1], weights[:-1], [*weights, 0.5], [0.5] * 1024):
+        change = {"weights": wrong}
+        raw = changed(text_file, "calibration", lambda entry, c=change: entry["mixture"].update(c))
+        path.write_bytes(raw)
+        for ask in (lambda model: model.predictor, lambda model: model.scorer):
+            with pytest.raises(BundleError, match="its mixture does not fit its counts") as caught:
+                ask(TextModel(path))
+            one_line(caught.value, path)
 
 
 # A thousand mutations

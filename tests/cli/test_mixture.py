@@ -1,4 +1,4 @@
-"""The n-gram model of a run as a part of what predicts: chosen, reported, used, and missed where it is gone."""
+"""The counts of a run as a part of what predicts: fitted, reported, used, and missed where they are gone."""
 
 import io
 import json
@@ -20,6 +20,7 @@ from rhapsode.bundle import element_facts as id_facts
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
+from rhapsode.counts.ngram_file import unpacked
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.modalities.ids.ngram_sidecar import ngram_part
@@ -28,6 +29,7 @@ from rhapsode.modalities.text.model import TextModel
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 from tests.cli.test_engine import blocked
+from tests.counts.test_ngram_file import packed_anyhow
 
 QUICK = (
     "--steps", "120", "--set", "network.hidden_size=48", "--set", "network.embedding_size=16",
@@ -127,11 +129,11 @@ def test_the_figures_are_those_of_the_mixture_and_beside_them_those_of_its_parts
 ) -> None:
     summary = summary_of(trained)
     mixture, network = summary["mixture"], summary["network"]
-    assert 0.05 < mixture["share"] < 0.995
-    assert summary["ngram_share"] == mixture["share"]
+    assert len(mixture["adapting"]) > len(mixture["weights"]) > 50
+    assert len({*mixture["weights"]}) > 20
     assert mixture["validation_loss"] < mixture["network_validation_loss"] - 0.002
     assert mixture["validation_loss"] < mixture["ngram_validation_loss"]
-    assert mixture["network_validation_loss"] == pytest.approx(summary["validation_loss"], abs=1e-4)
+    assert mixture["network_validation_loss"] == pytest.approx(summary["validation_loss"], abs=5e-3)
     assert mixture["reason"] is None
     assert summary["loss"] < network["loss"]
     assert np.exp(network["loss"]) == pytest.approx(network["perplexity"])
@@ -139,7 +141,7 @@ def test_the_figures_are_those_of_the_mixture_and_beside_them_those_of_its_parts
     assert network["bits_per_byte"] == pytest.approx(ratio * summary["bits_per_byte"])
     bundle = read_bundle(trained)
     assert bundle.calibration.mixture is not None
-    assert asdict(bundle.calibration.mixture) == mixture
+    assert json.loads(json.dumps(asdict(bundle.calibration.mixture))) == mixture
     assert bundle.provenance.test is not None
     assert bundle.provenance.test["network"]["loss"] == network["loss"]
 
@@ -155,33 +157,36 @@ def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
     predictor = model.scorer
     assert isinstance(predictor, MixedPredictor)
     batches = in_context(test.elements_N, test.starts, model.bundle.context, lanes=1)
-    network_N, ngram_N = part_losses(predictor, batches, model.bundle.context, elements=len(test))
-    share, summary = predictor.share, summary_of(trained)
-    mixed_N = -np.log((1 - share) * np.exp(-network_N) + share * np.exp(-ngram_N))
+    network_N, mixed_N = part_losses(predictor, batches, model.bundle.context, elements=len(test))
+    summary = summary_of(trained)
+    text_N, state = np.asarray(test.elements_N, dtype=np.int64), predictor.start(1)
+    for t, target in enumerate(text_N[:150]):
+        read = text_N[t - 1] if t else 0
+        following, state = predictor.advance(np.array([[read]]), state)
+        assert mixed_N[t] == pytest.approx(-following.log_prob(np.array([target]))[0], abs=1e-4)
     assert summary["loss"] == pytest.approx(mixed_N.mean(), abs=1e-5)
     assert summary["network"]["loss"] == pytest.approx(network_N.mean(), abs=1e-5)
-    assert summary["baselines"]["ngram"] == pytest.approx(ngram_N.mean(), abs=1e-3)
+    assert summary["baselines"]["ngram"] == pytest.approx(predictor.ngram.loss(text_N), abs=1e-3)
 
 
 def test_it_is_told_wherever_figures_are(cli: Cli, trained: Path) -> None:
     summary = summary_of(trained)
-    share = f"{summary['ngram_share']:.3g}"
     alone = f"{summary['network']['loss']:.4f}"
     card = (trained / "README.md").read_text()
     assert f"| the network alone | {alone} |" in card
-    assert f"| weight of the n-gram | {share} |" in card
     assert "the n-gram alone (order" in card
     assert f"test, mixed <tspan" in (trained / "curve.svg").read_text()  # noqa: F541
-    assert re.search(rf"weight of the n-gram +{share}", cli("info", str(trained)).out)
+    weights = summary["mixture"]["weights"]
+    named = rf"mixed with counts +{len(weights)} weights  \({summary['mixture']['ngram'][:12]}\)"
+    assert re.search(named, cli("info", str(trained)).out)
     facts = json.loads(cli("info", str(trained), "--json").out)
-    assert facts["provenance"]["mixture"]["share"] == summary["ngram_share"]
+    assert facts["provenance"]["mixture"]["weights"] == weights
     Path("some.txt").write_text(dialects(0)[:600])
     shown = cli("evaluate", str(trained), "some.txt").out
     assert re.search(r"the network alone +\d", shown)
-    assert re.search(rf"weight of the n-gram +{share}", shown)
+    assert re.search(r"the n-gram alone \(.*\) +\d", shown)
     figures = json.loads(cli("evaluate", str(trained), "some.txt", "--json").out)
     assert figures["loss"] < figures["network"]["loss"]
-    assert figures["ngram_share"] == summary["ngram_share"]
 
 
 def test_compare_scores_mixtures_and_tells_of_the_networks(
@@ -197,7 +202,7 @@ def test_compare_scores_mixtures_and_tells_of_the_networks(
     assert alone["network"] is None
     shown = cli(*asked).out
     assert f"{figures['network']['loss']:.4f}" in shown
-    assert f"weight of the n-gram: {figures['ngram_share']:.3g}" in " ".join(shown.split())
+    assert " ".join(shown.split()).count("mixed with counts") == 1
 
 
 def test_dynamic_evaluation_is_that_of_the_network_and_says_so(cli: Cli, trained: Path) -> None:
@@ -244,10 +249,12 @@ def test_every_way_of_writing_takes_it(
     mixed = generated(cli, trained, *more)
     change(run, None)
     assert generated(cli, run, *more) != mixed
-    change(run, Mixture(1e-12, summary_of(trained)["mixture"]["ngram"]))
-    nearly = generated(cli, run, *more)
-    change(run, Mixture(0.0))
-    assert generated(cli, run, *more) == nearly
+    mixture = summary_of(trained)["mixture"]
+    change(run, Mixture((1.0, *[0.0] * (len(mixture["weights"]) - 1)), (), mixture["ngram"]))
+    assert isinstance(TextModel(run).predictor, MixedPredictor)
+    without = generated(cli, run, *more)
+    change(run, Mixture())
+    assert generated(cli, run, *more) == without
 
 
 def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, trained: Path) -> None:
@@ -265,6 +272,35 @@ def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, tra
     line = json.loads(cli("generate", str(trained), *asked).out)
     trace = line["trace"][0]
     assert trace["raw_log_prob"] == pytest.approx(logits_V[trace["element"]], abs=1e-4)
+
+
+def test_counts_adapt_where_asked(cli: Cli, trained: Path, run: Path) -> None:
+    phrase = "qzjxvwkpqyfbgm"  # which no dialect has
+    Path("some.txt").write_text((phrase + "\n") * 12)
+    found = json.loads(cli("evaluate", str(trained), "some.txt", "--adapt", "--json").out)
+    assert found["adapting"]["loss"] < found["loss"] - 0.5
+    assert found["adapting"]["elements"] == found["elements"]
+    told = json.loads(cli("evaluate", str(trained), "some.txt", "--json").out)
+    assert told["adapting"] is None
+    assert told["loss"] == found["loss"]
+    prompt = (phrase + "\n") * 8 + phrase[:5]
+    asked = (str(trained), prompt, "--length", "9", "--temperature", "0", "--only-new")
+    texts = [
+        cli("generate", *asked, *more).out.strip()
+        for more in (("--adapt",), ("--adapt", "--engine", "torch"), ())
+    ]
+    assert texts[0] == texts[1] == phrase[5:]
+    assert texts[2] != texts[0]
+    shares = []
+    for more in ((), ("--adapt",)):
+        shown = json.loads(cli("next", str(trained), prompt, "--json", *more).out)["next"][0]
+        shares.append({each["text"]: each["share"] for each in shown["top"]}.get(phrase[5], 0.0))
+    assert shares[1] > shares[0] + 0.2
+    change(run, None)
+    for command in ("generate", "next"):
+        done = cli(command, str(run), "ab", "--adapt")
+        assert done.code == 1
+        assert "this model cannot adapt" in done.err
 
 
 # What is missing
@@ -331,7 +367,6 @@ def test_without_its_own_counts_the_network_predicts_alone_and_says_so(
     figures = json.loads(done.out)
     assert done.err.count(ALONE) == 1
     assert figures["network"] is None
-    assert figures["ngram_share"] == 0
     for command in (("next", str(run), "ab"), ("play", str(run), "--set", "length=3")):
         assert cli(*command).err.count(ALONE) == 1
     assert load(run).alone is not None
@@ -351,18 +386,18 @@ def test_a_model_file_without_its_folder_writes(
     assert len(caplog.messages) == 1
 
 
-def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> None:
+def test_weights_changed_by_hand_are_used(cli: Cli, trained: Path, run: Path) -> None:
     mixture = read_bundle(run).calibration.mixture
     assert mixture is not None
-    change(run, replace(mixture, share=0.1))
+    weights = tuple(0.5 * weight + 0.5 * (at == 0) for at, weight in enumerate(mixture.weights))
+    change(run, replace(mixture, weights=weights))
     predictor = TextModel(run).scorer
     assert isinstance(predictor, MixedPredictor)
-    assert predictor.share == 0.1
+    assert predictor.weights == weights
     Path("some.txt").write_text(dialects(0)[:600])
     one, other = (
         json.loads(cli("evaluate", str(path), "some.txt", "--json").out) for path in (trained, run)
     )
-    assert other["ngram_share"] == 0.1
     assert one["network"] == other["network"]
     assert one["loss"] < other["loss"] < other["network"]["loss"]
 
@@ -371,11 +406,12 @@ def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> 
     ("mixture", "told"),
     [
         (5, "setting 'mixture': expected a table"),
-        ({"share": 2}, "the n-gram weight of its mixture is not a number from 0 to 1"),
-        ({"share": True}, "setting 'mixture.share': expected a number"),
-        ({"share": "all"}, "setting 'mixture.share': expected a number"),
-        ({"share": 0.5}, "its mixture does not name its n-gram model"),
-        ({"share": -0.1}, "the n-gram weight of its mixture is not a number from 0 to 1"),
+        ({"weights": 2}, "setting 'mixture.weights': expected a list"),
+        ({"weights": [True]}, "setting 'mixture.weights[0]': expected a number"),
+        ({"weights": ["all"]}, "setting 'mixture.weights[0]': expected a number"),
+        ({"weights": [0.5]}, "its mixture does not name its n-gram model"),
+        ({"weights": [-1e9]}, "setting 'mixture.weights[0]'"),
+        ({"share": 0.5}, "unknown setting 'mixture.share'"),
     ],
 )
 def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, told: str) -> None:
@@ -410,7 +446,7 @@ def test_a_model_file_away_from_its_folder_predicts_as_the_mixture(cli: Cli, tra
         one, other = (model.predictor_for(engine) for model in (away, home))
         assert isinstance(one, MixedPredictor)
         assert isinstance(other, MixedPredictor)
-        assert one.share == other.share == summary_of(trained)["ngram_share"]
+        assert one.weights == other.weights == tuple(summary_of(trained)["mixture"]["weights"])
         assert one.ngram.fingerprint == other.ngram.fingerprint
         found, state = one.advance(ids_2T.astype(np.int64), one.start(2))
         wanted, kept = other.advance(ids_2T.astype(np.int64), other.start(2))
@@ -428,7 +464,7 @@ def test_a_model_file_away_from_its_folder_predicts_as_the_mixture(cli: Cli, tra
         json.loads(cli("evaluate", path, "some.txt", "--json").out)
         for path in ("away.safetensors", str(trained))
     ]
-    for name in ("loss", "network", "ngram_share", "baselines"):
+    for name in ("loss", "network", "baselines"):
         assert figures[0][name] == figures[1][name]
     assert figures[0]["network"] is not None
 
@@ -437,24 +473,40 @@ Arrays = dict[str, np.ndarray]
 Entries = dict[str, Any]
 
 
+def put(arrays: Arrays, name: str, at: int, value: int) -> None:
+    """Change a number of the counts, to one that no honest file holds if asked to."""
+    name = f"counts.ngram.{name}"
+    values_M = unpacked(arrays, name)
+    values_M[at] = value
+    arrays |= packed_anyhow(name, values_M)
+
+
 def far_element(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.element_M"][5] = 2**30
+    put(arrays, "element_M", 5, 2**30)
 
 
 def far_child(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.first_M"][-1] += 1000
+    put(arrays, "children_M", -1, 1000)
 
 
-def far_suffix(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.suffix_M"][-1] = -7
+def far_word_element(entries: Entries, arrays: Arrays) -> None:
+    put(arrays, "words.element_J", -1, 1000)
+
+
+def wide_word(entries: Entries, arrays: Arrays) -> None:
+    put(arrays, "words.size_K", 0, 2**30)
 
 
 def negative_count(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.count_M"][3] = -1
+    put(arrays, "count_M", 3, -1)
 
 
 def negative_ending(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.ending_M"][2] = -1
+    put(arrays, "ending_M", 2, -1)
+
+
+def lost_word(entries: Entries, arrays: Arrays) -> None:
+    del arrays["counts.ngram.words.key_K"]
 
 
 def short_array(entries: Entries, arrays: Arrays) -> None:
@@ -462,7 +514,7 @@ def short_array(entries: Entries, arrays: Arrays) -> None:
 
 
 def wide_array(entries: Entries, arrays: Arrays) -> None:
-    arrays["counts.ngram.suffix_M"] = arrays["counts.ngram.suffix_M"].astype(np.int64)
+    arrays["counts.ngram.children_M"] = arrays["counts.ngram.children_M"].astype(np.int64)
 
 
 def flat_array(entries: Entries, arrays: Arrays) -> None:
@@ -495,8 +547,8 @@ def other_levels(entries: Entries, arrays: Arrays) -> None:
 
 
 DAMAGE = [
-    far_element, far_child, far_suffix, negative_count, negative_ending, short_array, wide_array, flat_array,
-    lost_array, no_arrays, far_order, other_smoothing, no_choice, other_levels,
+    far_element, far_child, far_word_element, wide_word, negative_count, negative_ending, lost_word, short_array,
+    wide_array, flat_array, lost_array, no_arrays, far_order, other_smoothing, no_choice, other_levels,
 ]  # fmt: skip
 
 
@@ -580,9 +632,9 @@ def test_counts_share(cli: Cli, trained: Path) -> None:
     done = cli("train", source, "-o", "none", *FEW, "--set", "training.counts_share=0")
     assert done.code == 0
     summary = summary_of(Path("none"))
-    assert (summary["ngram_share"], summary["network"]) == (0, None)
+    assert (summary["mixture"]["weights"], summary["network"]) == ([], None)
     assert summary["baselines"]["ngram"] is not None
-    assert "weight of the n-gram" not in done.err
+    assert "network alone" not in done.err
     assert "counts_share" in summary["mixture"]["reason"]
     assert cli("generate", "none", "ab", "--length", "5").err.count("warning") == 0
     bad = cli("train", source, "-o", "bad", *FEW, "--set", "training.counts_share=1.5")
@@ -618,7 +670,7 @@ def test_repeated_runs_tell_of_mixture_and_network(cli: Cli, trained: Path) -> N
         one = summary_of(Path("seeds", run["folder"]))
         assert run["loss"] == one["loss"]
         assert run["network_loss"] == one["network"]["loss"] > run["loss"]
-        assert run["ngram_share"] == one["ngram_share"] == 0.25
+        assert one["mixture"]["weights"][:3] == [0.75, 0.25, 0.25]
     assert summary["network_loss"]["mean"] > summary["loss"]["mean"]
     assert "network alone" in done.err
 

@@ -301,7 +301,7 @@ class PredictorContract(AnyPredictorContract):
                     0
                 ].logits_BV,
             )
-        together, _ = predictor.advance(more_BT, state)
+        together, _ = predictor.advance(more_BT, state.fork())
         for row in range(4):
             own = predictor.select(state, np.array([row]))
             alone, _ = predictor.advance(more_BT[row : row + 1], own)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor, StretchRequest
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.encoding import FiniteGrammar, GrammarTable
 from rhapsode.engine.sampling_steps import mask_row as inner_mask_row
@@ -23,7 +22,7 @@ from tests.bundle.test_grammatical import (
     check_that_texts_obey,
     obeys,
 )
-from tests.bundle.test_mixed_predictor import counted
+from tests.bundle.test_mixed_predictor import counted, mixture_of
 from tests.contracts.predictor_contract import batch_of
 from tests.encoding.brackets import END, OPENING, Brackets, everything, last_element_grammar, walk
 from tests.engine.compiled_calls import callable_form
@@ -48,7 +47,7 @@ WIDTH = {"lstm in a window": 5}
 def predictor(family: str, mixed: bool, seed: int = 0) -> Predictor:
     network = predictor_of(family, seed)
     opening = 0 if family == "lstm of two layers" else None
-    return MixedPredictor(network, counted(opening=opening), 0.4) if mixed else network
+    return mixture_of(network, counted(opening=opening)) if mixed else network
 
 
 class TestRecurrent(GrammaticalContract):

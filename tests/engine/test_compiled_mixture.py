@@ -1,14 +1,13 @@
-"""The mixture with an n-gram model in the compiled loop: what the NumPy loop writes, and the same bits in any company."""
+"""The mixture with counts in the compiled loop: what the NumPy loop writes, and the same bits in any company."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Predictor, log_softmax
+from rhapsode.bundle import Predictor
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
-from rhapsode.engine.sampling_steps import mix_row as inner_mix_row
 from rhapsode.generation import Job, continue_jobs, generate_elements
 from tests.bundle.test_mixed_predictor import (
     TEXT,
@@ -16,9 +15,9 @@ from tests.bundle.test_mixed_predictor import (
     WindowContract,
     check_what_is_examined,
     counted,
+    mixture_of,
 )
 from tests.contracts.predictor_contract import batch_of
-from tests.engine.compiled_calls import callable_form
 from tests.engine.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 from tests.engine.test_compiled_writing import (
     ASKED,
@@ -30,15 +29,16 @@ from tests.engine.test_compiled_writing import (
     written,
 )
 
-mix_row = callable_form(inner_mix_row)
-
 # One of each group that is compiled together, each way of seeing the past.
 CHOSEN = ["gru", "lstm of two layers", "transformer", "tcn", "lstm in a window"]
 
 
-def mixed(family: str, share: float = 0.4, seed: int = 0) -> MixedPredictor:
+def mixed(
+    family: str, share: float | None = None, seed: int = 0, *, adapt: bool = False
+) -> MixedPredictor:
+    """A mixture with words; one of documents remembers them, one that adapts all that was read."""
     opening = 0 if family == "lstm of two layers" else None
-    return MixedPredictor(predictor_of(family, seed), counted(opening=opening), share)
+    return mixture_of(predictor_of(family, seed), counted(opening=opening), share, adapt=adapt)
 
 
 class TestCarried(MixedContract):
@@ -65,8 +65,8 @@ def test_log_probabilities_are_those_over_torch(family: str) -> None:
     config = network_config(family)
     network = network_of(config, sharper=3)
     ours = mixed(family)
-    torchs = MixedPredictor(
-        torch_predictor(network, VOCABULARY, bundle_of(config, network).context), ours.ngram, 0.4
+    torchs = mixture_of(
+        torch_predictor(network, VOCABULARY, bundle_of(config, network).context), ours.ngram
     )
     ids_BT = TEXT[:60].reshape(4, 15)
     one, _ = ours.advance(ids_BT, ours.start(4))
@@ -86,6 +86,19 @@ def test_elements_are_those_of_the_loop_over_numpy_filters(
     wanted = written(generate_elements(predictor, jobs, made, seed=11))
     assert continued(predictor, jobs, made, seed=11) == wanted
     assert continued(predictor.network, jobs, made, seed=11) != wanted
+
+
+@pytest.mark.parametrize("family", ["gru", "lstm of two layers"])
+def test_what_is_read_and_written_is_remembered(family: str) -> None:
+    predictor, made = mixed(family, adapt=True), chain(temperature=0.9, repetition_penalty=1.1)
+    prompt = tuple(TEXT[:30].tolist() * 2)
+    jobs = [*jobs_of(3, 90, prompt), *jobs_of(2, 40, prompt[::-1])]
+    jobs = [Job(job.prompt_N, index, job.length) for index, job in enumerate(jobs)]
+    wanted = written(generate_elements(predictor, jobs, made, seed=5))
+    assert continued(predictor, jobs, made, seed=5) == wanted
+    forgetful = mixed("gru")
+    assert not forgetful.experts.remembered
+    assert continued(forgetful, jobs, made, seed=5) != wanted
 
 
 @pytest.mark.parametrize("family", ["gru", "lstm in a window"])
@@ -121,19 +134,6 @@ def test_a_share_of_1_writes_what_the_counts_write() -> None:
     made, jobs = chain(), jobs_of(3, 50, (2, 7))
     one, other = (continued(mixed("gru", 1.0, seed), jobs, made, seed=4) for seed in range(2))
     assert one == other
-
-
-@pytest.mark.parametrize("size", [1, 3, 12, 65, 1000])
-def test_a_row_mixes_as_its_formula_says(size: int) -> None:
-    random = np.random.default_rng(size)
-    for scale in (1.0, 30.0, 1e4):
-        z_V = (scale * random.normal(size=size)).astype(np.float32)
-        given_V = random.dirichlet(np.ones(size)) * (1 - 1e-9) + 1e-9 / size
-        for share in (0.01, 0.5, 1.0):
-            wanted_V = (1 - share) * np.exp(log_softmax(z_V[None])[0]) + share * given_V
-            found_V = z_V.copy()
-            mix_row(found_V, share, given_V, np.empty(size))
-            np.testing.assert_allclose(found_V, np.log(wanted_V), rtol=3e-6, atol=1e-6)
 
 
 def test_a_long_text_is_written_through_the_ends_of_stretches() -> None:

@@ -56,14 +56,11 @@ class Mutant:
 MUTANTS = (
     Mutant(
         1,
-        "mixture of log-probabilities: network and n-gram model exchange their weights",
-        old="np.asarray(network, np.float64) + rest, np.asarray(ngram, np.float64) + part",
-        new="np.asarray(network, np.float64) + part, np.asarray(ngram, np.float64) + rest",
-        within=("def mixed_log_probs",),
-        tests=(
-            "tests/bundle/test_mixed_predictor.py"
-            "::test_probabilities_are_those_of_both_in_their_shares",
-        ),
+        "mixture: network and order 0 exchange their weights",
+        old="z_V[v] = own * z_V[v] + prior * prior_V[v]",
+        new="z_V[v] = prior * z_V[v] + own * prior_V[v]",
+        within=("def add_up",),
+        tests=("tests/counts/test_experts.py::test_the_mixture_is_its_formula",),
     ),
     Mutant(
         2,
@@ -146,31 +143,32 @@ MUTANTS = (
         new="written_BV[b, element] = 1",
         within=("def write_rows",),
         tests=(
-            "tests/generation/test_compiled_writing.py"
+            "tests/engine/test_compiled_writing.py"
             "::test_elements_are_those_of_the_loop_over_numpy_filters",
         ),
         keyword="frequency_penalty and lstm",
     ),
     Mutant(
         10,
-        "compiled mixture of a row: the n-gram model gets the network's weight",
-        old="own * weight_V[v] + share * share_V[v]",
-        new="own * weight_V[v] + (1.0 - share) * share_V[v]",
-        within=("def mix_row",),
-        tests=("tests/generation/test_compiled_mixture.py::test_a_row_mixes_as_its_formula_says",),
+        "compiled writing: elements written are not remembered",
+        old="kept_B[b] += 1",
+        new="kept_B[b] += 0",
+        within=("def write_rows",),
+        tests=(
+            "tests/engine/test_compiled_mixture.py::test_what_is_read_and_written_is_remembered",
+        ),
     ),
     Mutant(
         11,
         "compiled writing, rows that go on: places in the n-gram model are those of the first rows",
         old="else array[rows_R]",
-        new='else array[: len(rows_R)] if name == "node" else array[rows_R]',
+        new='else array[: len(rows_R)] if name == "counted_0" else array[rows_R]',
         within=(
             "class _CompiledRows",
             "def select",
         ),
         tests=(
-            "tests/generation/test_compiled_mixture.py"
-            "::test_a_batch_of_64_writes_what_64_write_alone",
+            "tests/engine/test_compiled_mixture.py::test_a_batch_of_64_writes_what_64_write_alone",
         ),
         keyword="gru",
     ),
@@ -180,7 +178,7 @@ MUTANTS = (
         old="bias_G = bias_G + past_G",
         new="bias_G = bias_G - past_G",
         within=("def _recurrent",),
-        tests=("tests/generation/test_compiled.py::test_log_probabilities_are_those_of_torch",),
+        tests=("tests/engine/test_compiled.py::test_log_probabilities_are_those_of_torch",),
         keyword="rnn",
     ),
     Mutant(

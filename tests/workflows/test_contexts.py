@@ -68,11 +68,15 @@ def test_every_family_trains_writes_and_opens_again(
 
 def brute_force(model: rh.Model, texts: Sequence[str]) -> tuple[float, float, int]:
     """Nats over documents in the model's own context, one element at a time, each from all that it may see, by the
-    network alone and mixed with the n-gram model; and how many elements.
+    network alone and in the geometric mixture with the n-gram model, of weight 0.4; and how many elements.
     """
     network, mixed = load_network(model.bundle), model.scorer
     assert isinstance(mixed, MixedPredictor)
     context = model.bundle.context
+    order = mixed.ngram.trie.order
+    if context.kind == "window":
+        order = min(order, context.size + 1)
+    ngram = mixed.ngram.view(order, "kneser_ney")
     documents = [[*model.bundle.encoder.encode(text).tolist(), 0] for text in texts]
     sequences = documents if context.kind == "fresh" else [[e for ids in documents for e in ids]]
     alone, total, count = 0.0, 0.0, 0
@@ -82,10 +86,12 @@ def brute_force(model: rh.Model, texts: Sequence[str]) -> tuple[float, float, in
                 first = max(0, at - context.size) if context.kind == "window" else 0
                 logits, _ = network(torch.tensor([ids[first:at]]))
                 share = float(torch.softmax(logits[0, -1].double(), -1)[ids[at]])
-                read = mixed.ngram.advance(np.array([ids[first:at]]), mixed.ngram.start(1))
-                given = float(mixed.ngram.distribution(read)[0, ids[at]])
                 alone -= math.log(share)
-                total -= math.log((1 - mixed.share) * share + mixed.share * given)
+                read = ngram.advance(np.array([ids[first:at]]), ngram.start(1))
+                z_V = 0.6 * logits[0, -1].double().numpy() + 0.4 * np.log(
+                    ngram.distribution(read)[0]
+                )
+                total -= float(z_V[ids[at]] - np.logaddexp.reduce(z_V))
                 count += 1
     return alone, total, count
 

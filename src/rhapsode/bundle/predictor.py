@@ -299,7 +299,7 @@ def refuse_condition(condition: Any) -> None:
 
 @dataclass(frozen=True)
 class States:
-    """States of several models for the same rows; never changed in place.
+    """States of several models for the same rows.
 
     Arguments:
         parts: one state each.

@@ -92,6 +92,9 @@ class Experts:
         window: number of last elements that count; 0 for all.
         remember: whether elements read are contexts, too.
         keep: whether they are kept from one document to the next, and weights adapt.
+
+    Raises:
+        ValueError: there are more or fewer weights.
     """
 
     def __init__(
@@ -125,9 +128,10 @@ class Experts:
         """Arrays for compiled code, in the order in which it takes them."""
         self.letter_V = letter_V
         self.prior_V = np.log(share_V).astype(np.float32)
-        self.weight_F = np.zeros(self.lead) if weight_F is None else weight_F
-        if len(self.weight_F) < self.lead:
-            raise ValueError(f"{self.lead} weights are needed, not {len(self.weight_F)}")
+        needed = self.size if remember else self.lead
+        self.weight_F = np.zeros(needed) if weight_F is None else weight_F
+        if len(self.weight_F) not in {needed, self.size}:
+            raise ValueError(f"{needed} weights are needed, not {len(self.weight_F)}")
 
     def _contexts(
         self, ngram: NGramModel, share_V: NDArray[np.float64], order: int, window: int

@@ -217,7 +217,7 @@ def link_level(first_M: Ints, element_M: Ints, suffix_M: Ints, begin: int, end: 
                     at = middle + 1
                 else:
                     stop = middle
-            suffix_M[child] = at
+            suffix_M[child] = min(at, high)  # beyond it only where nodes of a file are damaged
             low = at + 1
 
 

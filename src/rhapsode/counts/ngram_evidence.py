@@ -21,6 +21,8 @@ from rhapsode.counts.ngram_counting import find_child
 KINDS = 12
 # Weights of the network and of the order 0, before those of contexts.
 NETWORK, ORDER_0, LEAD = 0, 1, 2
+# Least weight of the network: with any above 0, what may not follow never does.
+LEAST = 1e-30
 # Contexts of words: what is there of the current one, and that after the word before it.
 WORDS = 2
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
@@ -261,7 +263,7 @@ def add_up(
     z_V: Any, prior_V: Any, weight_F: Any, n: int, element_E: Any, weight_E: Any, value_E: Any
 ) -> None:
     """Turn a network's logits into those of the mixture, in place."""
-    own, prior = np.float32(weight_F[NETWORK]), np.float32(weight_F[ORDER_0])
+    own, prior = np.float32(max(weight_F[NETWORK], LEAST)), np.float32(weight_F[ORDER_0])
     for v in range(len(z_V)):
         z_V[v] = own * z_V[v] + prior * prior_V[v]
     for e in range(n):
@@ -333,8 +335,9 @@ def mix_rows(
             shift = shift_of(z_V, part_V)
             for v in range(vocab):
                 z_V[v] -= np.float32(shift)
-            if rate > 0.0 and learn_BT[b, t]:
-                target, all_parts = targets_BT[b, t], total_of(part_V)
+            target = targets_BT[b, t]
+            if rate > 0.0 and learn_BT[b, t] and own_V[target] > -np.inf:
+                all_parts = total_of(part_V)
                 own = own_V[target] - product_of(part_V, own_V) / all_parts
                 prior = prior_V[target] - product_of(part_V, prior_V) / all_parts
                 weight_F[NETWORK] += rate * own

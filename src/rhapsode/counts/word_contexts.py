@@ -111,13 +111,23 @@ class WordContexts:
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
             and bool((found.size_K > 0).all())
             and bool((found.count_J > 0).all())
-            and bool((found.key_K[1:] >= found.key_K[:-1]).all())
+            and _ascend(2 * found.key_K.astype(np.uint64) + found.which_K.astype(np.uint64))
             and (not len(found.key_K) or 0 <= found.key_K[0] <= found.key_K[-1] < 1 << 62)
             and (not pairs or 0 <= found.element_J.min() <= found.element_J.max() < vocab_size)
+            and _ascend(_in_context(found.size_K) * vocab_size + found.element_J)
         )
         if not fits:
             raise ValueError("its contexts of words do not fit together")
         return found
+
+
+def _ascend(values_N: NDArray[Any]) -> bool:
+    return bool((values_N[1:] > values_N[:-1]).all())
+
+
+def _in_context(size_K: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Index of the context of each element."""
+    return np.repeat(np.arange(len(size_K)), size_K)
 
 
 def _counted(

@@ -379,6 +379,7 @@ class IdModel(Model[IdBundle]):
 
         Raises:
             SettingsError: they are to adapt, but cannot.
+            BundleError: the weights are not those of the counts.
         """
         mixture = self.bundle.mixture
         if adapt and (mixture is None or self.alone is not None or not mixture.adapting):
@@ -389,7 +390,14 @@ class IdModel(Model[IdBundle]):
         ngram = self.counts
         assert not isinstance(ngram, str)
         weights = mixture.adapting if adapt else mixture.weights
-        return MixedPredictor(network, ngram, weights, adapt=adapt)
+        mixed = MixedPredictor(network, ngram, weights, adapt=adapt)
+        try:
+            _ = mixed.experts
+        except ValueError as problem:
+            raise BundleError(
+                f"its mixture does not fit its counts ({problem})", where=str(self.path)
+            ) from None
+        return mixed
 
     @cached_property
     def network_scorer(self) -> Predictor:

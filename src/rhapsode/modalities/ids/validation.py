@@ -123,7 +123,7 @@ def choose_mixture(
         evidence = Evidence(experts, *text)
         count = len(evidence)
         loss, alone = evidence.loss(weight_F, 0, count)[0] / count, evidence.network
-        return _mixture(ngram, weight_F, weight_F, loss, alone)
+        return _mixture(ngram, weight_F, () if network.window else weight_F, loss, alone)
     fitted = fit_weights(experts, *text)
     if fitted.network - fitted.loss < LEAST_GAIN:
         return Mixture(

@@ -367,7 +367,7 @@ def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
     if settings.length is not None and settings.length < 1:
         raise SettingsError(f"{settings.length} is too small", where="--length")
     asked = {field.name: getattr(settings, field.name) for field in fields(SamplingSettings)}
-    del asked["trace"]
+    del asked["trace"], asked["adapt"]
     asked |= {"horizon": settings.length, "samples": settings.count, "seed": settings.seed}
     given = {name: value for name, value in asked.items() if value is not None}
     return from_mapping(ForecastSettings, given, where="options")
