@@ -41,6 +41,11 @@ def kept(function: Any) -> Any:
     return function
 
 
+def vectorised(function: F) -> F:
+    """Compile a function whose sums may be taken in any order; see `compiled`."""
+    return cast(F, jitted(function, nogil=True, no_cfunc_wrapper=True, fastmath={"reassoc", "nsz"}))
+
+
 def compiled(function: F) -> F:
     """Compile a function with numba, and cache the code between runs.
 

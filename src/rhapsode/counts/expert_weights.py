@@ -12,8 +12,8 @@ from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.experts import Experts
 
-# Pieces of evidence that are held at once, and logits whose exponentials are taken at once.
-MOST_EVIDENCE, BLOCK = 24_000_000, 1 << 19
+# Pieces of evidence that are held at once.
+MOST_EVIDENCE = 24_000_000
 # Where the weights begin, and how strongly they are held there, in nats an element.
 NETWORK_BEGIN, BEGIN, HOLD = 0.6, 0.45, 1e-3
 STEPS, FEW_STEPS = 40, 12
@@ -82,27 +82,12 @@ class Evidence:
         self, weight_F: NDArray[np.float64], begin: int, end: int
     ) -> tuple[float, NDArray[np.float64]]:
         """Nats of the places from `begin` up to `end`, and their gradient by the weights."""
-        total, slope_F = 0.0, np.zeros(len(weight_F))
-        own = np.float32(max(weight_F[kernels.NETWORK], kernels.LEAST))
-        prior = np.float32(weight_F[kernels.ORDER_0])
-        prior_V = self.prior_V
-        few = max(1, BLOCK // len(prior_V))
-        for first in range(begin, end, few):
-            last = min(end, first + few)
-            own_PV, target_P = self.log_prob_PV[first:last], self.target_P[first:last]
-            z_PV = own * own_PV + prior * prior_V
-            kernels.add_lists(self.end_P, first, *self.lists, weight_F, z_PV)
-            z_PV -= z_PV.max(axis=1, keepdims=True)
-            row_P = np.arange(last - first)
-            total -= float(z_PV[row_P, target_P].sum(dtype=np.float64))
-            np.exp(z_PV, out=z_PV)
-            sum_P = z_PV.sum(axis=1, dtype=np.float64)
-            total += float(np.log(sum_P).sum())
-            z_PV /= sum_P[:, None].astype(np.float32)
-            known_PV = np.maximum(own_PV, np.float32(-1e4))  # -inf has no share
-            slope_F[kernels.NETWORK] += np.vdot(z_PV, known_PV) - known_PV[row_P, target_P].sum()
-            slope_F[kernels.ORDER_0] += float((z_PV @ prior_V).sum() - prior_V[target_P].sum())
-            kernels.slope_of_lists(self.end_P, first, *self.lists, z_PV, self.target_P, slope_F)
+        slope_F = np.zeros(len(weight_F))
+        loss_of_lists: Any = kernels.loss_of_lists
+        total = loss_of_lists(
+            self.end_P, *self.lists, self.log_prob_PV, self.prior_V, self.target_P,
+            begin, end, weight_F, slope_F,
+        )  # fmt: skip
         return total, slope_F
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.compiling import compiled
+from rhapsode.compiling import compiled, vectorised
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
 from rhapsode.counts.ngram_counting import find_child
@@ -206,15 +206,56 @@ def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: in
 
 
 @compiled
-def shift_of(own_V: Any) -> float:
-    """Logarithm of the sum of exponentials of logits."""
-    most = own_V[0]
-    for v in range(1, len(own_V)):
-        most = max(most, own_V[v])
-    total = 0.0
-    for v in range(len(own_V)):
-        total += math.exp(own_V[v] - most)
-    return float(math.log(total) + most)
+def exponentials(z_V: Any, most: Any, part_V: Any) -> None:
+    """Write exp(z - most) in float32, within 2 units in the last place and from exp(-87) on.
+
+    Range reduction and polynomial of Moshier's Cephes, expf; a loop of vector instructions.
+    """
+    f = np.float32
+    for v in range(len(z_V)):
+        x = max(f(-87.0), z_V[v] - most)
+        # Adding and taking away 1.5 * 2**23 rounds to a whole number.
+        n = (x * f(1.44269504) + f(12582912.0)) - f(12582912.0)
+        r = x - n * f(0.693359375) - n * f(-2.12194440e-4)
+        p = (f(1.98756915e-4) * r + f(1.39819995e-3)) * r + f(8.33345191e-3)
+        p = ((p * r + f(4.16657959e-2)) * r + f(1.66666655e-1)) * r + f(5.00000012e-1)
+        power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23))
+        part_V[v] = (p * r * r + r + f(1.0)) * power.view(np.float32)
+
+
+@vectorised
+def largest(z_V: Any) -> Any:
+    """The largest number."""
+    most = z_V[0]
+    for v in range(len(z_V)):
+        most = max(most, z_V[v])
+    return most
+
+
+@vectorised
+def total_of(part_V: Any) -> Any:
+    """The sum, in float32."""
+    total = np.float32(0.0)
+    for v in range(len(part_V)):
+        total += part_V[v]
+    return total
+
+
+@vectorised
+def product_of(part_V: Any, other_V: Any) -> Any:
+    """The sum of products, in float32; -inf counts as -100."""
+    total = np.float32(0.0)
+    for v in range(len(part_V)):
+        total += part_V[v] * max(other_V[v], np.float32(-100.0))
+    return total
+
+
+@compiled
+def shift_of(z_V: Any, part_V: Any) -> float:
+    """Logarithm of the sum of exponentials of logits; `part_V` takes them beside the largest."""
+    most = largest(z_V)
+    exponentials(z_V, most, part_V)
+    return math.log(total_of(part_V)) + float(most)
 
 
 @compiled
@@ -262,6 +303,7 @@ def mix_rows(
     element_E, weight_E = np.empty(room, np.int32), np.empty(room, np.int16)
     value_E = np.empty(room, np.float32)
     seen_V, own_V = np.zeros(vocab, np.int32), np.empty(vocab, np.float32)
+    part_V = np.empty(vocab, np.float32)
     first = time - z_BTV.shape[1]
     for b in range(rows):
         node = int(node_B[b])
@@ -279,7 +321,7 @@ def mix_rows(
             if t < first:
                 continue
             z_V = z_BTV[b, t - first]
-            shift = shift_of(z_V)
+            shift = shift_of(z_V, part_V)
             for v in range(vocab):
                 own_V[v] = z_V[v] - np.float32(shift)
             z_V[:] = own_V
@@ -290,21 +332,18 @@ def mix_rows(
                 own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
-            shift = shift_of(z_V)
+            shift = shift_of(z_V, part_V)
             for v in range(vocab):
                 z_V[v] -= np.float32(shift)
             target = targets_BT[b, t]
             if rate > 0.0 and learn_BT[b, t] and own_V[target] > -np.inf:
-                own, prior = float(own_V[target]), float(prior_V[target])
-                for v in range(vocab):
-                    if z_V[v] > -80.0:
-                        share = math.exp(z_V[v])
-                        own -= share * own_V[v]
-                        prior -= share * prior_V[v]
+                all_parts = total_of(part_V)
+                own = own_V[target] - product_of(part_V, own_V) / all_parts
+                prior = prior_V[target] - product_of(part_V, prior_V) / all_parts
                 weight_F[NETWORK] += rate * own
                 weight_F[ORDER_0] += rate * prior
                 for e in range(n):
-                    wrong = math.exp(z_V[element_E[e]]) - (element_E[e] == target)
+                    wrong = part_V[element_E[e]] / all_parts - (element_E[e] == target)
                     weight_F[weight_E[e]] -= rate * wrong * value_E[e]
         node_B[b] = node
 
@@ -358,24 +397,25 @@ def list_text(
 
 
 @compiled
-def add_lists(
-    end_P: Any, begin: int, element_E: Any, weight_E: Any, value_E: Any, weight_F: Any, z_PV: Any
-) -> None:
-    """Add the weighted evidence of places from `begin` on to their logits."""
-    for p in range(len(z_PV)):
-        first = end_P[begin + p - 1] if begin + p > 0 else 0
-        for e in range(first, end_P[begin + p]):
-            z_PV[p, element_E[e]] += np.float32(weight_F[weight_E[e]] * value_E[e])
-
-
-@compiled
-def slope_of_lists(
-    end_P: Any, begin: int, element_E: Any, weight_E: Any, value_E: Any, share_PV: Any,
-    target_P: Any, slope_F: Any,
-) -> None:  # fmt: skip
-    """Add the gradient of the loss at places from `begin` on by the weights of evidence."""
-    for p in range(len(share_PV)):
-        first = end_P[begin + p - 1] if begin + p > 0 else 0
-        for e in range(first, end_P[begin + p]):
-            right = element_E[e] == target_P[begin + p]
-            slope_F[weight_E[e]] += (share_PV[p, element_E[e]] - right) * value_E[e]
+def loss_of_lists(
+    end_P: Any, element_E: Any, weight_E: Any, value_E: Any, own_PV: Any, prior_V: Any,
+    target_P: Any, begin: int, end: int, weight_F: Any, slope_F: Any,
+) -> float:  # fmt: skip
+    """Nats of the places from `begin` up to `end`; adds their gradient to `slope_F`."""
+    vocab = len(prior_V)
+    z_V, part_V = np.empty(vocab, np.float32), np.empty(vocab, np.float32)
+    total = 0.0
+    for p in range(begin, end):
+        first = end_P[p - 1] if p > 0 else 0
+        last, own_V, target = end_P[p], own_PV[p], target_P[p]
+        z_V[:] = own_V
+        lists = element_E[first:last], weight_E[first:last], value_E[first:last]
+        add_up(z_V, prior_V, weight_F, last - first, *lists)
+        total += shift_of(z_V, part_V) - z_V[target]
+        share = np.float32(1.0) / total_of(part_V)
+        slope_F[NETWORK] += share * product_of(part_V, own_V) - own_V[target]
+        slope_F[ORDER_0] += share * product_of(part_V, prior_V) - prior_V[target]
+        for e in range(first, last):
+            wrong = share * part_V[element_E[e]] - (element_E[e] == target)
+            slope_F[weight_E[e]] += wrong * value_E[e]
+    return total

@@ -234,7 +234,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         kept_B[b] += 1
                     shift = 0.0
                     if memory_BN.shape[1] > 0:
-                        shift = shift_of(z_V)
+                        shift = shift_of(z_V, some_V)
                     listed = collect(
                         first_M, element_M, suffix_M, evidence_M, kind_M,
                         bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
