@@ -59,6 +59,7 @@ def test_counts_that_know_more_get_weights_and_their_gain_is_real(context: str) 
     experts = Experts(ngram, np.array(mixture.weights), remember=remember)
     assert len(mixture.weights) == (experts.size if remember else experts.lead)
     assert len(mixture.adapting) == experts.size
+    assert len({*mixture.adapting[experts.lead :]}) > 5  # fitted on what was read
     network_N, mixed_N = losses(MixedPredictor(OTHER, ngram, mixture.weights), context)
     first = 0 if remember else 1  # which nothing precedes
     alone, together = float(network_N[first:].mean()), float(mixed_N[first:].mean())
