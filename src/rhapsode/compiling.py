@@ -42,7 +42,10 @@ def kept(function: Any) -> Any:
 
 
 def vectorised(function: F) -> F:
-    """Compile a function whose sums may be taken in any order; see `compiled`."""
+    """Compile a function, its sums in any order.
+
+    See `compiled`.
+    """
     return cast(F, jitted(function, nogil=True, no_cfunc_wrapper=True, fastmath={"reassoc", "nsz"}))
 
 

@@ -59,7 +59,10 @@ def can_write(folder: Path) -> bool:
 @lru_cache
 def temporary_cache() -> Path:
     """A temporary folder of this user for cached files, and a warning."""
-    user = 0 if sys.platform == "win32" else os.getuid()
+    if sys.platform == "win32":  # noqa: SIM108  # types are checked for one system at a time
+        user = 0
+    else:
+        user = os.getuid()
     folder = Path(tempfile.gettempdir()) / f"rhapsode-{user}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -100,8 +100,9 @@ class IdFacts(Facts):
 
     @classmethod
     def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
-        """The letter of each element, for counts after parts of words; 0 for what ends a word.
+        """The letter of each element; 0 for what ends a word.
 
+        Counts after parts of words need it.
         None where elements are no letters.
         """
         return None

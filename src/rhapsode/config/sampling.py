@@ -107,7 +107,7 @@ class RepetitionSettings:
 
 @dataclass(frozen=True)
 class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
-    """What is sampled from, and order and trace of the sampling steps."""
+    """Counts that adapt, and order and trace of the sampling steps."""
 
     adapt: bool = False
     """Let the counts of the model go on counting over the prompt and what is written: a name in a

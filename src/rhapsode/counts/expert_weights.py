@@ -37,7 +37,7 @@ class Fitted:
 
 
 class Evidence:
-    """The evidence of experts at places of a text, beside a network's distributions.
+    """Evidence of experts at places of a text.
 
     Arguments:
         experts: the counts.
@@ -81,7 +81,13 @@ class Evidence:
     def loss(
         self, weight_F: NDArray[np.float64], begin: int, end: int
     ) -> tuple[float, NDArray[np.float64]]:
-        """Nats of the places from `begin` up to `end`, and their gradient by the weights."""
+        """Nats of some places, and their gradient by the weights.
+
+        Arguments:
+            weight_F: the weights.
+            begin: the first place.
+            end: behind the last one.
+        """
         slope_F = np.zeros(len(weight_F))
         loss_of_lists: Any = kernels.loss_of_lists
         total = loss_of_lists(
@@ -154,7 +160,9 @@ def fit_weights(
     place_P: NDArray[np.int64],
     log_prob_PV: NDArray[np.float32],
 ) -> Fitted:
-    """Fit the weights of a mixture, and estimate its loss on halves of the data.
+    """Fit the weights of a mixture.
+
+    The loss is estimated on each half of the data by weights of the other half.
 
     Arguments:
         experts: the counts; if they remember elements read, these get weights, too.

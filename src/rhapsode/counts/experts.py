@@ -1,4 +1,4 @@
-"""What counts know of the next element, mixed into the distribution of a network.
+"""Counts as experts, mixed into the distribution of a network.
 
 Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
 word, and contexts among the elements that were read. The mixture is log-linear,
@@ -37,7 +37,7 @@ RATE = 0.002
 
 @dataclass(frozen=True)
 class ExpertState:
-    """What rows have read.
+    """State of rows: their contexts.
 
     Arguments:
         node_B: place of each row in the n-gram trie, int32.
@@ -189,7 +189,7 @@ class Experts:
         return (*self.tables, self.letter_V, self.prior_V, self.lead)
 
     def read(self, elements_BT: Elements, rows_R: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-        """State of some rows after elements, and their weights, for compiled code that writes.
+        """State and weights of some rows, for compiled code that writes.
 
         Raises:
             ValueError: an element is out of range.

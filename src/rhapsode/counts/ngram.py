@@ -428,7 +428,7 @@ class NGramModel:
             trie = check_trie(numbers, arrays)
             own = {name[len(_WORDS) :]: arrays[name] for name in arrays if name.startswith(_WORDS)}
             words = WordContexts.from_arrays(own, trie.vocab_size) if own else None
-            return cls(trie, order, smoothing, words)  # type: ignore[arg-type]  # others are refused
+            return cls(trie, order, smoothing, words)  # type: ignore[arg-type]  # checked there
         except (KeyError, TypeError, ValueError) as problem:
             raise BundleError(f"its n-gram counts are damaged ({problem})") from None
 

@@ -1,4 +1,4 @@
-"""Compiled loops that mix what counts know into the distribution of a network.
+"""Compiled loops that mix counts into the distribution of a network.
 
 Every context that an element was seen in is an expert. Its evidence for an element is the logarithm
 of how much likelier it makes that element than a shorter context does. Logits are weighted sums of
@@ -45,7 +45,7 @@ def weigh_level(
     first_M: Any, suffix_M: Any, count_M: Any, share_M: Any, rest_M: Any,
     begin: int, end: int, lead: int, evidence_M: Any, kind_M: Any,
 ) -> None:  # fmt: skip
-    """Write the kinds of nodes from `begin` up to `end`, and the evidence of their children."""
+    """Write the kinds of nodes and the evidence of their children."""
     for node in range(begin, end):
         followers = first_M[node + 1] - first_M[node]
         kind_M[node] = lead + kind_of(count_M[node], followers)
@@ -76,7 +76,7 @@ def mixed_up(one: int, other: int) -> int:
 
 @compiled
 def next_word(word_2: Any, letter: int) -> None:
-    """Read an element: the hashes of the word so far and of the one before, in place."""
+    """Read an element and update the hashes of words."""
     if letter > 0:
         word_2[0] = mixed_up(word_2[0], letter)
     elif word_2[0] != 0:
@@ -108,7 +108,7 @@ def weigh_contexts(
     first_K: Any, element_J: Any, count_J: Any, share_V: Any, lead_K: Any,
     evidence_J: Any, kind_K: Any,
 ) -> None:  # fmt: skip
-    """Write the kinds of contexts, and the evidence of their followers beside the order 0."""
+    """Write the kinds of contexts and the evidence of their followers."""
     for k in range(len(kind_K)):
         total = 0
         followers = first_K[k + 1] - first_K[k]
@@ -207,8 +207,9 @@ def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: in
 
 @compiled
 def exponentials(z_V: Any, most: Any, part_V: Any) -> None:
-    """Write exp(z - most) in float32, within 2 units in the last place and from exp(-87) on.
+    """Write exp(z - most) in float32; exp(-87) where it is less.
 
+    The error is at most 2 units in the last place.
     Range reduction and polynomial of Moshier's Cephes, expf; a loop of vector instructions.
     """
     f = np.float32
@@ -252,7 +253,10 @@ def product_of(part_V: Any, other_V: Any) -> Any:
 
 @compiled
 def shift_of(z_V: Any, part_V: Any) -> float:
-    """Logarithm of the sum of exponentials of logits; `part_V` takes them beside the largest."""
+    """Logarithm of the sum of exponentials of logits.
+
+    `part_V` takes the exponentials beside the largest.
+    """
     most = largest(z_V)
     exponentials(z_V, most, part_V)
     return math.log(total_of(part_V)) + float(most)
@@ -292,8 +296,9 @@ def mix_rows(
     weight_BF: Any, elements_BT: Any, targets_BT: Any, reset_BT: Any, learn_BT: Any, keep: bool,
     rate: float, z_BTV: Any,
 ) -> None:  # fmt: skip
-    """Read elements, and turn a network's logits after them into log-probabilities, in place.
+    """Read elements and mix the distributions after them.
 
+    A network's logits become log-probabilities of the mixture, in place.
     `z_BTV` may have logits after the last elements only. Where `learn_BT` is true, the weights
     follow the gradient of the target's log-probability.
     """
@@ -356,8 +361,9 @@ def list_text(
     elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int,
     place_P: Any, z_PV: Any, end_P: Any, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
-    """List the evidence at places of a text; returns how many of them there was room for.
+    """List the evidence at places of a text.
 
+    Returns the number of places that there was room for.
     `z_PV` holds the network's log-probabilities at the places, which are in order. `opening`, if it
     is not -1, is read before every document.
     """
@@ -401,7 +407,7 @@ def loss_of_lists(
     end_P: Any, element_E: Any, weight_E: Any, value_E: Any, own_PV: Any, prior_V: Any,
     target_P: Any, begin: int, end: int, weight_F: Any, slope_F: Any,
 ) -> float:  # fmt: skip
-    """Nats of the places from `begin` up to `end`; adds their gradient to `slope_F`."""
+    """Nats of some places; adds their gradient to `slope_F`."""
     vocab = len(prior_V)
     z_V, part_V = np.empty(vocab, np.float32), np.empty(vocab, np.float32)
     total = 0.0

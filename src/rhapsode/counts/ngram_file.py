@@ -51,7 +51,10 @@ def trie_arrays(trie: Trie) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def packed(name: str, values_M: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:
-    """Small numbers, not below 0, in one byte each, and those above 254 one after the other."""
+    """Numbers from 0 up in one byte each, and the large ones.
+
+    Those above 254 follow one after the other.
+    """
     large_M = values_M >= _LARGE
     return {
         name: np.where(large_M, _LARGE, values_M).astype(np.uint8),

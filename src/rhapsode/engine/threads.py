@@ -172,7 +172,8 @@ def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[
             while idle:
                 part = idle.pop()
                 asked[pool.submit(next, part, None)] = part
-            found += [collect(future) for future in wait(asked, None, FIRST_COMPLETED).done]
+            left = max(0.0, end - time.monotonic()) if found else None
+            found += [collect(future) for future in wait(asked, left, FIRST_COMPLETED).done]
         return [one for one in found if one is not None]
 
     with ThreadPoolExecutor(len(parts)) as pool:

@@ -21,7 +21,7 @@ LATEST, PART = 0.25, 0.1
 
 @dataclass(frozen=True)
 class BeginningUse:
-    """Loss of the rest of documents under beginnings of others, minus that under their own.
+    """Loss of documents under beginnings of others, minus that under their own.
 
     Arguments:
         nats: the difference, nats per element.

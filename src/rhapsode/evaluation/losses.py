@@ -198,7 +198,7 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
 def part_losses(
     predictor: MixedPredictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Nats of every element, (N,), by the network alone and by the mixture.
+    """Nats of every element, (N,), by network and mixture.
 
     NaN where an element is not scored.
 

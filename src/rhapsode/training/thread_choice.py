@@ -81,8 +81,9 @@ class SleepingThreads:
 
 @contextmanager
 def sharing_cores() -> Iterator[None]:
-    """Let threads spin at barriers while other programs leave them cores; else let them sleep.
+    """Let threads spin while other programs leave them cores.
 
+    Otherwise they sleep at barriers.
     Numbers of threads and results stay the same. A thread watches the other programs.
     """
     waiting, end, others = SleepingThreads(), threading.Event(), OtherPrograms()

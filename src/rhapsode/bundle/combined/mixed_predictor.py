@@ -75,7 +75,7 @@ class NGramPredictor(Predictor):
 
 
 class MixedPredictor(Predictor):
-    """A predictor that adds what counts know to the logits of a network.
+    """A network whose logits get the evidence of counts.
 
     The mixture is log-linear, see `rhapsode.counts.experts`. The counts read what the network
     reads: they are reset where the network is, and see no more than the network's window of N
@@ -242,7 +242,7 @@ class MixedPredictor(Predictor):
         return self.network.masked(batch, before)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """Stretches of the network, with the evidence of the counts in every distribution."""
+        """Stretches of the network, mixed with the counts."""
         return self.network.stretches(replace(request, experts=self.experts))
 
 

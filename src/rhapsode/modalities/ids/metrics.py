@@ -376,7 +376,7 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 
 
 def loss_adapting(model: IdModel, store: ElementStore) -> dict[str, Any]:
-    """Loss of a model whose counts go on counting over what is read, in order.
+    """Loss of a model whose counts adapt, in order.
 
     Arguments:
         model: the model; it is not changed.

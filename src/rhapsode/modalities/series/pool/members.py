@@ -33,7 +33,7 @@ class MemberForecasts:
     Arguments:
         names: of the M members, the network first.
         quantiles_MBQH: at `LEVELS`.
-        actual_BH: observations; NaN where missing or not scored, and after constant histories, which
+        actual_BH: observations; NaN where missing, not scored, or after a constant history, which
             are continued exactly.
         series_B: series and number of each forecast.
         rows_B: rows before its first scored step.
