@@ -59,7 +59,7 @@ def can_write(folder: Path) -> bool:
 @lru_cache
 def temporary_cache() -> Path:
     """A temporary folder of this user for cached files, and a warning."""
-    if sys.platform == "win32":  # noqa: SIM108  # types are checked for one system at a time
+    if sys.platform == "win32":  # types are checked for one system at a time
         user = 0
     else:
         user = os.getuid()
