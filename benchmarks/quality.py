@@ -82,8 +82,10 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         rhapsode("train", *asked, "-o", folder)
         summary = json.loads(Path(folder, "summary.json").read_text())
         figures = summary
+        part = ["--split", "test"] if case.test is None else [str(DATA / case.test)]
+        scored = json.loads(rhapsode("evaluate", folder, *part, "--adapt", "--json"))
         if case.test is not None:
-            figures = json.loads(rhapsode("evaluate", folder, str(DATA / case.test), "--json"))
+            figures = scored
     network = figures.get("network") or {"loss": figures["loss"]}
     return {
         "case": case.name,
@@ -91,6 +93,7 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         "command": f"rhapsode train {case.source} {' '.join(asked[1:])}",
         "loss": figures["loss"],
         "network": network["loss"],
+        "adapting": scored["adapting"]["loss"],
         "elements": figures["elements"],
         "ngram": figures["baselines"]["ngram"],
         "uniform": figures["baselines"]["uniform"],
@@ -118,9 +121,10 @@ def run(case: Case, seed: int) -> dict[str, Any]:
 def table(lines: list[dict[str, Any]]) -> None:
     """Medians, with every seed beside them."""
     print(
-        "| | loss, median (seeds) | network alone | n-gram alone | uniform / unigram | seconds | elements/s | passes |"
+        "| | loss, median (seeds) | adapting | network alone | n-gram alone | uniform / unigram | seconds "
+        "| elements/s | passes |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for case in CASES:
         own = sorted((each for each in lines if each["case"] == case.name), key=lambda e: e["seed"])
         if not own:
@@ -132,7 +136,8 @@ def table(lines: list[dict[str, Any]]) -> None:
         seeds = " ".join(f"{each['loss']:.4f}" for each in own)
         alone = " ".join(f"{each['network']:.4f}" for each in own)
         print(
-            f"| {case.name} | **{median('loss'):.4f}** ({seeds}) | {median('network'):.4f} ({alone}) "
+            f"| {case.name} | **{median('loss'):.4f}** ({seeds}) | {median('adapting'):.4f} "
+            f"| {median('network'):.4f} ({alone}) "
             f"| {own[0]['ngram']:.4f} | {own[0]['uniform']:.3f} / {own[0]['unigram']:.3f} "
             f"| {' '.join(format(each['seconds'], '.1f') for each in own)} "
             f"| {median('elements_per_second'):,.0f} | {median('epochs'):.1f} |"

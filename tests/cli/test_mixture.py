@@ -303,6 +303,24 @@ def test_counts_adapt_where_asked(cli: Cli, trained: Path, run: Path) -> None:
         assert "this model cannot adapt" in done.err
 
 
+def test_a_session_adapts_from_its_beginning(
+    cli: Cli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phrase = "qzjxvwkpqyfbgm"
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n/set adapt false\n", encoding="utf-8")
+    prompt = (phrase + "\n") * 8 + phrase[:5]
+    asked = (str(trained), prompt, "--seed", "1", "--set", "length=9", "--set", "temperature=0")
+    said = []
+    for more in (("--adapt",), ()):
+        with lines.open() as typed:
+            monkeypatch.setattr("sys.stdin", typed)
+            done = cli("play", *asked, *more)
+        said.append(phrase[5:] in done.out)
+        assert ("adapts from its beginning" in done.out + done.err) == bool(more)
+    assert said == [True, False]
+
+
 # What is missing
 
 ALONE = "metrics and text are those of the network alone"

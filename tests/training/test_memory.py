@@ -42,8 +42,8 @@ def limited(
     """Let the head fail for more rows, once the forward pass is half done; returns rows read."""
     scored, read = Network._scored, list[int]()
 
-    def fail(self: Network, score: Any, batch: Any, state: Any) -> Any:
-        found = scored(self, score, batch, state)
+    def fail(self: Network, batch: Any, state: Any, *, by_loss: bool) -> Any:
+        found = scored(self, batch, state, by_loss=by_loss)
         read.extend([batch.rows] if torch.is_grad_enabled() else [])  # evaluations do not count
         if torch.is_grad_enabled() and batch.rows > rows and len(read) > after:
             raise FAILURES[failure]()

@@ -14,8 +14,9 @@ from rhapsode.counts.experts import Experts
 
 # Pieces of evidence that are held at once.
 MOST_EVIDENCE = 24_000_000
-# Where the weights begin, and how strongly they are held there, in nats an element.
-NETWORK_BEGIN, BEGIN, HOLD = 0.6, 0.45, 1e-3
+# Where the weights begin, and how strongly they are held there: in nats an element, and in nats
+# where there are few elements.
+NETWORK_BEGIN, BEGIN, HOLD, HOLD_FEW = 0.6, 0.45, 1e-3, 5.0
 STEPS, FEW_STEPS = 40, 12
 
 
@@ -119,6 +120,8 @@ class Evidence:
         from scipy.optimize import minimize
 
         first, last = (0, len(self)) if part is None else part
+        count = last - first
+        hold = max(HOLD, HOLD_FEW / count)
         prior_F = np.full(size, BEGIN)
         prior_F[kernels.NETWORK] = NETWORK_BEGIN
         begin_F = prior_F.copy()
@@ -127,9 +130,9 @@ class Evidence:
 
         def function(weight_F: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             total, slope_F = self.loss(weight_F, first, last)
-            apart_F, count = weight_F - prior_F, last - first
-            held = HOLD / 2 * float(apart_F @ apart_F)
-            return total / count + held, slope_F / count + HOLD * apart_F
+            apart_F = weight_F - prior_F
+            held = hold / 2 * float(apart_F @ apart_F)
+            return total / count + held, slope_F / count + hold * apart_F
 
         bounds = [(0.01, 4.0), *[(-2.0, 4.0)] * (size - 1)]
         options = {"maxiter": STEPS if part is None else FEW_STEPS, "ftol": 1e-6}

@@ -275,6 +275,12 @@ def add_up(
 
 
 @compiled
+def bounded(weight: float) -> float:
+    """A weight that adapts, from -2 to 4 as fitted ones."""
+    return min(4.0, max(-2.0, weight))
+
+
+@compiled
 def forget(word_2: Any, head_LS: Any, read: int, keep: bool) -> int:
     """Begin a document, with what was read before it if `keep`.
 
@@ -345,11 +351,12 @@ def mix_rows(
                 all_parts = total_of(part_V)
                 own = own_V[target] - product_of(part_V, own_V) / all_parts
                 prior = prior_V[target] - product_of(part_V, prior_V) / all_parts
-                weight_F[NETWORK] += rate * own
-                weight_F[ORDER_0] += rate * prior
+                weight_F[NETWORK] = bounded(weight_F[NETWORK] + rate * own)
+                weight_F[ORDER_0] = bounded(weight_F[ORDER_0] + rate * prior)
                 for e in range(n):
                     wrong = part_V[element_E[e]] / all_parts - (element_E[e] == target)
-                    weight_F[weight_E[e]] -= rate * wrong * value_E[e]
+                    k = weight_E[e]
+                    weight_F[k] = bounded(weight_F[k] - rate * wrong * value_E[e])
         node_B[b] = node
 
 

@@ -254,7 +254,7 @@ class IdModel(Model[IdBundle]):
         return self.predictor_for("auto")
 
     def predictor_of(self, *, adapt: bool) -> Predictor:
-        return self.predictor_for("auto", adapt=adapt)
+        return self.predictor_for("auto", adapt=True) if adapt else self.predictor
 
     def predictor_for(
         self,
@@ -302,7 +302,7 @@ class IdModel(Model[IdBundle]):
             return self.adapting if adapt else self.scorer
         with naming_file(self.path):
             network = compiled_predictor(self.bundle, weights=weights, threads=threads)
-        made = self._mixed(self._restricted(network), adapt=adapt)
+        made = _mixed(self, self._restricted(network), adapt=adapt)
         self._compiled[weights, threads, adapt] = made
         return made
 
@@ -353,7 +353,7 @@ class IdModel(Model[IdBundle]):
                 counts.
         """
         if self.bundle.network is not None:
-            return self._mixed(self.network_scorer)
+            return _mixed(self, self.network_scorer)
         from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
         ngram = self.counts
@@ -372,32 +372,7 @@ class IdModel(Model[IdBundle]):
         """
         if self.bundle.network is None:
             raise SettingsError("a model of counts alone does not adapt", where="adapt")
-        return self._mixed(self.network_scorer, adapt=True)
-
-    def _mixed(self, network: Predictor, *, adapt: bool = False) -> Predictor:
-        """A network mixed with its n-gram counts, if there are any.
-
-        Raises:
-            SettingsError: they are to adapt, but cannot.
-            BundleError: the weights are not those of the counts.
-        """
-        mixture = self.bundle.mixture
-        if adapt and (mixture is None or self.alone is not None or not mixture.adapting):
-            reason = self.alone or "it is not mixed with counts, or sees a window only"
-            raise SettingsError(f"this model cannot adapt: {reason}", where="adapt")
-        if mixture is None or self.alone is not None:
-            return network
-        ngram = self.counts
-        assert not isinstance(ngram, str)
-        weights = mixture.adapting if adapt else mixture.weights
-        mixed = MixedPredictor(network, ngram, weights, adapt=adapt)
-        try:
-            _ = mixed.experts
-        except ValueError as problem:
-            raise BundleError(
-                f"its mixture does not fit its counts ({problem})", where=str(self.path)
-            ) from None
-        return mixed
+        return _mixed(self, self.network_scorer, adapt=True)
 
     @cached_property
     def network_scorer(self) -> Predictor:
@@ -456,3 +431,29 @@ class IdModel(Model[IdBundle]):
         if not self._told and self.alone is not None:
             self._told = True
             log.warning(f"{self.alone}: metrics and text are those of the network alone")
+
+
+def _mixed(model: IdModel, network: Predictor, *, adapt: bool = False) -> Predictor:
+    """A network mixed with its n-gram counts, if there are any.
+
+    Raises:
+        SettingsError: they are to adapt, but cannot.
+        BundleError: the weights are not those of the counts.
+    """
+    mixture = model.bundle.mixture
+    if adapt and (mixture is None or model.alone is not None or not mixture.adapting):
+        reason = model.alone or "it is not mixed with counts, or sees a window only"
+        raise SettingsError(f"this model cannot adapt: {reason}", where="adapt")
+    if mixture is None or model.alone is not None:
+        return network
+    ngram = model.counts
+    assert not isinstance(ngram, str)
+    weights = mixture.adapting if adapt else mixture.weights
+    mixed = MixedPredictor(network, ngram, weights, adapt=adapt)
+    try:
+        _ = mixed.experts
+    except ValueError as problem:
+        raise BundleError(
+            f"its mixture does not fit its counts ({problem})", where=str(model.path)
+        ) from None
+    return mixed
