@@ -147,8 +147,9 @@ def test_settings_and_prompts_without_effect_are_told(cli: Cli, plays: dict[str,
 def test_penalty_range_and_spare(cli: Cli, plays: dict[str, str]) -> None:
     model = plays["characters"]
     penalty = ("--frequency-penalty", "2", "--temperature", "2", "--length", "200")
+    long = ("--min-length", "200")
     texts = [
-        cli("generate", model, "R", *penalty, "--seed", "3", *more).out
+        cli("generate", model, "R", *penalty, *long, "--seed", "1", *more).out
         for more in (
             (),
             ("--penalty-range", "64"),
