@@ -14,9 +14,10 @@ from rhapsode.counts.experts import Experts
 
 # Pieces of evidence that are held at once.
 MOST_EVIDENCE = 24_000_000
-# Where the weights begin, and how strongly they are held there: in nats an element, and in nats
-# where there are few elements.
-NETWORK_BEGIN, BEGIN, HOLD, HOLD_FEW = 0.6, 0.45, 1e-3, 5.0
+# Where the weights begin, those of elements read last, and how strongly they are held there: in
+# nats an element, and in nats where there are few elements.
+NETWORK_BEGIN, BEGIN, READ_BEGIN = 0.6, 0.45, 0.1
+HOLD, HOLD_FEW = 1e-3, 5.0
 STEPS, FEW_STEPS = 40, 12
 
 
@@ -70,7 +71,7 @@ class Evidence:
             experts.keep, experts.remembered,
             place_P, log_prob_PV, end_P, *self.lists,
         )  # fmt: skip
-        self.prior_V = experts.prior_V
+        self.prior_V, self.lead = experts.prior_V, experts.lead
         self.end_P = end_P[:found]
         self.log_prob_PV = log_prob_PV[:found]
         self.target_P = ids_N[place_P[:found]]
@@ -124,6 +125,7 @@ class Evidence:
         hold = max(HOLD, HOLD_FEW / count)
         prior_F = np.full(size, BEGIN)
         prior_F[kernels.NETWORK] = NETWORK_BEGIN
+        prior_F[self.lead :] = READ_BEGIN
         begin_F = prior_F.copy()
         if begin is not None:
             begin_F[: len(begin)] = begin
