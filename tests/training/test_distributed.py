@@ -273,16 +273,20 @@ def wait_for_steps(folder: Path, steps: int) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_lost_worker_ends_the_run_which_goes_on_alone(source: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    process = torchrun(
-        "-m", "rhapsode", "train", str(source), "-o", str(folder), "--steps", "500",
-        "--set", "training.batch_size=4", "--set", "training.window=16",
-        "--set", "training.evaluations=250", "--set", "network.hidden_size=16",
-        "--set", "training.precision=float32", "--set", "samples.length=0",
-    )  # fmt: skip
-    wait_for_steps(folder, 60)
-    os.kill(workers_of(process)[1], signal.SIGKILL)
-    code, out, err = ended(process)
+    for attempt in range(2):
+        folder = tmp_path / f"run-{attempt}"
+        process = torchrun(
+            "-m", "rhapsode", "train", str(source), "-o", str(folder), "--steps", "500",
+            "--set", "training.batch_size=4", "--set", "training.window=16",
+            "--set", "training.evaluations=250", "--set", "network.hidden_size=16",
+            "--set", "training.precision=float32", "--set", "samples.length=0",
+        )  # fmt: skip
+        wait_for_steps(folder, 60)
+        os.kill(workers_of(process)[1], signal.SIGKILL)
+        code, out, err = ended(process)
+        # Rarely gloo does not notice that a peer is gone; torchrun kills the other after 30 s then.
+        if "Unable to shutdown process" not in err:
+            break
     assert code != 0
     assert out == ""
     told = [line for line in err.splitlines() if line.startswith("error:")]
