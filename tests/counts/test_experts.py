@@ -505,7 +505,11 @@ def test_one_share_is_the_geometric_mixture_with_the_n_gram_model(share: float) 
     model, ids_1T, logits_1UV = case.model(), np.array([SOME[:25]]), logits_of(1, 25)
     logits_1UV[0, :, 3] = -np.inf
     found_1UV, _ = experts.mix(ids_1T, experts.start(1), logits_1UV)
-    given_1UV, _ = model.spread(ids_1T, model.start(1))
+    state, rows = model.start(1), []
+    for element in ids_1T[0]:
+        state = model.advance(np.array([[element]]), state)
+        rows.append(model.distribution(state))
+    given_1UV = np.stack(rows, axis=1)
     wanted_1UV = np.log(given_1UV) * share + np.where(
         np.isneginf(logits_1UV), -np.inf, (1 - share) * np.maximum(logits_1UV, -1e4)
     )

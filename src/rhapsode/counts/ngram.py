@@ -275,40 +275,6 @@ class NGramModel:
             kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
         return share_BV
 
-    def spread(
-        self,
-        elements_BT: Elements,
-        state: NGramState,
-        *,
-        reset_BT: NDArray[np.bool_] | None = None,
-        allowed_BTV: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float64], NGramState]:
-        """Probabilities of the next element after each element read.
-
-        Arguments:
-            elements_BT: ids of any integer type.
-            state: of B rows.
-            reset_BT: True where a row is reset before it reads the element. None: nowhere.
-            allowed_BTV: elements that may follow each element; the others get 0. None: all.
-
-        Returns:
-            Probabilities (B, T, V), and the state after the elements.
-
-        Raises:
-            ValueError: an element is out of range.
-        """
-        ids_BT = as_ids(elements_BT, self.vocab_size)
-        node_B = state.node_B.copy()
-        share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
-        reset = _flags(reset_BT, ids_BT.shape, missing=False)
-        kernels.spread_along(*self.arrays, ids_BT, reset, node_B, share_BTV)
-        if allowed_BTV is not None:
-            flat = (-1, self.vocab_size)
-            kernels.restrict_rows(
-                share_BTV.reshape(flat), np.ascontiguousarray(allowed_BTV).reshape(flat)
-            )
-        return share_BTV, NGramState(node_B)
-
     def score(
         self,
         elements_BT: Elements,

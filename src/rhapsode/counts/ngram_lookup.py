@@ -251,31 +251,6 @@ def spread_rows(
 
 
 @compiled
-def spread_along(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
-    share_BTV: Floats,
-) -> None:
-    """Read rows and write the distribution after each element."""
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BTV[row, i])
-        node_B[row] = node
-
-
-@compiled
 def examine_rows(
     first_M: Ints,
     element_M: Ints,
