@@ -88,7 +88,7 @@ class Evidence:
         Arguments:
             weight_F: the weights.
             begin: the first place.
-            end: behind the last one.
+            end: the place after the last one.
         """
         slope_F = np.zeros(len(weight_F))
         loss_of_lists: Any = kernels.loss_of_lists

@@ -282,9 +282,10 @@ def bounded(weight: float) -> float:
 
 @compiled
 def forget(word_2: Any, head_LS: Any, read: int, keep: bool) -> int:
-    """Begin a document, with what was read before it if `keep`.
+    """Begin a document.
 
-    Returns the number of elements that count as read.
+    What was read before it is forgotten, unless `keep` is true. Returns the number of elements that
+    count as read.
     """
     word_2[:] = 0
     if keep or read == 0:
