@@ -21,6 +21,7 @@ class TrainingOptions(TypedDict, total=False):
     averaging: float | None
     clip: float
     counts_share: float | None
+    beside_counts: Literal["auto", "on", "off"]
     precision: Literal["auto", "float32", "bfloat16"]
     compile: Literal["off", "on"]
     evaluations: int

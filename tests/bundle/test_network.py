@@ -115,6 +115,29 @@ def test_the_log_probability_of_a_batch() -> None:
     assert not torch.allclose(broken_BT[1, 3:], wanted_BT[1, 3:])
 
 
+def test_evidence_is_added_to_logits_in_training_only() -> None:
+    network = build_network(configuration()).eval()
+    ids_BT = IDS_BT.numpy()
+    random = np.random.default_rng(0)
+    vocab_size = network(IDS_BT[:, :-1])[0].shape[-1]
+    evidence_BTV = random.normal(size=(2, 6, vocab_size)).astype(np.float32)
+    plain = Batch(ids_BT[:, :-1], ids_BT[:, 1:], np.ones((2, 6), np.float32))
+    beside = dataclasses.replace(plain, evidence_BTV=evidence_BTV)
+
+    logits_BTV = network(IDS_BT[:, :-1])[0] + torch.from_numpy(evidence_BTV)
+    wanted_BT = logits_BTV.log_softmax(-1).gather(-1, IDS_BT[:, 1:, None])[..., 0]
+    torch.testing.assert_close(network.loss(beside)[0], -wanted_BT)
+    torch.testing.assert_close(network.loss(beside.select([1]))[0], -wanted_BT[1:])
+    torch.testing.assert_close(network.log_prob(beside)[0], network.log_prob(plain)[0])
+
+    allowed_BTV = np.ones((2, 6, vocab_size), np.bool_)
+    allowed_BTV[..., 0] = ids_BT[:, 1:] == 0
+    masked, _ = network.loss(dataclasses.replace(beside, allowed_BTV=allowed_BTV))
+    logits_BTV = logits_BTV.masked_fill(~torch.from_numpy(allowed_BTV), -torch.inf)
+    wanted_BT = logits_BTV.log_softmax(-1).gather(-1, IDS_BT[:, 1:, None])[..., 0]
+    torch.testing.assert_close(masked, -wanted_BT)
+
+
 @pytest.mark.parametrize("at_once", [1, 25, 1 << 20])
 def test_scoring_in_parts_is_scoring_at_once(at_once: int, monkeypatch) -> None:
     network = build_network(configuration()).eval()

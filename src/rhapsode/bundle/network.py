@@ -44,6 +44,7 @@ class MovedBatch(NamedTuple):
         log_scale_BK: of the batch.
         condition: of the batch.
         last_only: True if only the last target counts.
+        evidence_BTV: of the batch.
     """
 
     inputs: Tensor
@@ -55,6 +56,7 @@ class MovedBatch(NamedTuple):
     log_scale_BK: Tensor | None
     condition: Condition | None
     last_only: bool
+    evidence_BTV: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -155,6 +157,9 @@ class Network(nn.Module):
             scale_BK,
             batch.condition,
             last_only=not batch.weights_BT[:, :-1].any(),
+            evidence_BTV=None
+            if batch.evidence_BTV is None
+            else tensor_on(device, batch.evidence_BTV),
         )
 
     def read(self, batch: Batch | MovedBatch, state: State | None) -> Reading:
@@ -189,7 +194,8 @@ class Network(nn.Module):
         """Training loss of every target, (B, T) float32.
 
         The state after the batch is returned, too. The loss is the negative of `log_prob`, unless
-        the head defines another one.
+        the head defines another one, or the batch holds evidence: then it is that of the network's
+        logits and the evidence together.
         """
         moved = self.moved(batch) if isinstance(batch, Batch) else batch
         return self._scored(moved, state, by_loss=True)
@@ -209,7 +215,8 @@ class Network(nn.Module):
         parts = []
         for start in range(skipped, time, most):
             place = slice(start, start + most)
-            if masks is None:
+            evidence_BTV = batch.evidence_BTV if by_loss else None
+            if masks is None and evidence_BTV is None:
                 log_prob_BT = self.head.log_prob_after(y_BTH[:, place], targets[:, place])
                 if log_prob_BT is not None:
                     parts.append(-log_prob_BT if by_loss else log_prob_BT)
@@ -220,6 +227,8 @@ class Network(nn.Module):
                 parameters = self.head.scaled(
                     parameters, scale_B1K.expand(-1, parameters.shape[1], -1)
                 )
+            if evidence_BTV is not None:
+                parameters = parameters.float() + evidence_BTV[:, place]
             if masks is not None:
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
             jacobian_BT = batch.log_jacobian_BT

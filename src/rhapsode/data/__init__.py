@@ -8,7 +8,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rhapsode.data.batch import AllowedElements, Batch, Condition, MaskedStream, Stream
+    from rhapsode.data.batch import (
+        AllowedElements,
+        Batch,
+        Condition,
+        EvidenceStream,
+        MaskedStream,
+        Stream,
+    )
     from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
     from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
     from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
@@ -57,6 +64,7 @@ __all__ = [
     "FreshStream",
     "Encoded",
     "Found",
+    "EvidenceStream",
     "MaskedStream",
     "PIECE",
     "Parts",
@@ -101,7 +109,7 @@ _PLACES = {
     **dict.fromkeys(("Batch", "Condition", "Stream"), "batch"),
     **dict.fromkeys(("CarriedStream", "sweep", "sweep_lanes"), "batching.carried"),
     **dict.fromkeys(("FreshStream", "document_spans", "sweep_fresh"), "batching.fresh"),
-    **dict.fromkeys(("AllowedElements", "MaskedStream"), "batch"),
+    **dict.fromkeys(("AllowedElements", "EvidenceStream", "MaskedStream"), "batch"),
     **dict.fromkeys(("part_of", "sweep_rows", "sweep_strided"), "batching.windows"),
     **dict.fromkeys(("ValueArrays", "ValueStream", "sweep_values"), "batching.value_stream"),
     **dict.fromkeys(("WindowStream", "sweep_windows"), "batching.windows"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -130,6 +130,7 @@ class Batch:
             that continue keep theirs.
         allowed_BTV: bool, for ids: which elements may follow each input; distributions are
             normalised over them. None: all.
+        evidence_BTV: float32, for ids: what counts add to the logits in training. None: nothing.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]
@@ -142,6 +143,7 @@ class Batch:
     positions_BT: NDArray[np.int64] | None = None
     condition: Condition | None = None
     allowed_BTV: NDArray[np.bool_] | None = None
+    evidence_BTV: NDArray[np.float32] | None = None
 
     @property
     def rows(self) -> int:
@@ -326,7 +328,27 @@ class AllowedElements:
         return replace(batch, allowed_BTV=allowed_BTV)
 
 
-class MaskedStream:
+class FilledStream:
+    """A stream whose batches are completed.
+
+    Arguments:
+        stream: the stream.
+        fill: completes a batch.
+    """
+
+    def __init__(self, stream: Stream, fill: Callable[[Batch], Batch]) -> None:
+        self._stream = stream
+        self._fill = fill
+        self.batch_size, self.carries = stream.batch_size, stream.carries
+        self.elements_per_epoch = stream.elements_per_epoch
+        self.scored, self.steps = stream.scored, stream.steps
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, completed."""
+        return self._fill(self._stream.batch(step))
+
+
+class MaskedStream(FilledStream):
     """A stream whose batches hold the mask of allowed elements.
 
     Arguments:
@@ -335,12 +357,22 @@ class MaskedStream:
     """
 
     def __init__(self, stream: Stream, allowed: AllowedElements) -> None:
-        self._stream = stream
-        self._allowed = allowed
-        self.batch_size, self.carries = stream.batch_size, stream.carries
-        self.elements_per_epoch = stream.elements_per_epoch
-        self.scored, self.steps = stream.scored, stream.steps
+        super().__init__(stream, allowed.fill)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, with its mask."""
-        return self._allowed.fill(self._stream.batch(step))
+
+class EvidenceStream(FilledStream):
+    """A stream whose batches hold what counts add to the logits.
+
+    Arguments:
+        stream: stream of ids; its batches have `positions_BT`.
+        evidence: values (B, T, V) before the elements at some positions (B, T).
+    """
+
+    def __init__(
+        self, stream: Stream, evidence: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+    ) -> None:
+        def fill(batch: Batch) -> Batch:
+            assert batch.positions_BT is not None, "the batch must give positions of its targets"
+            return replace(batch, evidence_BTV=evidence(batch.positions_BT))
+
+        super().__init__(stream, fill)

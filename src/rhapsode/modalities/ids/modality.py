@@ -40,6 +40,11 @@ from rhapsode.modalities.contract import (
     SplitName,
     resolved,
 )
+from rhapsode.modalities.ids.beside_counts import (
+    beside_counts,
+    mixed_as_trained,
+    why_not_beside,
+)
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import (
     Evaluation,
@@ -54,6 +59,7 @@ from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
+    from rhapsode.counts import NGramModel
     from rhapsode.modalities.ids.model import IdModel
 
 
@@ -61,6 +67,8 @@ if TYPE_CHECKING:  # training loads torch, models filters
 COUNTING_SECONDS = 2e-6
 # Of the budget, what counting may take before training; else it is done after it.
 COUNTING_SHARE = 0.03
+# The same, where the network is trained beside the counts.
+MOST_COUNTING_SHARE = 0.15
 # Elements of a training split, at least, from which a run with a planned window learns.
 LEAST_ELEMENTS = 8
 # Elements that the sweep of the test split reads in windows, about half a minute's; `rhapsode
@@ -200,7 +208,17 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 f"the training split has {elements} elements: too little to learn from",
                 hint=f"give more, {LEAST_ELEMENTS} at least",
             )
-        soon = seconds is None or elements * COUNTING_SECONDS < COUNTING_SHARE * seconds
+        unfit = why_not_beside(
+            settings.training,
+            request,
+            vocab_size=corpus.encoder.vocab_size,
+            context=context,
+            train=corpus.train,
+            validation=len(corpus.validation),
+        )
+        share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
+        soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
+        soon = soon or settings.training.beside_counts == "on"
         if soon and request.first:
             counted = self._count(corpus, fresh=context.kind == "fresh")
         if counted is not None:
@@ -230,10 +248,14 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
+        beside = unfit is None and counted is not None
+        fixed: dict[str, Any] = {"beside_counts": "on" if beside else "off"}
+        if context.kind == "window":
+            fixed["window"] = context.size
         settings = resolved(
             settings,
             plan,
-            fixed={"window": context.size} if context.kind == "window" else {},
+            fixed=fixed,
             encoding=corpus.encoder.name,
             encoder=corpus.encoder.settings,
             reading=replace(settings.reading, context=str(context)),
@@ -287,7 +309,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         from rhapsode.modalities.ids.components import open_stream
 
         corpus = planned.corpus
-        return open_stream(planned.settings, corpus, self.facts.grammar(corpus.encoder))
+        stream = open_stream(planned.settings, corpus, self.facts.grammar(corpus.encoder))
+        ngram = _beside(planned)
+        return stream if ngram is None else beside_counts(stream, ngram, corpus.train)
 
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
@@ -314,13 +338,12 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     ) -> Callable[[], T] | None:
         """Function that measures a network on the validation slice; None without one."""
         from rhapsode.bundle.device import autocast
-        from rhapsode.bundle.torch_predictor import torch_predictor
 
         corpus, context = planned.corpus, planned.bundle.context
         part = ValidationPart.of(corpus, network, context, self.facts.grammar(corpus.encoder))
         if not len(part):
             return None
-        predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
+        predictor = _trained(planned, network)
         precision = planned.settings.training.precision
 
         def evaluate() -> T:
@@ -332,11 +355,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def samples(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        from rhapsode.bundle.torch_predictor import torch_predictor
         from rhapsode.modalities.ids.continuation import continue_prompt
 
         asked, corpus, bundle = planned.settings.samples, planned.corpus, planned.bundle
-        predictor = torch_predictor(network, corpus.encoder.vocab_size, bundle.context)
+        predictor = _trained(planned, network)
         grammar = self.facts.grammar(corpus.encoder)
         if grammar is not None:
             predictor = predictor.restricted(grammar)
@@ -443,6 +465,24 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             grammar=self.facts.grammar(corpus.encoder),
         )
         return figures
+
+
+def _beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
+    """Counts that the network is trained beside; None without any."""
+    counted: Counted | None = planned.own
+    if counted is None or planned.settings.training.beside_counts != "on":
+        return None
+    return counted.model
+
+
+def _trained(planned: Planned[Any, Any, IdBundle], network: Network) -> Predictor:
+    """What training improves: the network, or the network and its counts together."""
+    from rhapsode.bundle.torch_predictor import torch_predictor
+
+    vocab_size = planned.corpus.encoder.vocab_size
+    predictor: Predictor = torch_predictor(network, vocab_size, planned.bundle.context)
+    ngram = _beside(planned)
+    return predictor if ngram is None else mixed_as_trained(predictor, ngram)
 
 
 def described(model: IdModel, figures: Figures) -> dict[str, Any]:

@@ -430,7 +430,12 @@ class IdModel(Model[IdBundle]):
         """Warn once if the network predicts without the counts of its figures."""
         if not self._told and self.alone is not None:
             self._told = True
-            log.warning(f"{self.alone}: metrics and text are those of the network alone")
+            trained = self.bundle.provenance.section("training")
+            beside = ", which was trained beside counts and predicts much worse without them"
+            log.warning(
+                f"{self.alone}: metrics and text are those of the network alone"
+                f"{beside if trained.get('beside_counts') == 'on' else ''}"
+            )
 
 
 def _mixed(model: IdModel, network: Predictor, *, adapt: bool = False) -> Predictor:

@@ -1,0 +1,247 @@
+"""Evidence of counts along the text that they were counted on, each place left out.
+
+A network that is trained beside counts learns what they do not know. In the text that was counted
+every context predicts its own continuation too well, so that each place is taken out of the counts
+before they predict it (leave-one-out: Ney, Essen and Kneser, "On structuring probabilistic
+dependences in stochastic language modelling", 1994).
+"""
+
+# ruff: noqa: PLR0917  # compiled code is called by position
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.compiling import compiled
+from rhapsode.counts.chunks import Elements, as_ids, first_places
+from rhapsode.counts.experts import Experts
+from rhapsode.counts.ngram import NGramModel
+
+# Compiled into the cached code of this module: when they change, this file must change, too.
+from rhapsode.counts.ngram_counting import find_child
+from rhapsode.counts.ngram_evidence import (
+    DISCOUNT,
+    KINDS,
+    LEAD,
+    WORDS,
+    kind_of,
+    next_node,
+    word_keys,
+)
+
+# Weights of order 0 and of every context beside a network in training.
+ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.2
+# Elements of the longest contexts. With longer ones, or with contexts of two words, the network
+# learnt less of what holds elsewhere.
+LONGEST = 4
+# Contexts with up to so many followers are smoothed anew where a place is left out.
+FEW = 8
+
+
+@compiled
+def mark_places(
+    first_M: Any, element_M: Any, suffix_M: Any, kind_M: Any,
+    elements_T: Any, starts_N: Any, opening: int, node_T: Any,
+) -> None:  # fmt: skip
+    """Write the longest known context before every element."""
+    node = start = 0
+    for t in range(len(elements_T)):
+        if start < len(starts_N) and starts_N[start] == t:
+            start += 1
+            node = 0
+            if opening >= 0:
+                node = next_node(first_M, element_M, suffix_M, kind_M, node, opening)
+        node_T[t] = node
+        node = next_node(first_M, element_M, suffix_M, kind_M, node, elements_T[t])
+
+
+@compiled
+def add_left_out(
+    first_M: Any, element_M: Any, evidence_M: Any, used_M: Any, count_M: Any, discount_L4: Any,
+    node: int, kind: int, target: int, weight_F: Any, z_V: Any,
+) -> bool:  # fmt: skip
+    """Add the evidence of a context without one place.
+
+    Returns true if the target never follows the context elsewhere.
+    """
+    length = (kind - LEAD) // KINDS + 1
+    begin, end = first_M[node], first_M[node + 1]
+    own = find_child(first_M, element_M, node, target)
+    used = used_M[own] if own >= 0 else 1
+    followers = end - begin - (own >= 0 and count_M[own] <= 1)
+    count = count_M[node] - 1
+    if followers > 0 and count > 0:
+        before = discount_L4[length, min(used, 3)]
+        after = discount_L4[length, min(used - 1, 3)]
+        # Shorter contexts get less if there are fewer followers.
+        ratio = 1.0
+        if end - begin <= FEW:
+            taken = 0.0
+            for child in range(begin, end):
+                taken += discount_L4[length, min(used_M[child], 3)]
+            if taken - before + after > 0:
+                ratio = taken / (taken - before + after)
+        weight = weight_F[LEAD + KINDS * (length - 1) + kind_of(count, followers)]
+        for child in range(begin, end):
+            value = float(evidence_M[child])
+            if child == own:
+                if used <= 1:
+                    continue
+                share = ratio * (used - 1 - after) / (used - before)
+                value = math.log1p((math.exp(value) - 1) * share)
+            elif ratio != 1.0:
+                value = math.log1p((math.exp(value) - 1) * ratio)
+            z_V[element_M[child]] += np.float32(weight * value)
+    return bool(used <= 1)
+
+
+@compiled
+def add_word(
+    first_K: Any, element_J: Any, count_J: Any, lead_K: Any, k: int, target: int, left_out: int,
+    share_V: Any, weight_F: Any, z_V: Any,
+) -> None:  # fmt: skip
+    """Add the evidence of a context of words without one place."""
+    total = followers = 0
+    for j in range(first_K[k], first_K[k + 1]):
+        count = count_J[j] - (left_out if element_J[j] == target else 0)
+        total += count
+        followers += count > 0
+    if total > 0:
+        weight = weight_F[lead_K[k] + kind_of(total, followers)]
+        for j in range(first_K[k], first_K[k + 1]):
+            element = element_J[j]
+            count = count_J[j] - (left_out if element == target else 0)
+            if count > 0:
+                below = DISCOUNT * followers * share_V[element]
+                value = math.log(1 + (count - DISCOUNT) / max(below, 1e-30))
+                z_V[element] += np.float32(weight * value)
+
+
+@compiled
+def evidence_at(
+    first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
+    used_M: Any, count_M: Any, discount_L4: Any,
+    first_K: Any, element_J: Any, count_J: Any, lead_K: Any, share_V: Any, prior_V: Any,
+    elements_T: Any, node_T: Any, word_T: Any, weight_F: Any, left_out: int,
+    position_P: Any, z_PV: Any,
+) -> None:  # fmt: skip
+    """Write the evidence before the elements at some places; 0 outside of the text."""
+    for p in range(len(position_P)):
+        t = position_P[p]
+        z_V = z_PV[p]
+        if t < 0 or t >= len(elements_T):
+            z_V[:] = 0
+            continue
+        target = elements_T[t]
+        for v in range(len(z_V)):
+            z_V[v] = np.float32(weight_F[1]) * prior_V[v]
+        node, less = node_T[t], left_out > 0
+        while node > 0:
+            if less:
+                less = add_left_out(
+                    first_M, element_M, evidence_M, used_M, count_M, discount_L4,
+                    node, kind_M[node], target, weight_F, z_V,
+                )  # fmt: skip
+            else:
+                weight = np.float32(weight_F[kind_M[node]])
+                for child in range(first_M[node], first_M[node + 1]):
+                    z_V[element_M[child]] += weight * evidence_M[child]
+            node = suffix_M[node]
+        if word_T[t] >= 0:
+            add_word(
+                first_K, element_J, count_J, lead_K, word_T[t], target, left_out,
+                share_V, weight_F, z_V,
+            )  # fmt: skip
+
+
+class TextEvidence:
+    """Evidence of counts before every element of their own text.
+
+    Arguments:
+        ngram: counts of the text.
+        elements_N: the text.
+        starts: where documents begin; None: one text.
+        longest: elements of the longest contexts; None: all of the counts.
+        weight_F: weights of order 0 and of kinds of contexts; None: those of training.
+        leave_out: whether each place is taken out of the counts that predict it.
+    """
+
+    def __init__(
+        self,
+        ngram: NGramModel,
+        elements_N: Elements,
+        starts: Elements | None = None,
+        *,
+        longest: int | None = LONGEST,
+        weight_F: NDArray[np.float64] | None = None,
+        leave_out: bool = True,
+    ) -> None:
+        trie = ngram.trie
+        order = trie.order if longest is None else min(trie.order, longest + 1)
+        experts = Experts(ngram, window=order - 1)
+        if weight_F is None:
+            weight_F = training_weights(experts)
+        self.vocab_size = experts.vocab_size
+        model = ngram.view(order, "kneser_ney")
+        ids_N = as_ids(elements_N, self.vocab_size)
+        starts_N = first_places(len(ids_N), starts)
+        first_M, element_M, suffix_M, evidence_M, kind_M = experts.tables[:5]
+        node_T = np.empty(len(ids_N), np.int32)
+        opening = -1 if trie.opening is None else trie.opening
+        mark: Any = mark_places
+        mark(first_M, element_M, suffix_M, kind_M, ids_N, starts_N, opening, node_T)
+        discount_L4 = np.zeros((order, 4))
+        discount_L4[:, 1:] = model.discounts_L
+        last, end = trie.begin_L[order : order + 2]
+        used_M = np.concatenate((trie.ending_M[:last], trie.count_M[last:end]))
+        self._tables = (
+            first_M, element_M, suffix_M, evidence_M, kind_M, used_M, trie.count_M, discount_L4,
+            *self._words(ngram, experts),
+            np.exp(experts.prior_V.astype(np.float64)), experts.prior_V,
+            ids_N, node_T, _word_places(ngram, ids_N, starts_N),
+            weight_F, int(leave_out),
+        )  # fmt: skip
+
+    @staticmethod
+    def _words(ngram: NGramModel, experts: Experts) -> tuple[NDArray[Any], ...]:
+        words = ngram.words
+        if words is None:
+            none = np.zeros(0, np.int32)
+            return np.zeros(1, np.int32), none, none, np.zeros(0, np.int64)
+        first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)
+        lead_K = experts.lead + KINDS * (words.which_K.astype(np.int64) - WORDS)
+        return first_K, words.element_J, words.count_J, lead_K
+
+    def __call__(self, positions_BT: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Values to add to a network's logits before the elements at some positions, (B, T, V)."""
+        z_PV = np.empty((positions_BT.size, self.vocab_size), np.float32)
+        write: Any = evidence_at
+        write(*self._tables, np.ascontiguousarray(positions_BT).ravel(), z_PV)
+        return z_PV.reshape(*positions_BT.shape, self.vocab_size)
+
+
+def training_weights(experts: Experts) -> NDArray[np.float64]:
+    """Weights of counts beside a network that is trained; its own is 1."""
+    weight_F = np.zeros(experts.lead)
+    words = experts.lead - KINDS * WORDS
+    weight_F[LEAD : min(words, LEAD + KINDS * LONGEST)] = CONTEXT_WEIGHT
+    weight_F[words : words + KINDS] = CONTEXT_WEIGHT
+    weight_F[0], weight_F[1] = 1.0, ORDER_0_WEIGHT
+    return weight_F
+
+
+def _word_places(
+    ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Row of the part of a word before every element, (N,); -1 where it is unknown."""
+    words = ngram.words
+    if words is None or not len(words.key_K):
+        return np.full(len(ids_N), -1, np.int32)
+    key_N = np.empty(len(ids_N), np.int64)
+    word_keys(ids_N, starts_N, words.letter_V, 0, key_N)
+    row_N = np.minimum(np.searchsorted(words.key_K, key_N), len(words.key_K) - 1)
+    return np.where(words.key_K[row_N] == key_N, row_N, -1).astype(np.int32)
