@@ -35,7 +35,7 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
             f"unknown cost: {protocol['unknown_cost']}"
-            f"{'' if figures['network'] is None else '; mixed with counts'}"
+            + _counts_of(row)
         )
     others = [
         Column("elements", style="dim", no_wrap=True),
@@ -46,6 +46,12 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         yield Text(protocol, style="dim")
     if found["caution"] is not None:
         yield Text(found["caution"], style="yellow")
+
+
+def _counts_of(row: Mapping[str, Any]) -> str:
+    if row["figures"]["network"] is None:
+        return ""
+    return "; mixed with counts that adapt" if row["adapting"] else "; mixed with counts"
 
 
 def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:

@@ -51,7 +51,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     facts = TextFacts
     settings = TrainSettings
     evaluation = TextEvaluationSettings
-    comparison = SourceSettings
+    comparison = TextComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Claim decodable sources as possible, and named fields of records as sure."""
@@ -122,7 +122,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return TextEvaluation.of(metrics, writing=writing)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
-        return compare_on(models, part)
+        return compare_on(models, part, adapt=settings.adapt)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import text_comparison

@@ -1,0 +1,169 @@
+"""Contributions of network and counts, as tables and lines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from rhapsode.views.blocks import visible
+from rhapsode.views.tables import bare_table, number_column
+
+# Columns of the table, and the groups of experts that each adds up; contexts by their length.
+SUMS = {
+    "weight": ("network",),
+    "0-2": ("frequency", "context_1", "context_2"),
+    "3-4": ("context_3", "context_4"),
+    "5+": ("context_5", "context_6", "context_7", "context_8"),
+    "word": ("word", "word_before"),
+    "read": ("read",),
+}
+NUMBER, NATS = 9, 8
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Contributions to the probability of an element.
+
+    Arguments:
+        network: probability by the network alone, 0 to 1.
+        counts: by the counts alone.
+        mixture: by both.
+        nats: what each group of experts adds to the log-probability of the network, by name.
+    """
+
+    network: float
+    counts: float
+    mixture: float
+    nats: Mapping[str, float]
+
+
+def share_in_words(share: float) -> str:
+    """A probability in per cent."""
+    if share <= 0:
+        return "–"
+    return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def name_of_group(group: str) -> str:
+    """The name of a group of experts for people."""
+    length = group.removeprefix("context_")
+    if length != group:
+        return f"last {length}" if length != "1" else "last element"
+    names = {
+        "network": "network's weight",
+        "word": "word so far",
+        "word_before": "with the word before",
+        "read": "elements read",
+    }
+    return names.get(group, group)
+
+
+def summed(nats: Mapping[str, float]) -> dict[str, float]:
+    """Contributions by the columns of the table; those without experts are left out."""
+    return {
+        name: sum(nats[group] for group in groups if group in nats)
+        for name, groups in SUMS.items()
+        if any(group in nats for group in groups)
+    }
+
+
+def parts_width(named: int, parts: Sequence[Parts], *, nats: bool = True) -> int:
+    """Cells of a table of parts.
+
+    Arguments:
+        named: cells of ranks and names.
+        parts: of the rows.
+        nats: whether contributions are shown.
+    """
+    return named + 3 * NUMBER + (NATS * len(summed(parts[0].nats)) if nats else 0)
+
+
+def parts_table(
+    rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, width: int
+) -> Table:
+    """Probabilities by network, counts and both, and the contributions of groups of experts.
+
+    Arguments:
+        rows: rank, name and parts of each element.
+        rank: cells of the ranks.
+        names: cells of the names.
+        width: cells of the table; contributions are left out where they do not fit.
+    """
+    parts = [each for _, _, each in rows]
+    columns = [
+        Column("", justify="right", style="dim", width=rank - 1),
+        Column("", width=names + 1, no_wrap=True, overflow="ellipsis"),
+    ]
+    columns += [
+        number_column(name, width=NUMBER, no_wrap=True) for name in ("network", "counts", "both")
+    ]
+    has_nats = parts_width(rank + names, parts) <= width
+    if has_nats:
+        columns += [number_column(name, width=NATS, no_wrap=True) for name in summed(parts[0].nats)]
+
+    def cells(number: int, name: str, one: Parts) -> Iterator[Text | str]:
+        yield f"{number}"
+        yield Text(f" {visible(name)}", style="bold")
+        for share in (one.network, one.counts, one.mixture):
+            yield share_in_words(share)
+        if has_nats:
+            yield from map(nats_text, summed(one.nats).values())
+
+    told = (
+        "network, counts and both; then nats that each group of experts adds: the network's weight,"
+        " contexts of 0-2, 3-4, 5 or more elements, words, elements read"
+    )
+    return bare_table(
+        *columns,
+        rows=(cells(*row) for row in rows),
+        caption=Text(told if has_nats else told.partition(";")[0], style="dim"),
+        caption_justify="left",
+        padding=(0, 0, 0, 0),
+        pad_edge=False,
+    )
+
+
+def nats_text(nats: float) -> Text:
+    """A contribution with its sign: green if it helps, red if it harms."""
+    if abs(nats) < 0.005:
+        return Text("0", style="dim")
+    return Text(f"{nats:+.2f}", style="green" if nats > 0 else "red")
+
+
+def parts_line(parts: Parts) -> str:
+    """Parts of the probability of one element in words."""
+    shares = (
+        f"network {share_in_words(parts.network)}, counts {share_in_words(parts.counts)}, "
+        f"both {share_in_words(parts.mixture)}"
+    )
+    largest = sorted(parts.nats.items(), key=lambda pair: -abs(pair[1]))[:5]
+    added = [f"{name_of_group(name)} {nats:+.2f}" for name, nats in largest if abs(nats) >= 0.005]
+    return shares + (f"\nnats added by {', '.join(added)}" if added else "")
+
+
+def nearer_line(found: Mapping[str, Any]) -> str:
+    """How often network and counts are each nearer to the truth.
+
+    Arguments:
+        found: as in `MixtureParts.to_mapping`.
+    """
+    return (
+        f"nearer to the truth: the network {found['network_nearer']:.0%}, the counts "
+        f"{found['counts_nearer']:.0%}, equal {found['equal']:.0%} of {found['elements']:,} elements"
+    )
+
+
+def lost_line(found: Mapping[str, Any]) -> str:
+    """Nats that would be lost without each group of experts.
+
+    Arguments:
+        found: as in `MixtureParts.to_mapping`.
+    """
+    lost = sorted(found["lost_without"].items(), key=lambda pair: -pair[1])
+    named = (f"{_OF_LOSS.get(name, name_of_group(name))} {nats:.4f}" for name, nats in lost)
+    return f"nats lost without: {', '.join(named)}"
+
+
+_OF_LOSS = {"network": "the network"}
