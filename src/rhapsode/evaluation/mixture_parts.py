@@ -76,9 +76,7 @@ def mixture_parts(
         network_nearer=network_nearer,
         counts_nearer=counts_nearer,
         equal=1 - network_nearer - counts_nearer,
-        lost_without=dict(
-            zip(Groups.of(predictor.experts).names, lost_G.tolist(), strict=True)
-        ),
+        lost_without=dict(zip(Groups.of(predictor.experts).names, lost_G.tolist(), strict=True)),
     )
 
 

@@ -109,8 +109,7 @@ def trace_of(
             for step, count_B in zip(chain.filters, removed, strict=True)
         ),
         tuple(
-            (int(index), float(raw_log_V[index]), float(after_log_V[index]))
-            for index in likeliest
+            (int(index), float(raw_log_V[index]), float(after_log_V[index])) for index in likeliest
         ),
         None if parts is None else parts.of(element),
         () if parts is None else tuple(parts.of(int(index)) for index in likeliest),

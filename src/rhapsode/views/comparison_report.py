@@ -34,8 +34,7 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         )
         protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}"
-            + _counts_of(row)
+            f"unknown cost: {protocol['unknown_cost']}" + _counts_of(row)
         )
     others = [
         Column("elements", style="dim", no_wrap=True),

@@ -80,9 +80,7 @@ def parts_width(named: int, parts: Sequence[Parts], *, nats: bool = True) -> int
     return named + 3 * NUMBER + (NATS * len(summed(parts[0].nats)) if nats else 0)
 
 
-def parts_table(
-    rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, width: int
-) -> Table:
+def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, width: int) -> Table:
     """Probabilities by network, counts and both, and the contributions of groups of experts.
 
     Arguments:

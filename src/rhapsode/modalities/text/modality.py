@@ -34,7 +34,11 @@ from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.metrics import TextEvaluation, TextPart, read_part, text_facts
 from rhapsode.modalities.text.passages import compare_on, passages_of
 from rhapsode.modalities.text.report import card_of
-from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
+from rhapsode.modalities.text.settings import (
+    TextComparisonSettings,
+    TextEvaluationSettings,
+    TrainSettings,
+)
 from rhapsode.views.card import Card
 
 if TYPE_CHECKING:  # what loads filters or tables

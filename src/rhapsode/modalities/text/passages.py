@@ -42,9 +42,7 @@ TRIES = 200
 DRAWN = 0x9D0
 
 
-def compare_on(
-    models: Mapping[str, TextModel], part: TextPart, *, adapt: bool = False
-) -> Compared:
+def compare_on(models: Mapping[str, TextModel], part: TextPart, *, adapt: bool = False) -> Compared:
     """Score the same text with several models, in bits per character.
 
     Bits per character are comparable across encodings.
