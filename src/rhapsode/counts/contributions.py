@@ -120,7 +120,8 @@ class Groups:
         group_F[:lead] = range(lead)
         group_F[lead : experts.lead] = lead + np.arange(experts.lead - lead) // kinds
         group_F[experts.lead :] = len(names)
-        has_words = len(experts.tables[kernels.KEYS]) > 0
+        key_K: NDArray[np.int64] = experts.tables[kernels.KEYS]
+        has_words = len(key_K) > 0
         if not has_words:
             del names[-kernels.WORDS :]
             group_F[experts.lead :] = len(names)

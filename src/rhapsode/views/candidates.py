@@ -14,13 +14,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar, on_one_line, visible
-from rhapsode.views.mixture_table import Parts, parts_table, parts_width, share_in_words
+from rhapsode.views.mixture_table import MOST_NAME, Parts, parts_table, share_in_words
 from rhapsode.views.tables import bare_table, number_column, number_columns
 
 # Cells of a bar.
 NARROWEST, WIDEST = 6, 24
-# Cells of an element's name.
-MOST_NAME = 16
 RANK = 4
 NUMBER = 8
 GAP = 4
@@ -116,26 +114,23 @@ def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Table]:
     full = max(candidate.share for candidate in candidates)
     temperatures = len(tables[0])
     narrowest = RANK + names + temperatures * (NUMBER + NARROWEST + 3)
-    parts = [each.parts for each in candidates if each.parts is not None]
-    if parts:
-        narrowest = max(narrowest, parts_width(RANK + names, parts, nats=len(tables) == 1))
+    if any(each.parts is not None for each in candidates):
+        narrowest = max(narrowest, RANK + MOST_NAME + 3 * NUMBER)
     several = max(1, min(len(tables), (width + GAP) // (narrowest + GAP)))
     block = (width - GAP * (several - 1)) // several
     cells = max(1, min(WIDEST, (block - RANK - names) // temperatures - NUMBER - 3))
-    blocks = [_with_parts(row, next_table(row, cells, names, full), names, block) for row in tables]
+    blocks = [_with_parts(row, next_table(row, cells, names, full), block) for row in tables]
     return [
         bare_table(rows=[blocks[first : first + several]], padding=(0, GAP, 0, 0), pad_edge=False)
         for first in range(0, len(blocks), several)
     ]
 
 
-def _with_parts(
-    row: Sequence[NextElements], table: Table, names: int, width: int
-) -> RenderableType:
+def _with_parts(row: Sequence[NextElements], table: Table, width: int) -> RenderableType:
     """A table, and below it the parts of each element where network and counts are mixed."""
     named = {candidate.element: candidate for one in row for candidate in one.top}
     parts = [(one.rank, one.text, one.parts) for one in named.values() if one.parts is not None]
-    return Group(table, Text(), parts_table(parts, RANK, names, width)) if parts else table
+    return Group(table, Text(), parts_table(parts, RANK, width)) if parts else table
 
 
 def next_table(row: Sequence[NextElements], cells: int, names: int, full: float) -> Table:

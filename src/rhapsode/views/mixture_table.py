@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -19,7 +20,8 @@ SUMS = {
     "word": ("word", "word_before"),
     "read": ("read",),
 }
-NUMBER, NATS = 9, 8
+NUMBER, NATS = 8, 7
+MOST_NAME = 16
 
 
 @dataclass(frozen=True)
@@ -69,27 +71,16 @@ def summed(nats: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def parts_width(named: int, parts: Sequence[Parts], *, nats: bool = True) -> int:
-    """Cells of a table of parts.
-
-    Arguments:
-        named: cells of ranks and names.
-        parts: of the rows.
-        nats: whether contributions are shown.
-    """
-    return named + 3 * NUMBER + (NATS * len(summed(parts[0].nats)) if nats else 0)
-
-
-def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, width: int) -> Table:
+def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, width: int) -> Table:
     """Probabilities by network, counts and both, and the contributions of groups of experts.
 
     Arguments:
         rows: rank, name and parts of each element.
         rank: cells of the ranks.
-        names: cells of the names.
         width: cells of the table; contributions are left out where they do not fit.
     """
     parts = [each for _, _, each in rows]
+    names = min(MOST_NAME, max(cell_len(visible(name)) for _, name, _ in rows))
     columns = [
         Column("", justify="right", style="dim", width=rank - 1),
         Column("", width=names + 1, no_wrap=True, overflow="ellipsis"),
@@ -97,7 +88,8 @@ def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, w
     columns += [
         number_column(name, width=NUMBER, no_wrap=True) for name in ("network", "counts", "both")
     ]
-    has_nats = parts_width(rank + names, parts) <= width
+    nats = NATS * len(summed(parts[0].nats))
+    has_nats = rank + names + 1 + 3 * NUMBER + nats <= width
     if has_nats:
         columns += [number_column(name, width=NATS, no_wrap=True) for name in summed(parts[0].nats)]
 
@@ -109,14 +101,13 @@ def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, names: int, w
         if has_nats:
             yield from map(nats_text, summed(one.nats).values())
 
-    told = (
-        "network, counts and both; then nats that each group of experts adds: the network's weight,"
-        " contexts of 0-2, 3-4, 5 or more elements, words, elements read"
-    )
+    told = "probabilities by network, counts and both"
+    if has_nats:
+        told += "; nats that groups of experts add: contexts by their length, words, elements read"
     return bare_table(
         *columns,
         rows=(cells(*row) for row in rows),
-        caption=Text(told if has_nats else told.partition(";")[0], style="dim"),
+        caption=Text(told, style="dim"),
         caption_justify="left",
         padding=(0, 0, 0, 0),
         pad_edge=False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import (
     Examined,
     Predictor,
@@ -90,7 +90,7 @@ class MixedDistribution(LogitsDistribution):
     def __init__(
         self,
         logits_BV: Singles,
-        network: LogitsDistribution,
+        network: Distribution,
         experts: Experts,
         state: ExpertState,
         rows_B: NDArray[np.int64] | None = None,

@@ -87,8 +87,12 @@ def parts_of(contribution: Contribution | None) -> Parts | None:
     """Probabilities of a contribution, for people."""
     if contribution is None:
         return None
-    logs = (contribution.network, contribution.counts, contribution.mixture)
-    return Parts(*map(math.exp, logs), contribution.nats)
+    return Parts(
+        math.exp(contribution.network),
+        math.exp(contribution.counts),
+        math.exp(contribution.mixture),
+        contribution.nats,
+    )
 
 
 def next_elements(

@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 from rhapsode.views.mixture_table import summed
 
 WIDTH, LEFT, RIGHT = 960, 64, 30
-# Cells of a line of text, and their size.
-COLUMNS, CELL, LINE = 60, 14.4, 54
+# Most cells of a line of text, their greatest width, and the height of a line.
+COLUMNS, WIDEST, LINE = 60, 18.0, 56
 # Nats between network and counts from which on a cell has its full colour, and those of a tie.
 FULL, EQUAL = 2.5, 0.1
 PLOT = 250
@@ -41,6 +41,7 @@ svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-ser
   .ground { fill: #14191c; } .ink { fill: #e9edef; } .muted { fill: #94a0a7; }
   .grid { stroke: #252c30; } .axis { stroke: #6b767c; } .tie { fill: #3a444a; }
   .network { fill: #38a9cc; } .counts { fill: #f0893a; } .both { fill: #b79cf0; }
+  .cell.network { fill: #2286a8; } .cell.counts { fill: #bb6420; }
   .line-network { stroke: #4fb3d0; } .line-counts { stroke: #f08a4b; }
   .line-both { stroke: #b79cf0; }
   .sum { fill: #ffffff; stroke: #14191c; }
@@ -80,9 +81,10 @@ def draw_marks(marks: Sequence[Mark], *, title: str) -> str:
         title: printed above.
     """
     parts = [_text("ink title", LEFT, 36, title)]
-    y = 98.0
-    for row in _lines(marks):
-        parts += (_cell(mark, LEFT + CELL * column, y) for column, mark in enumerate(row))
+    lines, y = list(_lines(marks)), 98.0
+    cell = _cell_width(max(map(len, lines)))
+    for row in lines:
+        parts += (_cell(mark, LEFT + cell * column, y, cell) for column, mark in enumerate(row))
         y += LINE
     shares = _shares(marks)
     y += 4
@@ -93,7 +95,9 @@ def draw_marks(marks: Sequence[Mark], *, title: str) -> str:
     ]
     x = float(LEFT)
     for kind, said in legend:
-        parts.append(f'<rect class="{kind}" x="{x}" y="{y - 11}" width="13" height="13" rx="3"/>')
+        parts.append(
+            f'<rect class="cell {kind}" x="{x}" y="{y - 11}" width="13" height="13" rx="3"/>'
+        )
         parts.append(_text("ink", x + 19, y, said))
         x += 19 + 6.6 * len(said) + 24
     parts.append(
@@ -110,13 +114,13 @@ def draw_contributions(marks: Sequence[Mark], *, title: str) -> str:
         marks: the elements, each one character long; at most 60.
         title: printed above.
     """
-    columns = [summed(mark.nats) for mark in marks]
+    columns, cell = [summed(mark.nats) for mark in marks], _cell_width(len(marks))
     up = max(sum(max(0, nats) for nats in column.values()) for column in columns)
     down = max(sum(max(0, -nats) for nats in column.values()) for column in columns)
     top, scale = 104.0, PLOT / (up + down + 0.3)
     zero = top + scale * (up + 0.15)
     floor = zero + scale * (down + 0.15)
-    right = LEFT + CELL * len(marks)
+    right = LEFT + cell * len(marks)
     parts = [
         _text("ink title", LEFT, 36, title),
         _text("muted", LEFT, 58, "nats added to the log-probability of the network; "
@@ -127,17 +131,21 @@ def draw_contributions(marks: Sequence[Mark], *, title: str) -> str:
         kind = "grid" if value else "axis"
         line = f'x1="{LEFT}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"'
         parts.append(f'<line class="{kind}" {line}/>')
-        parts.append(_text("muted", LEFT - 10, y + 4, f"{value:+d}" if value else "0", "end"))
+        parts.append(
+            _text(
+                "muted", LEFT - 10, y + 4, f"{value:+d}".replace("-", "−") if value else "0", "end"
+            )
+        )
     for number, (mark, column) in enumerate(zip(marks, columns, strict=True)):
-        x = LEFT + CELL * number + 1.6
-        parts += _bars(column, x, zero, scale)
+        x = LEFT + cell * number
+        parts += _bars(column, x + 2, zero, scale, cell - 4)
         gain = zero - scale * (mark.mixture - mark.network)
         said = f"{visible_name(mark.text)}: {mark.mixture - mark.network:+.2f} nats"
         parts.append(
-            f'<circle class="sum" cx="{x + CELL / 2 - 1.6:.1f}" cy="{gain:.1f}" r="3.4">'
+            f'<circle class="sum" cx="{x + cell / 2:.1f}" cy="{gain:.1f}" r="3.6">'
             f"<title>{escape(said)}</title></circle>"
         )
-        parts.append(_cell(mark, LEFT + CELL * number, floor + 40, bar=False))
+        parts.append(_cell(mark, x, floor + 40, cell, bar=False))
     x, y = float(LEFT), floor + 84
     for name in columns[0]:
         said = _NAMES[name]
@@ -249,7 +257,12 @@ def _lines(marks: Sequence[Mark]) -> Iterator[list[Mark]]:
         yield row
 
 
-def _cell(mark: Mark, x: float, y: float, *, bar: bool = True) -> str:
+def _cell_width(columns: int) -> float:
+    """Width of the cells of a line that fills the picture."""
+    return min(WIDEST, (WIDTH - LEFT - RIGHT) / columns)
+
+
+def _cell(mark: Mark, x: float, y: float, cell: float, *, bar: bool = True) -> str:
     """An element on its colour, its baseline at `y`."""
     gap = mark.network - mark.counts
     strength = min(1.0, abs(gap) / FULL)
@@ -259,24 +272,26 @@ def _cell(mark: Mark, x: float, y: float, *, bar: bool = True) -> str:
         f"network {math.exp(mark.network):.1%}, counts {math.exp(mark.counts):.1%}, "
         f"both {math.exp(mark.mixture):.1%}"
     )
-    size = f'width="{CELL - 1:.1f}" height="27" rx="3"'
+    size = f'width="{cell - 1:.1f}" height="28" rx="3"'
     name = visible_name(mark.text)
     style = "muted small mono" if mark.text == "\n" else "ink mono"
     drawn = (
         f"<g><title>{escape(told)}</title>"
-        f'<rect class="{kind}" opacity="{opacity:.2f}" x="{x + 0.5:.1f}" y="{y - 20:.1f}" {size}/>'
-        f'<text class="{style}" text-anchor="middle" x="{x + CELL / 2:.1f}" y="{y:.1f}">'
+        f'<rect class="cell {kind}" opacity="{opacity:.2f}" x="{x + 0.5:.1f}" y="{y - 20:.1f}" {size}/>'
+        f'<text class="{style}" text-anchor="middle" x="{x + cell / 2:.1f}" y="{y:.1f}">'
         f"{escape(name)}</text>"
     )
     if bar:
-        long = (CELL - 3) * math.exp(mark.mixture)
-        place = f'x="{x + 1.5:.1f}" y="{y + 10:.1f}" height="3" rx="1"'
-        drawn += f'<rect class="tie" {place} width="{CELL - 3:.1f}" opacity=".5"/>'
+        long = (cell - 3) * math.exp(mark.mixture)
+        place = f'x="{x + 1.5:.1f}" y="{y + 11:.1f}" height="4" rx="1"'
+        drawn += f'<rect class="tie" {place} width="{cell - 3:.1f}" opacity=".5"/>'
         drawn += f'<rect class="ink" {place} width="{long:.1f}" opacity=".75"/>'
     return drawn + "</g>"
 
 
-def _bars(column: Mapping[str, float], x: float, zero: float, scale: float) -> Iterator[str]:
+def _bars(
+    column: Mapping[str, float], x: float, zero: float, scale: float, width: float
+) -> Iterator[str]:
     """Contributions of one element, those that help above the line, the others below."""
     above = below = zero
     for name, nats in column.items():
@@ -288,7 +303,7 @@ def _bars(column: Mapping[str, float], x: float, zero: float, scale: float) -> I
         y = above if nats > 0 else below
         if nats < 0:
             below += size
-        place = f'x="{x:.1f}" y="{y:.1f}" width="{CELL - 3.2:.1f}" height="{size:.1f}"'
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{size:.1f}"'
         yield (
             f'<rect class="{_KINDS[name]}" {place}><title>{_NAMES[name]} {nats:+.2f}</title></rect>'
         )
