@@ -120,7 +120,7 @@ class Groups:
         group_F[:lead] = range(lead)
         group_F[lead : experts.lead] = lead + np.arange(experts.lead - lead) // kinds
         group_F[experts.lead :] = len(names)
-        key_K: NDArray[np.int64] = experts.tables[kernels.KEYS]
+        key_K: Any = experts.tables[kernels.KEYS]
         has_words = len(key_K) > 0
         if not has_words:
             del names[-kernels.WORDS :]
