@@ -129,7 +129,7 @@ class Distribution(ABC):
         """
 
     def contributions(self, row: int) -> Contributions | None:
-        """What network and counts contribute to the distribution of a row.
+        """Contributions of network and counts to the distribution of a row.
 
         None where a single model predicts.
         """

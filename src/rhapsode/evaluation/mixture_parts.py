@@ -19,7 +19,7 @@ MOST_TOLD, MOST_PROBABILITIES = 20_000, 200_000_000
 
 @dataclass(frozen=True)
 class MixtureParts:
-    """Losses by network and counts, and what would be lost without each group of experts.
+    """Losses by network and counts, and without each group of experts.
 
     Arguments:
         elements: how many were looked at.

@@ -66,7 +66,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Order:
-    """Batches in which a store is read, where they are not those of the model's context.
+    """Batches of a store in another order than the context's.
 
     Arguments:
         batches: they score every element once.

@@ -63,7 +63,10 @@ def name_of_group(group: str) -> str:
 
 
 def summed(nats: Mapping[str, float]) -> dict[str, float]:
-    """Contributions by the columns of the table; those without experts are left out."""
+    """Contributions by columns of the table.
+
+    Columns without experts are left out.
+    """
     return {
         name: sum(nats[group] for group in groups if group in nats)
         for name, groups in SUMS.items()
@@ -72,7 +75,7 @@ def summed(nats: Mapping[str, float]) -> dict[str, float]:
 
 
 def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, width: int) -> Table:
-    """Probabilities by network, counts and both, and the contributions of groups of experts.
+    """Probabilities by network, counts and both, and contributions of groups.
 
     Arguments:
         rows: rank, name and parts of each element.
@@ -115,7 +118,7 @@ def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, width: int) -
 
 
 def nats_text(nats: float) -> Text:
-    """A contribution with its sign: green if it helps, red if it harms."""
+    """A contribution with its sign, green or red."""
     if abs(nats) < 0.005:
         return Text("0", style="dim")
     return Text(f"{nats:+.2f}", style="green" if nats > 0 else "red")
@@ -140,7 +143,8 @@ def nearer_line(found: Mapping[str, Any]) -> str:
     """
     return (
         f"nearer to the truth: the network {found['network_nearer']:.0%}, the counts "
-        f"{found['counts_nearer']:.0%}, equal {found['equal']:.0%} of {found['elements']:,} elements"
+        f"{found['counts_nearer']:.0%}, equal {found['equal']:.0%} of "
+        f"{found['elements']:,} elements"
     )
 
 

@@ -214,10 +214,10 @@ class MixedPredictor(Predictor):
     def told(
         self, batch: Batch, state: States | None = None
     ) -> tuple[NDArray[np.float64], States | None]:
-        """Log-probabilities of targets by parts of the mixture, (B, T, 3 + G).
+        """Log-probabilities of targets by parts of the mixture.
 
-        See `rhapsode.counts.contributions.told`. The state after the batch is returned, too.
-        Weights do not adapt meanwhile.
+        Their shape is (B, T, 3 + G); see `rhapsode.counts.contributions.told`. The state after the
+        batch is returned, too. Weights do not adapt meanwhile.
         """
         from rhapsode.counts.contributions import told
 

@@ -71,10 +71,10 @@ class Mark:
 
 
 def draw_marks(marks: Sequence[Mark], *, title: str) -> str:
-    """Draw a text, every element coloured by who gave it the higher probability.
+    """Draw a text, its elements coloured by who was right.
 
-    The stronger the colour, the larger the difference. The bar below an element is its probability
-    by the mixture.
+    A colour stands for the part that gave an element the higher probability. The stronger the
+    colour, the larger the difference. The bar below an element is its probability by the mixture.
 
     Arguments:
         marks: the elements, each one character long.
@@ -108,7 +108,7 @@ def draw_marks(marks: Sequence[Mark], *, title: str) -> str:
 
 
 def draw_contributions(marks: Sequence[Mark], *, title: str) -> str:
-    """Draw what each group of experts adds to the network at every element of a line.
+    """Draw the contributions of groups of experts to a line.
 
     Arguments:
         marks: the elements, each one character long; at most 60.
@@ -277,7 +277,8 @@ def _cell(mark: Mark, x: float, y: float, cell: float, *, bar: bool = True) -> s
     style = "muted small mono" if mark.text == "\n" else "ink mono"
     drawn = (
         f"<g><title>{escape(told)}</title>"
-        f'<rect class="cell {kind}" opacity="{opacity:.2f}" x="{x + 0.5:.1f}" y="{y - 20:.1f}" {size}/>'
+        f'<rect class="cell {kind}" opacity="{opacity:.2f}" x="{x + 0.5:.1f}" '
+        f'y="{y - 20:.1f}" {size}/>'
         f'<text class="{style}" text-anchor="middle" x="{x + cell / 2:.1f}" y="{y:.1f}">'
         f"{escape(name)}</text>"
     )
