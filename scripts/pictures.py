@@ -180,7 +180,7 @@ def losses_by_time(path: Path) -> None:
         BUDGETS,
         [f"{seconds} s" for seconds in BUDGETS],
         lines,
-        title="tinyshakespeare: losses by time of training",
+        title="tinyshakespeare: losses by time of training, on one core",
         axis="time of training, logarithmic",
     )
     path.write_text(drawn, encoding="utf-8")

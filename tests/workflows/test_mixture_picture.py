@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
-from rhapsode.views.mixture_table import Parts, parts_line, parts_table, summed
+from rhapsode.views.mixture_table import Parts, largest_line, parts_table, summed
 from rhapsode.views.pictures.mixture_picture import (
     COLUMNS,
     Line,
@@ -91,7 +91,8 @@ def test_the_table_of_parts() -> None:
 
 
 def test_parts_in_words() -> None:
-    said = parts_line(Parts(0.25, 0.5, 0.4, NATS))
-    assert said.startswith("network 25.0 %, counts 50.0 %, both 40.0 %\nnats added by last 6 +1.00")
+    said = largest_line(NATS)
+    assert said.startswith("nats added by last 6 +1.00, frequency +0.50")
     assert "network's weight -0.25" in said
     assert "word" not in said
+    assert largest_line({"word": 0.001}) == ""

@@ -91,10 +91,13 @@ def parts_table(rows: Sequence[tuple[int, str, Parts]], rank: int, width: int) -
     columns += [
         number_column(name, width=NUMBER, no_wrap=True) for name in ("network", "counts", "both")
     ]
-    nats = NATS * len(summed(parts[0].nats))
+    nats = 1 + NATS * len(summed(parts[0].nats))
     has_nats = rank + names + 1 + 3 * NUMBER + nats <= width
     if has_nats:
-        columns += [number_column(name, width=NATS, no_wrap=True) for name in summed(parts[0].nats)]
+        columns += [
+            number_column(name, width=NATS + (not number), no_wrap=True)
+            for number, name in enumerate(summed(parts[0].nats))
+        ]
 
     def cells(number: int, name: str, one: Parts) -> Iterator[Text | str]:
         yield f"{number}"
@@ -124,15 +127,11 @@ def nats_text(nats: float) -> Text:
     return Text(f"{nats:+.2f}", style="green" if nats > 0 else "red")
 
 
-def parts_line(parts: Parts) -> str:
-    """Parts of the probability of one element in words."""
-    shares = (
-        f"network {share_in_words(parts.network)}, counts {share_in_words(parts.counts)}, "
-        f"both {share_in_words(parts.mixture)}"
-    )
-    largest = sorted(parts.nats.items(), key=lambda pair: -abs(pair[1]))[:5]
-    added = [f"{name_of_group(name)} {nats:+.2f}" for name, nats in largest if abs(nats) >= 0.005]
-    return shares + (f"\nnats added by {', '.join(added)}" if added else "")
+def largest_line(nats: Mapping[str, float]) -> str:
+    """The largest contributions to one element in words; empty where all are small."""
+    largest = sorted(nats.items(), key=lambda pair: -abs(pair[1]))[:5]
+    added = [f"{name_of_group(name)} {each:+.2f}" for name, each in largest if abs(each) >= 0.005]
+    return f"nats added by {', '.join(added)}" if added else ""
 
 
 def nearer_line(found: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from rhapsode.views.candidates import (
     elements_text,
 )
 from rhapsode.views.display import Shown
-from rhapsode.views.mixture_table import Parts, parts_line
+from rhapsode.views.mixture_table import Parts, largest_line
 
 if TYPE_CHECKING:
     from rhapsode.counts.contributions import Contribution, Contributions
@@ -78,8 +78,8 @@ class IdChoice(Shown):
         ]
         gone = [f"{name} {count:,}" for name, count in trace.removed if count]
         told = "; ".join(facts) + (f"\nremoved by {', '.join(gone)}" if gone else "")
-        if own is not None:
-            told += f"\n{parts_line(own)}"
+        if own is not None and (added := largest_line(own.nats)):
+            told += f"\n{added}"
         return [table, Text(told, style="dim")]
 
 
