@@ -128,7 +128,10 @@ def nats_text(nats: float) -> Text:
 
 
 def largest_line(nats: Mapping[str, float]) -> str:
-    """The largest contributions to one element in words; empty where all are small."""
+    """The largest contributions to one element in words.
+
+    The text is empty where all are small.
+    """
     largest = sorted(nats.items(), key=lambda pair: -abs(pair[1]))[:5]
     added = [f"{name_of_group(name)} {each:+.2f}" for name, each in largest if abs(each) >= 0.005]
     return f"nats added by {', '.join(added)}" if added else ""
