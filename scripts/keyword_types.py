@@ -29,7 +29,12 @@ from rhapsode.modalities.series.settings import (
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
-from rhapsode.modalities.text.settings import DataSettings, TextEvaluationSettings, TrainSettings
+from rhapsode.modalities.text.settings import (
+    DataSettings,
+    TextComparisonSettings,
+    TextEvaluationSettings,
+    TrainSettings,
+)
 from rhapsode.models import FAMILIES
 
 STUB = Path(__file__).parent.parent / "src" / "rhapsode" / "keywords.pyi"
@@ -131,7 +136,11 @@ def stub() -> str:
             "Keywords of `evaluate`.",
             [TextEvaluationSettings, SeriesEvaluationSettings, SeriesSettings],
         ),
-        ("CompareOptions", "Keywords of `compare`.", [SourceSettings, SeriesComparisonSettings]),
+        (
+            "CompareOptions",
+            "Keywords of `compare`.",
+            [TextComparisonSettings, SeriesComparisonSettings],
+        ),
     ):
         parts.append(typed_dict(name, about, fields_of(classes, {})))
     return "\n".join(parts)

@@ -4,9 +4,17 @@ They are made of our own and of public-domain data only, so that they may travel
 """
 
 import argparse
+import functools
+import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rhapsode.views.pictures.mixture_picture import Mark
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
@@ -82,10 +90,110 @@ def run(path: Path) -> None:
         shutil.copy(model.folder / "curve.svg", path)
 
 
+# From the part of tinyshakespeare that no model trains on, with the lines before it.
+BEFORE = """\
+Good morrow, Kate; for that's your name, I hear.
+
+KATHARINA:
+Well have you heard, but something hard of hearing:
+They call me Katharina that do talk of me.
+
+"""
+PASSAGE = """\
+PETRUCHIO:
+You lie, in faith; for you are call'd plain Kate,
+And bonny Kate and sometimes Kate the curst;
+But Kate, the prettiest Kate in Christendom
+Kate of Kate Hall, my super-dainty Kate,
+"""
+# Seconds of training.
+BUDGETS = (5, 10, 20, 40, 80)
+
+
+@functools.cache
+def marks(*, adapt: bool = False) -> list["Mark"]:
+    """The passage, as a model of forty seconds predicts it."""
+    import rhapsode as rh
+    from rhapsode.config import GenerateSettings
+    from rhapsode.views.pictures.mixture_picture import Mark
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = os.environ.get("RHAPSODE_PICTURES_RUN") or f"{scratch}/run"
+        if not Path(folder).exists():
+            rh.train("tinyshakespeare", output=folder, budget="40s", seed=0)
+        session = rh.Session(rh.load(folder), GenerateSettings(seed=0, adapt=adapt))
+        session.add(BEFORE + PASSAGE)
+        found = []
+        for number, letter in enumerate(PASSAGE, len(BEFORE) + 1):
+            one = session.why(number).choice.trace.contribution
+            found.append(Mark(letter, one.network, one.counts, one.mixture, one.nats))
+    return found
+
+
+def network_and_counts(path: Path) -> None:
+    """Who was right about each character of a passage."""
+    from rhapsode.views.pictures.mixture_picture import draw_marks
+
+    title = "Who was right? Held-out lines of Shakespeare, after 40 seconds of training"
+    path.write_text(draw_marks(marks(), title=title), encoding="utf-8")
+
+
+def contributions(path: Path) -> None:
+    """What the groups of experts add to one line of the passage."""
+    from rhapsode.views.pictures.mixture_picture import draw_contributions
+
+    first = PASSAGE.index("And bonny")
+    title = "What the counts add to the network, character by character"
+    line = marks()[first : PASSAGE.index("\n", first)]
+    path.write_text(draw_contributions(line, title=title), encoding="utf-8")
+
+
+def adapting(path: Path) -> None:
+    """The same of a later line, with counts that adapt."""
+    from rhapsode.views.pictures.mixture_picture import draw_contributions
+
+    first = PASSAGE.index("Kate of")
+    title = "Two lines later, with counts that adapt: the name is known by now"
+    line = marks(adapt=True)[first : PASSAGE.index("\n", first)]
+    path.write_text(draw_contributions(line, title=title), encoding="utf-8")
+
+
+def losses_by_time(path: Path) -> None:
+    """Losses of network, counts and mixture after trainings of several lengths."""
+    import rhapsode as rh
+    from rhapsode.views.pictures.mixture_picture import Line, draw_losses
+
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for seconds in BUDGETS:
+            folder = Path(scratch, f"{seconds}")
+            rh.train("tinyshakespeare", output=folder, budget=f"{seconds}s", seed=0)
+            found = json.loads((folder / "summary.json").read_text())
+            rows.append((found["network"]["loss"], found["baselines"]["ngram"], found["loss"]))
+    network, counts, both = zip(*rows, strict=True)
+    lines = [
+        Line("network", "network alone", network),
+        Line("counts", "counts alone", counts),
+        Line("both", "both", both),
+    ]
+    drawn = draw_losses(
+        BUDGETS,
+        [f"{seconds} s" for seconds in BUDGETS],
+        lines,
+        title="tinyshakespeare: losses by time of training, on one core",
+        axis="time of training, logarithmic",
+    )
+    path.write_text(drawn, encoding="utf-8")
+
+
 PICTURES: dict[str, Callable[[Path], None]] = {
+    "adapting.svg": adapting,
     "anomalies.svg": anomalies,
+    "contributions.svg": contributions,
     "data-info-kitchen.png": data_info_kitchen,
     "forecast.svg": forecast,
+    "losses-by-time.svg": losses_by_time,
+    "network-and-counts.svg": network_and_counts,
     "run.svg": run,
 }
 

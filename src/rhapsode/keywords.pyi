@@ -370,6 +370,7 @@ class CompareOptions(TypedDict, total=False):
     text_encoding: str
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
+    adapt: bool
     horizon: int | None
     origins: int | None
     stride: int | None

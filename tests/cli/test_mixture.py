@@ -303,6 +303,73 @@ def test_counts_adapt_where_asked(cli: Cli, trained: Path, run: Path) -> None:
         assert "this model cannot adapt" in done.err
 
 
+def test_models_are_compared_with_counts_that_adapt(cli: Cli, trained: Path, run: Path) -> None:
+    Path("some.txt").write_text(("qzjxvwkpqyfbgm" + "\n") * 40)
+    bundle = read_bundle(run)
+    assert bundle.mixture is not None
+    half = tuple(0.5 * weight for weight in bundle.mixture.adapting)
+    change(run, replace(bundle.mixture, adapting=half))
+    compared = ("compare", str(trained), str(run), "--on", "some.txt", "--json")
+    rows = {
+        adapts: json.loads(cli(*compared, *(["--adapt"] * adapts)).out)["rows"]
+        for adapts in (False, True)
+    }
+    for adapts, found in rows.items():
+        assert [row["adapting"] for row in found] == [adapts, adapts]
+    assert rows[False][0]["figures"]["loss"] == rows[False][1]["figures"]["loss"]
+    for row in rows[True]:
+        done = cli("evaluate", row["model"], "some.txt", "--adapt", "--json")
+        told = json.loads(done.out)
+        assert row["figures"]["loss"] == pytest.approx(told["adapting"]["loss"], abs=1e-6)
+        assert row["figures"]["protocol"]["context"] == told["adapting"]["protocol"]
+        assert row["figures"]["loss"] < told["loss"] - 0.5
+    assert "counts that adapt" in cli(*compared[:-1], "--adapt").out
+    change(run, None)
+    refused = cli(*compared, "--adapt")
+    assert refused.code == 1
+    assert f"{run}: adapt: this model cannot adapt" in refused.err
+
+
+def test_what_network_and_counts_contribute(cli: Cli, trained: Path, run: Path) -> None:
+    (shown,) = json.loads(cli("next", str(trained), "ab", "--json", "--top", "40").out)["next"]
+    for row in shown["top"]:
+        parts = row["parts"]
+        assert parts["mixture"] == pytest.approx(row["raw_share"], rel=1e-4)
+        gain = np.log(parts["mixture"]) - np.log(parts["network"])
+        assert sum(parts["nats"].values()) == pytest.approx(gain, abs=1e-9)
+    assert {"network", "frequency", "context_1", "word"} <= {*parts["nats"]}
+    for name in ("network", "counts", "mixture"):
+        unknown = 1 - sum(row["parts"][name] for row in shown["top"])
+        assert -1e-9 < unknown < 0.01
+    table = cli("next", str(trained), "ab").out
+    assert re.search(r"network +counts +both +weight +0-2 +3-4 +5\+ +word", table)
+    asked = ("ab", "--length", "3", "--seed", "3", "--trace", "2", "--format", "jsonl")
+    for each in json.loads(cli("generate", str(trained), *asked).out)["trace"]:
+        one = each["contribution"]
+        assert one["mixture"] == pytest.approx(each["raw_log_prob"], abs=1e-4)
+        assert sum(one["nats"].values()) == pytest.approx(one["mixture"] - one["network"], abs=1e-9)
+        assert len(each["top_contributions"]) == len(each["top"]) == 2
+    Path("some.txt").write_text(dialects(0)[-2500:])
+    found = json.loads(cli("evaluate", str(trained), "some.txt", "--json").out)
+    parts = found["parts"]
+    assert parts["elements"] == found["elements"]
+    assert parts["loss"] == pytest.approx(found["loss"], abs=2e-3)
+    assert parts["network"] == pytest.approx(found["network"]["loss"], abs=2e-3)
+    assert parts["network_nearer"] + parts["counts_nearer"] + parts["equal"] == pytest.approx(1)
+    assert min(parts["network_nearer"], parts["counts_nearer"]) > 0.02
+    assert parts["lost_without"]["network"] > 0.1
+    told = cli("evaluate", str(trained), "some.txt").out
+    assert "nearer to the truth: the network" in told
+    assert "nats lost without: " in told
+    change(run, None)
+    (shown,) = json.loads(cli("next", str(run), "ab", "--json").out)["next"]
+    assert "parts" not in shown["top"][0]
+    assert "counts" not in cli("next", str(run), "ab").out
+    line = json.loads(cli("generate", str(run), *asked).out)
+    assert "contribution" not in line["trace"][0]
+    assert json.loads(cli("evaluate", str(run), "some.txt", "--json").out)["parts"] is None
+
+
 def test_a_session_adapts_from_its_beginning(
     cli: Cli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,7 +496,6 @@ def test_weights_changed_by_hand_are_used(cli: Cli, trained: Path, run: Path) ->
         ({"weights": ["all"]}, "setting 'mixture.weights[0]': expected a number"),
         ({"weights": [0.5]}, "its mixture does not name its n-gram model"),
         ({"weights": [-1e9]}, "setting 'mixture.weights[0]'"),
-        ({"share": 0.5}, "unknown setting 'mixture.share'"),
     ],
 )
 def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, told: str) -> None:
@@ -438,6 +504,21 @@ def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, to
         read_bundle(run)
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
+
+
+def test_a_mixture_by_one_share_is_refused_in_plain_words(cli: Cli, run: Path) -> None:
+    """Files of this kind were written before counts became experts."""
+    mixture = {
+        "share": 0.35, "ngram": "3b7995f934ef", "validation_loss": 1.5,
+        "network_validation_loss": 1.6, "ngram_validation_loss": 1.8, "reason": None,
+    }  # fmt: skip
+    path = rewrite(run, lambda entries, _: entries.update(calibration={"mixture": mixture}))
+    done = cli("generate", str(run), "ab")
+    assert done.code == 1
+    assert (
+        f"{path}: calibration: mixture.share: its network and counts are mixed by one" in done.err
+    )
+    assert "train it again on the same data" in done.err
 
 
 # Counts inside the model file

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
+
+if TYPE_CHECKING:  # counting loads a compiler
+    from rhapsode.counts.contributions import Contributions
 
 Elements = NDArray[np.int64] | NDArray[np.float64]
 Floats = NDArray[np.float64]
@@ -123,6 +127,13 @@ class Distribution(ABC):
 
         A row may occur twice.
         """
+
+    def contributions(self, row: int) -> Contributions | None:
+        """Contributions of network and counts to the distribution of a row.
+
+        None where a single model predicts.
+        """
+        return None
 
 
 class LogitsDistribution(Distribution):

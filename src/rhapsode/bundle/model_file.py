@@ -356,7 +356,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             encoder,
             own,
             _members(metadata, arrays, has_network=network is not None),
-            _typed(Calibration, metadata, "calibration"),
+            _calibration(metadata),
             _typed(Provenance, metadata, "provenance"),
         )
         if arrays:
@@ -420,6 +420,25 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
 
 def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
     return from_mapping(cls, _table(metadata, key), where=key, error=BundleError)
+
+
+def _calibration(metadata: Mapping[str, str]) -> Calibration:
+    """Values that were set after training.
+
+    Raises:
+        BundleError: they are malformed, or a mixture is of the kind before there were weights.
+    """
+    mixture = _table(metadata, "calibration").get("mixture")
+    if isinstance(mixture, dict) and "share" in mixture:
+        version = _table(metadata, "provenance").get("rhapsode")
+        wrote = f" (rhapsode {version} wrote it)" if isinstance(version, str) else ""
+        raise BundleError(
+            "its network and counts are mixed by one share; this release mixes them by weights of "
+            f"contexts and cannot read the file{wrote}",
+            where="calibration: mixture.share",
+            hint="train it again on the same data, or use the rhapsode release that wrote it",
+        )
+    return _typed(Calibration, metadata, "calibration")
 
 
 def _members(

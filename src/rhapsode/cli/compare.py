@@ -77,13 +77,16 @@ def _vote(command: CompareCommand, typed: Typed) -> None:
 
     from rhapsode.views.terminal.text_tables import pair_panels, score_line
 
+    reading = measuring_of(typed, "compare", command.models)
     settings = GenerateSettings(
-        length=command.length, temperature=command.temperature, seed=command.seed
+        length=command.length,
+        temperature=command.temperature,
+        seed=command.seed,
+        adapt=bool(reading.get("adapt")),
     )
     blind = rh.BlindComparison(command.models, command.output, settings)
     prompts = list(command.prompt)
     if command.on:
-        reading = measuring_of(typed, "compare", command.models)
         prompts += blind.passages(command.on, command.rounds, **reading)
     if not prompts:
         raise SettingsError(

@@ -120,7 +120,8 @@ class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
     """Print the steps in order, and the disabled ones, to stderr."""
     trace: Annotated[Annotated[int, Meta(ge=1, le=1000)] | None, option("N", "off")] = None
     """With jsonl: report for each generated element its rank, its log-probabilities, the number of
-    elements that each step removed, and the N likeliest elements."""
+    elements that each step removed, and the N likeliest elements; where network and counts are
+    mixed, also what each contributed."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,15 @@ WORDS = 2
 LENGTHS, OCCURRENCES = 6, 64
 # Discount of counts without a smoothing of their own.
 DISCOUNT = 0.5
+# Place of the keys of contexts of words among the tables.
+KEYS = 6
 _HASHED = 0x3FFFFFFFFFFFFFFF
+
+
+@compiled
+def room_for(vocab: int) -> int:
+    """Maximum length of the evidence for one element."""
+    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
 
 
 @compiled
@@ -311,7 +319,7 @@ def mix_rows(
     """
     rows, time = elements_BT.shape
     vocab = z_BTV.shape[2]
-    room = (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    room = room_for(vocab)
     element_E, weight_E = np.empty(room, np.int32), np.empty(room, np.int16)
     value_E = np.empty(room, np.float32)
     seen_V, own_V = np.zeros(vocab, np.int32), np.empty(vocab, np.float32)
@@ -380,7 +388,7 @@ def list_text(
     before_LN = np.full((LENGTHS, max(1, size)), -1, np.int32)
     vocab = z_PV.shape[1]
     seen_V = np.zeros(vocab, np.int32)
-    most = (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    most = room_for(vocab)
     node = read = p = start = n = 0
     for t in range(len(elements_T)):
         if start < len(starts_N) and starts_N[start] == t:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
-from rhapsode.data import ElementStore, sweep_lanes
+from rhapsode.data import Batch, ElementStore, sweep_lanes
 from rhapsode.encoding import Grammar
 from rhapsode.evaluation.intervals import Interval, interval_of
 from rhapsode.evaluation.losses import (
@@ -61,6 +62,19 @@ class Text:
     words: int | None = None
     spelling: float = 0.0
     speller: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """Batches of a store in another order than the context's.
+
+    Arguments:
+        batches: they score every element once.
+        words: description, for the protocol.
+    """
+
+    batches: Iterable[Batch]
+    words: str
 
 
 @dataclass(frozen=True)
@@ -227,6 +241,7 @@ def evaluate_store(
     ngram: NGramModel | str | None = None,
     every: int = 1,
     grammar: Grammar | None = None,
+    order: Order | None = None,
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Sweep a store once.
 
@@ -242,21 +257,25 @@ def evaluate_store(
         every: for `window:N`, score only every n-th element after the first window; the others are
             taken to cost as much on average, and the protocol says so.
         grammar: elements that may follow; the predictor is normalised over them.
+        order: other batches; None: those of the context.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
     """
     text, count = text or Text(), len(store)
     lanes = sweep_lanes(count)
-    batches = in_context(
-        store.elements_N,
-        store.starts,
-        context,
-        lanes=lanes,
-        scored_N=store.scored_N,
-        every=every,
-        grammar=grammar,
-    )
+    if order is None:
+        own = in_context(
+            store.elements_N,
+            store.starts,
+            context,
+            lanes=lanes,
+            scored_N=store.scored_N,
+            every=every,
+            grammar=grammar,
+        )
+        order = Order(own, context_in_words(context, lanes, every))
+    batches = order.batches
     mixed = predictor.mixed
     if mixed is None:
         nats_N = element_losses(predictor, batches, context, elements=count)
@@ -278,9 +297,7 @@ def evaluate_store(
         "characters": store.characters,
         "unknown": store.unknown,
         "baselines": baselines_of(found_V, counts_V, counted),
-        "protocol": replace(
-            protocol, context=context_in_words(context, lanes, every), unknown_cost=cost
-        ),
+        "protocol": replace(protocol, context=order.words, unknown_cost=cost),
         "text": text,
     }
     read = int(np.count_nonzero(~np.isnan(nats_N)))

@@ -272,10 +272,19 @@ class Rows:
             element: the id to explain.
             top: how many of the likeliest ids to list.
         """
-        logits_1V, removed = self.following().logits_BV, list[Ids]()
+        following, removed = self.following(), list[Ids]()
+        logits_1V = following.logits_BV
         states = self.chain.fork(self._states[0])
         after_1V, _ = self.chain.apply(logits_1V, self.context(), states, removed)
-        return trace_of(self.chain, logits_1V, after_1V, removed, element=element, top=top)
+        return trace_of(
+            self.chain,
+            logits_1V,
+            after_1V,
+            removed,
+            element=element,
+            top=top,
+            parts=following.contributions(0),
+        )
 
     def select(self, rows_R: Ids) -> None:
         """Go on with some rows; a row may occur twice."""
@@ -446,6 +455,7 @@ def _written(
                     row=row,
                     element=element,
                     top=trace,
+                    parts=rows.following().contributions(row),
                 )
             yield Continued(index, (element,), last, told)
             if last is None and index not in dropped:

@@ -1,8 +1,10 @@
 """Traces of choices: the model's probabilities, and the effect of each filter."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from rhapsode.bundle import log_softmax
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Logits, entropy, largest
+
+if TYPE_CHECKING:  # counting loads a compiler
+    from rhapsode.counts.contributions import Contribution, Contributions
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Trace:
         removed: of every step in order, its name and how many candidates it removed.
         top: the likeliest elements of the raw model: id, raw log-probability, and that after the
             chain.
+        contribution: what network and counts contribute to the raw log-probability of the element;
+            None where a single model predicts.
+        top_contributions: the same of each of `top`; empty where a single model predicts.
     """
 
     element: int
@@ -36,13 +44,15 @@ class Trace:
     candidates: int
     removed: tuple[tuple[str, int], ...]
     top: tuple[tuple[int, float, float], ...]
+    contribution: Contribution | None = None
+    top_contributions: tuple[Contribution, ...] = ()
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON; a log-probability of -inf becomes None."""
         counts = dict.fromkeys((name for name, _ in self.removed), 0)
         for name, count in self.removed:
             counts[name] += count
-        return {
+        plain: dict[str, Any] = {
             "element": self.element,
             "rank": self.rank,
             "raw_log_prob": _finite(self.raw_log_prob),
@@ -52,6 +62,10 @@ class Trace:
             "removed": counts,
             "top": [[element, _finite(raw), _finite(after)] for element, raw, after in self.top],
         }
+        if self.contribution is not None:
+            plain["contribution"] = self.contribution.to_mapping()
+            plain["top_contributions"] = [each.to_mapping() for each in self.top_contributions]
+        return plain
 
 
 def trace_of(
@@ -63,6 +77,7 @@ def trace_of(
     row: int = 0,
     element: int,
     top: int,
+    parts: Contributions | None = None,
 ) -> Trace:
     """The trace of one row, from logits before and after the chain.
 
@@ -74,11 +89,13 @@ def trace_of(
         row: the row to look at.
         element: the id chosen.
         top: how many of the likeliest elements to list.
+        parts: contributions of network and counts to the row, if they are mixed.
     """
     raw_V, after_V = raw_BV[row], after_BV[row]
     raw_log_V = log_softmax(raw_V[None])[0]
     after_log_V = log_softmax(after_V[None])[0]
     own = raw_V[element]
+    likeliest = largest(raw_V, top)
     rank = 1 + int((raw_V > own).sum()) + int((raw_V[:element] == own).sum())
     return Trace(
         element,
@@ -92,9 +109,10 @@ def trace_of(
             for step, count_B in zip(chain.filters, removed, strict=True)
         ),
         tuple(
-            (int(index), float(raw_log_V[index]), float(after_log_V[index]))
-            for index in largest(raw_V, top)
+            (int(index), float(raw_log_V[index]), float(after_log_V[index])) for index in likeliest
         ),
+        None if parts is None else parts.of(element),
+        () if parts is None else tuple(parts.of(int(index)) for index in likeliest),
     )
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar, on_one_line, visible
+from rhapsode.views.mixture_table import MOST_NAME, Parts, parts_table, share_in_words
 from rhapsode.views.tables import bare_table, number_column, number_columns
 
 # Cells of a bar.
 NARROWEST, WIDEST = 6, 24
-# Cells of an element's name.
-MOST_NAME = 16
 RANK = 4
 NUMBER = 8
 GAP = 4
@@ -34,6 +34,7 @@ class Candidate:
         share: its probability after the chain of filters, 0 to 1.
         raw_share: its probability before the chain.
         rank: its place among all elements before the chain, from 1.
+        parts: contributions of network and counts; None where a single model predicts.
     """
 
     element: int
@@ -41,6 +42,14 @@ class Candidate:
     share: float
     raw_share: float
     rank: int
+    parts: Parts | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = asdict(self)
+        if self.parts is None:
+            del plain["parts"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,8 @@ class NextElements:
             "perplexity": self.perplexity,
             "raw_entropy": self.raw_entropy,
             "rest": self.rest,
-            "top": [asdict(candidate) for candidate in self.top],
+            "top": [candidate.to_mapping() for candidate in self.top],
         }
-
-
-def share_in_words(share: float) -> str:
-    """A probability in per cent."""
-    if share <= 0:
-        return "–"
-    return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Table]:
@@ -112,14 +114,23 @@ def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Table]:
     full = max(candidate.share for candidate in candidates)
     temperatures = len(tables[0])
     narrowest = RANK + names + temperatures * (NUMBER + NARROWEST + 3)
+    if any(each.parts is not None for each in candidates):
+        narrowest = max(narrowest, RANK + MOST_NAME + 3 * NUMBER)
     several = max(1, min(len(tables), (width + GAP) // (narrowest + GAP)))
     block = (width - GAP * (several - 1)) // several
     cells = max(1, min(WIDEST, (block - RANK - names) // temperatures - NUMBER - 3))
-    blocks = [next_table(row, cells, names, full) for row in tables]
+    blocks = [_with_parts(row, next_table(row, cells, names, full), block) for row in tables]
     return [
         bare_table(rows=[blocks[first : first + several]], padding=(0, GAP, 0, 0), pad_edge=False)
         for first in range(0, len(blocks), several)
     ]
+
+
+def _with_parts(row: Sequence[NextElements], table: Table, width: int) -> RenderableType:
+    """A table, and below it the parts of each element where network and counts are mixed."""
+    named = {candidate.element: candidate for one in row for candidate in one.top}
+    parts = [(one.rank, one.text, one.parts) for one in named.values() if one.parts is not None]
+    return Group(table, Text(), parts_table(parts, RANK, width)) if parts else table
 
 
 def next_table(row: Sequence[NextElements], cells: int, names: int, full: float) -> Table:
@@ -189,17 +200,19 @@ def candidates_table(candidates: Sequence[Candidate], chosen: int, width: int) -
         chosen: id of the element that was chosen.
         width: cells of the terminal.
     """
-    cells = max(6, min(24, width - 50))
+    parts = {one.element: one.parts for one in candidates if one.parts is not None}
+    cells = max(6, min(24, width - 50 - 20 * bool(parts)))
     full = max(candidate.share for candidate in candidates) or 1.0
     return bare_table(
         number_column(style="dim"),
         "",
-        *number_columns("model", "chain"),
+        *number_columns(*(("network", "counts") if parts else ()), "model", "chain"),
         Column(style="cyan", width=cells, no_wrap=True),
         rows=(
             (
                 f"{'→ ' if one.element == chosen else ''}{one.rank}",
                 Text(visible(one.text), style="bold" if one.element == chosen else ""),
+                *(map(share_in_words, _alone(parts[one.element])) if parts else ()),
                 share_in_words(one.raw_share),
                 share_in_words(one.share),
                 bar(one.share, cells, full=full),
@@ -207,6 +220,10 @@ def candidates_table(candidates: Sequence[Candidate], chosen: int, width: int) -
             for one in candidates
         ),
     )
+
+
+def _alone(parts: Parts) -> tuple[float, float]:
+    return parts.network, parts.counts
 
 
 def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:

@@ -34,8 +34,7 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         )
         protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}"
-            f"{'' if figures['network'] is None else '; mixed with counts'}"
+            f"unknown cost: {protocol['unknown_cost']}" + _counts_of(row)
         )
     others = [
         Column("elements", style="dim", no_wrap=True),
@@ -46,6 +45,12 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         yield Text(protocol, style="dim")
     if found["caution"] is not None:
         yield Text(found["caution"], style="yellow")
+
+
+def _counts_of(row: Mapping[str, Any]) -> str:
+    if row["figures"]["network"] is None:
+        return ""
+    return "; mixed with counts that adapt" if row["adapting"] else "; mixed with counts"
 
 
 def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:

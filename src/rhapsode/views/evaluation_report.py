@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rhapsode.views.blocks import bar
 from rhapsode.views.figures import METHOD_COLUMNS, figure_rows, method_rows, plural
+from rhapsode.views.mixture_table import lost_line, nearer_line
 from rhapsode.views.tables import bare_table, number_column, number_columns
 from rhapsode.views.writing_table import (
     longest_copies,
@@ -30,6 +31,9 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
         title: printed above.
     """
     yield figures_table(found, title)
+    if found.get("parts"):
+        yield Text(nearer_line(found["parts"]))
+        yield Text(lost_line(found["parts"]))
     windowed = found["windowed"]
     if windowed is not None:
         yield _dim(

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import (
     Examined,
     Predictor,
@@ -20,6 +21,7 @@ from rhapsode.bundle.predictor import (
 )
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
+    from rhapsode.counts.contributions import Contributions
     from rhapsode.counts.experts import Experts, ExpertState
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
@@ -72,6 +74,44 @@ class NGramPredictor(Predictor):
 
     def join(self, states: Sequence[NGramState]) -> NGramState:
         return replace(states[0], node_B=np.concatenate([state.node_B for state in states]))
+
+
+class MixedDistribution(LogitsDistribution):
+    """Distributions of a mixture.
+
+    Arguments:
+        logits_BV: of the mixture.
+        network: distributions of the network.
+        experts: the counts.
+        state: of the counts.
+        rows_B: row of the network and of the state for each row. None: the same.
+    """
+
+    def __init__(
+        self,
+        logits_BV: Singles,
+        network: Distribution,
+        experts: Experts,
+        state: ExpertState,
+        rows_B: NDArray[np.int64] | None = None,
+    ) -> None:
+        own_BTH, allowed_BV = network.features_BTH, network.allowed_BV
+        if rows_B is not None:
+            own_BTH = None if own_BTH is None else own_BTH[rows_B]
+            allowed_BV = None if allowed_BV is None else allowed_BV[rows_B]
+        super().__init__(logits_BV, own_BTH, allowed_BV)
+        self._network, self._experts, self._state = network, experts, state
+        self._rows_B = np.arange(len(logits_BV)) if rows_B is None else rows_B
+
+    def select(self, rows_R: NDArray[np.int64]) -> MixedDistribution:
+        parts = (self._network, self._experts, self._state, self._rows_B[rows_R])
+        return MixedDistribution(self.logits_BV[rows_R], *parts)
+
+    def contributions(self, row: int) -> Contributions:
+        from rhapsode.counts.contributions import contributions
+
+        own = int(self._rows_B[row])
+        return contributions(self._experts, self._state, own, self._network.logits_BV[own])
 
 
 class MixedPredictor(Predictor):
@@ -141,7 +181,7 @@ class MixedPredictor(Predictor):
         ids_BT = np.asarray(elements, dtype=np.int64)
         following, after = self.network.advance(elements, before, features=features)
         mixed_B1V, counted = self.experts.mix(ids_BT, counted, following.logits_BV[:, None])
-        mixed = LogitsDistribution(mixed_B1V[:, 0], following.features_BTH, following.allowed_BV)
+        mixed = MixedDistribution(mixed_B1V[:, 0], following, self.experts, counted)
         return mixed, States((after, counted))
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
@@ -170,6 +210,40 @@ class MixedPredictor(Predictor):
             np.where(scored_BT, np.concatenate(each, axis=1), np.float32(0.0)) for each in scores
         )
         return (own_BT, mixed_BT), after
+
+    def told(
+        self, batch: Batch, state: States | None = None
+    ) -> tuple[NDArray[np.float64], States | None]:
+        """Log-probabilities of targets by parts of the mixture.
+
+        Their shape is (B, T, 3 + G); see `rhapsode.counts.contributions.told`. The state after the
+        batch is returned, too. Weights do not adapt meanwhile.
+        """
+        from rhapsode.counts.contributions import told
+
+        batch = self.masked(batch, state)
+        before, counted = self._before(batch, state)
+        parts, after = self.network.distributions(batch, before)
+        inputs_BT, targets_BT = (
+            np.asarray(each, dtype=np.int64) for each in (batch.inputs, batch.targets)
+        )
+        reset_BT = batch.reset_BT
+        columns, done = [], 0
+        for part_BTV in parts:
+            place = slice(done, done + part_BTV.shape[1])
+            done = place.stop
+            columns.append(
+                told(
+                    self.experts,
+                    inputs_BT[:, place],
+                    counted,
+                    part_BTV,
+                    targets_BT[:, place],
+                    scored_BT=batch.weights_BT[:, place] > 0,
+                    reset_BT=None if reset_BT is None else reset_BT[:, place],
+                )
+            )
+        return np.concatenate(columns, axis=1), States.after(after, counted)
 
     def distributions(
         self, batch: Batch, state: States | None = None

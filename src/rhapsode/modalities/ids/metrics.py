@@ -43,6 +43,8 @@ from rhapsode.evaluation import (
     without_given,
 )
 from rhapsode.evaluation.beginnings import BeginningUse, use_of_beginnings
+from rhapsode.evaluation.mixture_parts import MixtureParts, mixture_parts
+from rhapsode.evaluation.model_metrics import Order
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
@@ -59,6 +61,9 @@ WINDOWED = 200_000
 WINDOW = 512
 # What a model that goes on learning may read for; it reads 50 to 1,000 elements a second.
 DYNAMIC_SECONDS = 60.0
+ADAPTING = (
+    "one pass in order; counts and their weights follow what was read, the network's weights do not"
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,8 @@ class Evaluation(Figures, Metrics):
         surprising: the passages with the highest loss.
         beginnings: how much the beginnings of documents help later in them; None for models that
             do not read documents one by one.
+        parts: how network and counts share in the predictions of a part of the text; None where
+            they are not mixed.
         adapting: loss if the counts go on counting over what is read, in order: `loss`,
             `perplexity`, `bits_per_character`, `elements`, `protocol`; None unless requested.
         dynamic: losses and settings of dynamic evaluation, in which the model continues to learn;
@@ -124,6 +131,7 @@ class Evaluation(Figures, Metrics):
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
     beginnings: BeginningUse | None = None
+    parts: MixtureParts | None = None
     adapting: dict[str, Any] | None = None
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
@@ -163,7 +171,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
 
 def score_part(
-    model: IdModel, part: IdPart, text: Text | None
+    model: IdModel, part: IdPart, text: Text | None, *, adapt: bool = False
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Figures of a part, and nats of every element, (N,).
 
@@ -173,9 +181,11 @@ def score_part(
         model: the model.
         part: data to score.
         text: sizes of its documents, where they have any.
+        adapt: whether counts adapt to what is read, in order.
 
     Raises:
         DataError: it holds no element.
+        SettingsError: there are no counts that could adapt.
     """
     if not part.store.scored:
         raise DataError("there is nothing to score", where=part.split)
@@ -183,15 +193,19 @@ def score_part(
     ngram = model.counts
     if model.alone is None and isinstance(ngram, str) and (model.path.parent / NGRAM).exists():
         log.warning(ngram)
+    context = model.bundle.context
     return evaluate_store(
-        model.scorer,
+        model.adapting if adapt else model.scorer,
         part.store,
         model.bundle.facts.counts_V,
         protocol_of(model.bundle, part.split),
-        model.bundle.context,
+        context,
         text=text,
         ngram=ngram,
         grammar=_grammar(model.bundle),
+        order=Order(batches_in_order(part.store, context, segment=WINDOW), ADAPTING)
+        if adapt
+        else None,
     )
 
 
@@ -245,6 +259,9 @@ def measure_ids(
         by_context=by_context,
         surprising=_surprising(bundle.encoder, store, nats_N, part.names),
         beginnings=_beginnings(scorer, bundle, store) if context.kind == "fresh" else None,
+        parts=None
+        if scorer.mixed is None
+        else mixture_parts(scorer.mixed, _examined(store, context, grammar), context),
         adapting=loss_adapting(model, store) if settings.adapt else None,
         dynamic=losses_while_learning(bundle, store) if settings.dynamic else None,
         reduced=None
@@ -395,8 +412,7 @@ def loss_adapting(model: IdModel, store: ElementStore) -> dict[str, Any]:
         "perplexity": math.exp(min(loss, 700.0)),
         "bits_per_character": bits / store.characters if store.characters else None,
         "elements": count,
-        "protocol": "one pass in order; counts and their weights follow what was read, the "
-        "network's weights do not",
+        "protocol": ADAPTING,
     }
 
 

@@ -26,8 +26,10 @@ from rhapsode.views.candidates import (
     elements_text,
 )
 from rhapsode.views.display import Shown
+from rhapsode.views.mixture_table import Parts, largest_line
 
 if TYPE_CHECKING:
+    from rhapsode.counts.contributions import Contribution, Contributions
     from rhapsode.modalities.ids.model import IdModel
 
 
@@ -58,11 +60,14 @@ class IdChoice(Shown):
     def shown(self, width: int) -> Sequence[RenderableType]:
         trace = self.trace
         rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
+        parts = [parts_of(each) for each in trace.top_contributions] or [None] * len(rows)
+        own = parts_of(trace.contribution)
         if trace.element not in [row[1] for row in rows]:
             rows.append((trace.rank, trace.element, trace.raw_log_prob, trace.log_prob))
+            parts.append(own)
         candidates = [
-            Candidate(e, name_of(self.encoder, e), math.exp(log_prob), math.exp(raw_log_prob), rank)
-            for rank, e, raw_log_prob, log_prob in rows
+            Candidate(e, name_of(self.encoder, e), math.exp(after), math.exp(raw), rank, part)
+            for (rank, e, raw, after), part in zip(rows, parts, strict=True)
         ]
         table = candidates_table(candidates, trace.element, width)
         facts = [
@@ -73,7 +78,21 @@ class IdChoice(Shown):
         ]
         gone = [f"{name} {count:,}" for name, count in trace.removed if count]
         told = "; ".join(facts) + (f"\nremoved by {', '.join(gone)}" if gone else "")
+        if own is not None and (added := largest_line(own.nats)):
+            told += f"\n{added}"
         return [table, Text(told, style="dim")]
+
+
+def parts_of(contribution: Contribution | None) -> Parts | None:
+    """Probabilities of a contribution, for people."""
+    if contribution is None:
+        return None
+    return Parts(
+        math.exp(contribution.network),
+        math.exp(contribution.counts),
+        math.exp(contribution.mixture),
+        contribution.nats,
+    )
 
 
 def next_elements(
@@ -93,7 +112,8 @@ def next_elements(
     for prompt in prompts:
         ids_N = prompt.seen(prompt.opening.elements)
         rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
-        logits_V = rows.following().logits_BV[0]
+        following = rows.following()
+        logits_V, parts = following.logits_BV[0], following.contributions(0)
         tables.append(
             [
                 _table_of(
@@ -104,6 +124,7 @@ def next_elements(
                     settings,
                     encoder=model.bundle.encoder,
                     top=top,
+                    parts=parts,
                 )
                 for settings, chain in zip(several, chains, strict=True)
             ]
@@ -120,6 +141,7 @@ def _table_of(
     *,
     encoder: Encoder,
     top: int,
+    parts: Contributions | None,
 ) -> NextElements:
     zero_1 = np.zeros(1, dtype=np.int64)
     context = Context((ids_N,), (zero_1[:0],), zero_1, zero_1, settings.seed or 0)
@@ -137,7 +159,14 @@ def _table_of(
         entropy=_entropy(share_V),
         raw_entropy=_entropy(raw_V),
         top=tuple(
-            Candidate(e, name_of(encoder, e), float(share_V[e]), float(raw_V[e]), int(ranks_V[e]))
+            Candidate(
+                e,
+                name_of(encoder, e),
+                float(share_V[e]),
+                float(raw_V[e]),
+                int(ranks_V[e]),
+                None if parts is None else parts_of(parts.of(e)),
+            )
             for e in order_K.tolist()
             if share_V[e] > 0
         ),

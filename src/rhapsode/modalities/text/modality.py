@@ -34,7 +34,11 @@ from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.metrics import TextEvaluation, TextPart, read_part, text_facts
 from rhapsode.modalities.text.passages import compare_on, passages_of
 from rhapsode.modalities.text.report import card_of
-from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
+from rhapsode.modalities.text.settings import (
+    TextComparisonSettings,
+    TextEvaluationSettings,
+    TrainSettings,
+)
 from rhapsode.views.card import Card
 
 if TYPE_CHECKING:  # what loads filters or tables
@@ -51,7 +55,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     facts = TextFacts
     settings = TrainSettings
     evaluation = TextEvaluationSettings
-    comparison = SourceSettings
+    comparison = TextComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Claim decodable sources as possible, and named fields of records as sure."""
@@ -122,7 +126,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return TextEvaluation.of(metrics, writing=writing)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
-        return compare_on(models, part)
+        return compare_on(models, part, adapt=settings.adapt)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import text_comparison

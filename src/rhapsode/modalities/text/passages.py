@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from rhapsode.config import from_mapping, read_toml
 from rhapsode.data import PIECE, Document, ElementStore, Parts, TextStore, encode_piece
 from rhapsode.encoding import Encoder
-from rhapsode.errors import DataError, RhapsodeError, RunError
+from rhapsode.errors import DataError, RhapsodeError, RunError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import described
@@ -41,7 +42,7 @@ TRIES = 200
 DRAWN = 0x9D0
 
 
-def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
+def compare_on(models: Mapping[str, TextModel], part: TextPart, *, adapt: bool = False) -> Compared:
     """Score the same text with several models, in bits per character.
 
     Bits per character are comparable across encodings.
@@ -49,9 +50,11 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
     Arguments:
         models: by name.
         part: whole documents.
+        adapt: whether the counts of every model adapt to what is read.
 
     Raises:
         DataError: there is nothing to score.
+        SettingsError: a model has no counts that could adapt.
     """
     texts = part.texts
     passages = _Passages.of(texts)
@@ -68,9 +71,11 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
         store = encode_parts(texts, part.parts, encoder)
         own = TextPart.of(store, texts, part.parts, part.split)
         text = text_facts(texts, part.parts, encoder, unknown=store.unknown)
-        figures, nats_N = score_part(model, own, text)
+        with naming_model(name):
+            figures, nats_N = score_part(model, own, text, adapt=adapt)
         nats_U = _passage_nats(passages, encoder, store, nats_N)
-        scored[name] = Scored(described(model, figures), {BITS.key: nats_U})
+        row = {**described(model, figures), "adapting": adapt}
+        scored[name] = Scored(row, {BITS.key: nats_U})
         normalisations[name] = figures.protocol.normalisation
     caution = None
     if len(set(normalisations.values())) > 1:
@@ -81,6 +86,21 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
         )
     sizes = {BITS.key: characters_U}
     return Compared(scored, (BITS,), sizes, "passages", passages.words, caution)
+
+
+@contextlib.contextmanager
+def naming_model(name: str) -> Iterator[None]:
+    """Name a model of several in errors about its settings.
+
+    Raises:
+        SettingsError: where one was raised.
+    """
+    try:
+        yield
+    except SettingsError as problem:
+        raise SettingsError(
+            problem.what, where=f"{name}: {problem.where}", hint=problem.hint
+        ) from None
 
 
 @dataclass(frozen=True)

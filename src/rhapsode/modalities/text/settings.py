@@ -38,6 +38,19 @@ class TrainSettings(IdSettings):
 
 
 @dataclass(frozen=True)
+class TextComparisonSettings(SourceSettings):
+    """Settings of a comparison of models of text.
+
+    Records are read as in the training of the first model.
+    """
+
+    adapt: bool = False
+    """Let the counts of every model go on counting over what is read, in order. Every loss is then
+    one of counts that adapt, and a model whose counts cannot is refused. With --blind, the
+    continuations are written so."""
+
+
+@dataclass(frozen=True)
 class TextEvaluationSettings(IdEvaluationSettings, SourceSettings):
     """Settings of an evaluation of a model of text.
 
