@@ -1,0 +1,1 @@
+"""Scores, and their elements: notes, performances, frames, ABC. No torch."""
