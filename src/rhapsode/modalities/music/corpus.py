@@ -1,0 +1,257 @@
+"""Corpora of music: pieces, their splits and keys, and encoded stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data import ElementStore
+from rhapsode.encoding import ENCODERS
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.files import source_name
+from rhapsode.log import log
+from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.music.facts import music_encoder
+from rhapsode.modalities.music.reading import Piece, Pieces, read_pieces
+from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
+from rhapsode.modalities.music.stretches import cut_pieces
+from rhapsode.modalities.scoring import SplitName
+
+KEYS = tuple(range(-6, 6))
+"""Semitones of the keys that are added, 0 among them."""
+# Pieces below which they are cut into stretches of bars, so that some can be held out.
+FEW = 10
+SEED = 0
+
+
+@dataclass(frozen=True)
+class MusicCorpus(IdCorpus):
+    """A corpus of music ready to learn from.
+
+    Arguments:
+        encoding_reason: why this encoding.
+        pieces: of each split, in the original key.
+        keys: copies of the training split in other keys, the original one included.
+        split_reason: how the splits were made.
+    """
+
+    encoding_reason: str
+    pieces: Mapping[str, Sequence[Piece]]
+    keys: int
+    split_reason: str
+
+
+def prepare_corpus(
+    sources: Sequence[Any],
+    settings: MusicTrainSettings,
+    *,
+    opened: Any = None,
+    encoder: MusicEncoder | None = None,
+) -> MusicCorpus:
+    """Read, split, choose an encoding, and encode.
+
+    Arguments:
+        sources: files, folders, scores in memory.
+        settings: `encoding`, `encoder`, `music` and `data` are used.
+        opened: pieces that were read already.
+        encoder: use this one instead of learning one.
+
+    Raises:
+        DataError: nothing to read, or too little.
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    read = opened if isinstance(opened, Pieces) else read_pieces(sources, settings.music)
+    where = ", ".join(map(source_name, sources))
+    pieces = [piece for piece in read.pieces if len(piece.score.notes)]
+    if not pieces:
+        raise DataError("there are no notes to learn from", where=where)
+    splits, split_reason, copies = split_pieces(pieces, settings.data)
+    reason = "as requested"
+    if encoder is None:
+        encoder, reason = learn_encoder(splits["train"], read.grid, settings)
+    for line in (*read.notes, *_said(pieces, copies, splits, split_reason, encoder, reason)):
+        log.info(line)
+    pitched = bool((encoder.pitch_V >= 0).any())
+    keys = KEYS if pitched and settings.music.transpose != "none" else (0,)
+    train, count = _in_keys(encoder, splits["train"], keys)
+    if count > 1:
+        log.info(f"the training split is learnt in {count:g} keys: {len(train):,} elements")
+    return MusicCorpus(
+        encoder,
+        train,
+        store_of(encoder, splits["validation"]),
+        store_of(encoder, splits["test"]),
+        _digest(piece.digest for piece in pieces),
+        sum(len(piece.score.notes) for piece in pieces),
+        len(pieces),
+        copies,
+        False,
+        reason,
+        splits,
+        count,
+        split_reason,
+    )
+
+
+def learn_encoder(
+    pieces: Sequence[Piece], grid: int | None, settings: MusicTrainSettings
+) -> tuple[MusicEncoder, str]:
+    """An encoder for pieces, and the reason for the encoding.
+
+    Arguments:
+        pieces: of the training split.
+        grid: steps of a quarter note, if they were read from piano rolls; None otherwise.
+        settings: `encoding` and `encoder` are used.
+
+    Raises:
+        SettingsError: an encoding that is not of music, or a setting that it lacks.
+    """
+    name, reason = settings.encoding, "as requested"
+    if name == "auto":
+        name, reason = ("frames", "piano rolls") if grid else ("notes", "metrical music")
+    learner = ENCODERS.get(name)
+    if not issubclass(learner, MusicEncoder):
+        raise SettingsError(
+            f"{name} does not encode music",
+            where="--encoding",
+            hint="use notes, performance or frames, or --modality text",
+        )
+    asked = dict(settings.encoder)
+    if grid is not None and "grid" in {each.name for each in fields(learner.Settings)}:
+        asked.setdefault("grid", grid)
+    return learner.for_scores([piece.score for piece in pieces], asked), reason
+
+
+def split_pieces(
+    pieces: Sequence[Piece], settings: MusicDataSettings
+) -> tuple[dict[SplitName, list[Piece]], str, int]:
+    """Training, validation and test split, how they were made, and the number of copies.
+
+    Copies of a piece, in any key, never stand in two splits.
+
+    Raises:
+        SettingsError: the source names no splits, but they are asked for.
+        DataError: the source leaves nothing for training.
+    """
+    named = any(piece.split for piece in pieces)
+    if settings.split == "source" and not named:
+        raise SettingsError(
+            "the source names no splits", where="[data] split", hint="use documents"
+        )
+    copies = _copies(pieces)
+    if named and settings.split != "documents":
+        splits: dict[SplitName, list[Piece]] = {"train": [], "validation": [], "test": []}
+        for piece in pieces:
+            splits[piece.split or "train"].append(piece)
+        if not splits["train"]:
+            raise DataError("the source has no training split", hint="--set data.split=documents")
+        return splits, "the splits of the source", copies
+    if len(pieces) - copies < FEW:
+        pieces = cut_pieces(pieces)
+        reason = "stretches of bars chosen by their hash"
+    else:
+        reason = "pieces chosen by their hash, the same for every key"
+    groups: dict[bytes, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.tune, []).append(piece)
+    return _by_hash(groups, settings), reason, copies
+
+
+def _copies(pieces: Sequence[Piece]) -> int:
+    return len(pieces) - len({piece.tune for piece in pieces})
+
+
+def _by_hash(
+    groups: Mapping[bytes, Sequence[Piece]], settings: MusicDataSettings
+) -> dict[SplitName, list[Piece]]:
+    """Whole pieces in order of their hashes; the first ones are held out."""
+    sizes = {tune: len(group[0].score.notes) for tune, group in groups.items()}
+    total, passed = sum(sizes.values()), 0
+    ends = [("test", settings.test_share * total)]
+    rest = total - ends[0][1]
+    ends.append(("validation", ends[0][1] + settings.validation_share * rest))
+    chosen: dict[bytes, SplitName] = {}
+    for tune in sorted(groups):
+        # A piece belongs to the split in which its middle lies.
+        middle = passed + sizes[tune] / 2
+        chosen[tune] = next((name for name, end in ends if middle < end), "train")
+        passed += sizes[tune]
+    splits: dict[SplitName, list[Piece]] = {"train": [], "validation": [], "test": []}
+    for tune, group in groups.items():
+        name = chosen[tune]
+        # A held-out piece counts once, whatever the setting.
+        keep = name == "train" and settings.duplicates == "keep"
+        splits[name] += group if keep else group[:1]
+    return splits
+
+
+def store_of(encoder: MusicEncoder, pieces: Sequence[Piece]) -> ElementStore:
+    """Pieces as elements, each with its end-of-sequence."""
+    return _store([encoder.elements(piece.score) for piece in pieces], encoder.vocab_size)
+
+
+def _store(documents: Sequence[NDArray[Any]], vocab_size: int) -> ElementStore:
+    dtype = np.min_scalar_type(max(1, vocab_size - 1))
+    ids = [np.asarray(ids_N, dtype=dtype) for ids_N in documents]
+    if not ids:
+        empty_N = np.zeros(0, dtype=dtype)
+        counts_V = np.zeros(vocab_size, dtype=np.int64)
+        return ElementStore(empty_N, np.zeros(0, dtype=np.int64), 0, 0, 0, True, counts_V)
+    # Elements of music have no characters, so that bits per character make no sense.
+    return ElementStore.of(ids, 0, vocab_size)
+
+
+def _in_keys(
+    encoder: MusicEncoder, pieces: Sequence[Piece], keys: Sequence[int]
+) -> tuple[ElementStore, int]:
+    """The training split in several keys, and their number.
+
+    A pass over all pieces in one key each follows another, so that readers of a long text meet
+    every piece before they meet it again.
+    """
+    generator = np.random.default_rng(SEED)
+    orders_PK = [generator.permutation(keys) for _ in pieces]
+    plain = [encoder.elements(piece.score) for piece in pieces]
+    documents = []
+    for place in range(len(keys)):
+        for ids_N, order_K in zip(plain, orders_PK, strict=True):
+            key = int(order_K[place])
+            moved_N = ids_N if key == 0 else encoder.transposed(ids_N, key)
+            if moved_N is not None:
+                documents.append(moved_N)
+    return _store(documents, encoder.vocab_size), len(keys)
+
+
+def _digest(digests: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _said(
+    pieces: Sequence[Piece],
+    copies: int,
+    splits: Mapping[SplitName, Sequence[Piece]],
+    split_reason: str,
+    encoder: MusicEncoder,
+    reason: str,
+) -> Iterable[str]:
+    notes = sum(len(piece.score.notes) for piece in pieces)
+    yield (
+        f"{len(pieces):,} {'piece' if len(pieces) == 1 else 'pieces'}, {notes:,} notes; "
+        f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
+    )
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
+    yield f"{sizes}: {split_reason}"
+    if copies:
+        yield f"{copies:,} pieces repeat another one, perhaps in another key; no piece is in two splits"
+
+
+def total_ticks(score: Score) -> float:
+    """Length in quarter notes."""
+    return score.end / score.ticks

@@ -1,0 +1,148 @@
+"""Metrics of models of music: nats of notes, beats, frames and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data import ElementStore
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.modalities.ids.metrics import Evaluation, IdPart
+from rhapsode.modalities.music.reading import Piece
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class MusicPart(IdPart):
+    """Pieces to score.
+
+    Arguments:
+        pieces: the pieces, as they were read.
+    """
+
+    pieces: Sequence[Piece]
+
+    @classmethod
+    def of(cls, store: ElementStore, pieces: Sequence[Piece], split: str) -> MusicPart:
+        """Pieces, and their elements."""
+        return cls(store, split, [piece.name for piece in pieces], pieces)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Amounts of music.
+
+    Arguments:
+        notes: as the encoding keeps them.
+        beats: quarter notes.
+        seconds: at the tempo of each piece, 120 quarters a minute where none is given.
+        frames: steps of the grid; None for an encoding without one.
+        cells: steps of every voice; None for an encoding without fixed voices.
+    """
+
+    notes: int
+    beats: float
+    seconds: float
+    frames: int | None = None
+    cells: int | None = None
+
+    @classmethod
+    def of(cls, encoder: MusicEncoder, pieces: Sequence[Piece]) -> Amounts:
+        """Amounts of pieces, under an encoding."""
+        notes, beats, seconds = 0, 0.0, 0.0
+        for piece in pieces:
+            snapped, _ = encoder.snap(piece.score)
+            notes += len(snapped.notes)
+            beats += snapped.end / snapped.ticks
+            seconds += piece.score.seconds(piece.score.end)
+        grid, voices = encoder.settings.get("grid"), encoder.settings.get("voices")
+        frames = round(beats * grid) if grid else None
+        return cls(notes, beats, seconds, frames, frames * voices if frames and voices else None)
+
+    def nats(self, total: float) -> dict[str, float]:
+        """Nats per unit of each amount.
+
+        Arguments:
+            total: nats of all elements, ends of pieces included.
+        """
+        amounts = {name: amount for name, amount in asdict(self).items() if amount}
+        return {f"nats_per_{name.removesuffix('s')}": total / amounts[name] for name in amounts}
+
+
+def unit_losses(figures: Mapping[str, Any], amounts: Amounts) -> dict[str, Any]:
+    """Losses of a model and its baselines in units of music.
+
+    Arguments:
+        figures: as in `Figures.to_mapping`.
+        amounts: of the scored pieces.
+
+    Returns:
+        `amounts`, and nats per unit of "model", "network", "ngram" and "unigram", where there are
+        such losses.
+    """
+    network, baselines = figures["network"], figures["baselines"]
+    losses = {
+        "model": figures["loss"],
+        "network": None if network is None else network["loss"],
+        "ngram": baselines.get("ngram"),
+        "unigram": baselines.get("unigram"),
+    }
+    found: dict[str, Any] = {"amounts": asdict(amounts)}
+    for name, loss in losses.items():
+        if loss is not None:
+            found[name] = amounts.nats(loss * figures["elements"])
+    return found
+
+
+def kind_losses(
+    encoder: MusicEncoder, elements_N: NDArray[Any], nats_N: NDArray[np.floating]
+) -> dict[str, dict[str, float]]:
+    """Share of the loss and number of elements of each kind: time, pitch, length, ...
+
+    Arguments:
+        encoder: names the kinds.
+        elements_N: scored elements.
+        nats_N: nats of each; NaN where it is not scored.
+    """
+    names, kind_V = encoder.fields()
+    kind_N = kind_V[np.asarray(elements_N, dtype=np.int64)]
+    scored_N = ~np.isnan(nats_N)
+    total = float(nats_N[scored_N].sum(dtype=np.float64))
+    kinds = {}
+    for kind, name in enumerate(names):
+        of_N = scored_N & (kind_N == kind)
+        count = int(of_N.sum())
+        if count:
+            nats = float(nats_N[of_N].sum(dtype=np.float64))
+            kinds[name] = {
+                "loss": nats / count,
+                "elements": count,
+                "share": nats / max(total, 1e-9),
+            }
+    return kinds
+
+
+@dataclass(frozen=True, repr=False)
+class MusicEvaluation(Evaluation):
+    """Figures of a sweep over music, in units of music and by kind of element.
+
+    Arguments:
+        units: see `unit_losses`.
+        kinds: see `kind_losses`.
+        writing: measures of generated music beside the scored music; None if not measured.
+    """
+
+    units: dict[str, Any] | None = None
+    kinds: dict[str, dict[str, float]] | None = None
+    writing: dict[str, Any] | None = None
+
+    def report(self, title: str) -> Iterator[RenderableType]:
+        from rhapsode.modalities.music.report import music_report
+
+        yield from music_report(self.to_mapping(), title)

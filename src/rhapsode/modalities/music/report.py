@@ -1,0 +1,150 @@
+"""Metrics of music for people: tables, and the card of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Column
+from rich.text import Text
+
+from rhapsode.bundle import IdBundle
+from rhapsode.views.card import Card, markdown_table
+from rhapsode.views.evaluation_report import evaluation_report, figures_table
+from rhapsode.views.figures import interval_in_words, mixture_rows
+from rhapsode.views.tables import bare_table, number_column
+
+UNITS = {
+    "nats_per_note": "nats per note",
+    "nats_per_beat": "nats per quarter note",
+    "nats_per_frame": "nats per frame",
+    "nats_per_cell": "nats per cell of a voice",
+    "nats_per_second": "nats per second",
+}
+COLUMNS = {
+    "model": "model",
+    "network": "network alone",
+    "ngram": "n-gram",
+    "unigram": "unigram",
+    "voices": "counts of voices",
+}
+
+
+def unit_columns(units: Mapping[str, Any]) -> list[str]:
+    """Names of the models whose losses are known."""
+    return [name for name in COLUMNS if name in units]
+
+
+def unit_rows(units: Mapping[str, Any]) -> list[list[str]]:
+    """Losses in units of music, a row for each unit."""
+    columns = unit_columns(units)
+    return [
+        [words, *(f"{units[name][unit]:.4f}" for name in columns)]
+        for unit, words in UNITS.items()
+        if unit in units["model"]
+    ]
+
+
+def units_table(units: Mapping[str, Any]) -> RenderableType:
+    """Losses in units of music, by model and baseline."""
+    amounts = units["amounts"]
+    return bare_table(
+        Column("", style="dim"),
+        *(number_column(COLUMNS[name]) for name in unit_columns(units)),
+        rows=unit_rows(units),
+        title=f"{amounts['notes']:,} notes, {amounts['beats']:,.0f} quarter notes",
+        header_style="bold",
+    )
+
+
+def music_report(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """Metrics of a model of music, from top to bottom.
+
+    Arguments:
+        found: plain values of the metrics.
+        title: printed above.
+    """
+    units, kinds = found["units"], found["kinds"]
+    if units is not None:
+        yield units_table(units)
+    if kinds:
+        yield Text()
+        yield bare_table(
+            Column("kind of element", style="dim"),
+            number_column("nats"),
+            number_column("share of the loss"),
+            number_column("elements"),
+            rows=[
+                (name, f"{kind['loss']:.4f}", f"{kind['share']:.1%}", f"{kind['elements']:,}")
+                for name, kind in kinds.items()
+            ],
+            header_style="bold",
+        )
+        yield Text()
+    yield from evaluation_report({**found, "writing": None}, title)
+    if found.get("writing"):
+        from rhapsode.modalities.music.quality.writing_report import writing_table
+
+        yield from writing_table(found["writing"])
+
+
+def told_figures(summary: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """The figures at the end of a run."""
+    if summary["loss"] is None:
+        return
+    yield figures_table(summary, title)
+    if summary.get("units"):
+        yield units_table(summary["units"])
+
+
+def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
+    """Contents of the card of a run.
+
+    Arguments:
+        bundle: the model.
+        summary: as in `summary.json`.
+    """
+    facts = bundle.provenance
+    encoding = bundle.encoder.name.partition(".")[0]
+    return Card(
+        title=f"A {bundle.config.model.name} over {encoding} of music",
+        summary=f"Trained with rhapsode {facts.rhapsode} for {summary['seconds']:.0f} s "
+        f"({summary['steps']:,} updates, {summary['epochs']:g} passes); "
+        f"{summary['parameters']:,} parameters.",
+        data=[
+            f"{facts.documents:,} pieces, {facts.characters:,} notes; "
+            f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the scores: "
+            f"`{facts.data_sha256}`.",
+            f"Encoding: {bundle.encoder.round_trip}.",
+        ],
+        figures=_figures(summary),
+        limits=[
+            "The model imitates the music that it was trained on. It may repeat passages of its",
+            "training data, also in another key. It sees the past only, and plans nothing.",
+        ],
+        use=[
+            "rhapsode generate . -o new.mid",
+            "rhapsode generate . start.mid --only-new -o next.mid",
+        ],
+    )
+
+
+def _figures(summary: Mapping[str, Any]) -> list[str]:
+    if summary["loss"] is None:
+        return ["None: no test split was held out."]
+    rows = [
+        (
+            "loss, nats per element",
+            f"{summary['loss']:.4f}{interval_in_words(summary['interval'])}",
+        ),
+        *mixture_rows(summary),
+        ("elements scored, ends of pieces included", f"{summary['elements']:,}"),
+    ]
+    lines = [*markdown_table(["measure", "value"], rows)]
+    units = summary.get("units")
+    if units:
+        head = ["", *(COLUMNS[name] for name in unit_columns(units))]
+        lines += ["", *markdown_table(head, unit_rows(units))]
+    how = "; ".join(f"{name}: {value}" for name, value in summary["protocol"].items())
+    return [*lines, "", f"How: {how}."]
