@@ -96,6 +96,16 @@ class OpenedModel(ABC, Generic[B]):
         """
         return {}
 
+    def check_output(self, path: Path) -> None:
+        """Check that documents can be written into a file, before anything is generated.
+
+        Raises:
+            SettingsError: a suffix that documents have no format for, or a missing folder.
+            MissingExtraError: a package is missing that writes the format.
+        """
+        if not path.parent.is_dir():
+            raise SettingsError("there is no such folder", where=str(path.parent))
+
     def refuse(self, names: Iterable[str]) -> None:
         """Refuse settings that do not apply to this kind of model.
 

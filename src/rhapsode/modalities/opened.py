@@ -313,6 +313,16 @@ class Prompt(ABC):
             made: `seed` and `finish_reason` of the draw.
         """
 
+    def continued(self, elements: Sequence[Any], text: str = "", **made: Any) -> Document:
+        """The document of new elements alone, without those of `opening`.
+
+        Arguments:
+            elements: the new ones.
+            text: as in `document`, of the new elements.
+            made: `seed` and `finish_reason` of the draw.
+        """
+        return self.document(elements, text, **made)
+
     def saved(self) -> dict[str, Any]:
         """Plain values from which `Model.restored` restores it."""
         return {}

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from rhapsode.data import ElementStore
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.music.contract import MusicEncoder
-from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdCorpus
-from rhapsode.modalities.music.facts import music_encoder
 from rhapsode.modalities.music.reading import Piece, Pieces, read_pieces
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
 from rhapsode.modalities.music.stretches import cut_pieces
@@ -76,8 +74,9 @@ def prepare_corpus(
     reason = "as requested"
     if encoder is None:
         encoder, reason = learn_encoder(splits["train"], read.grid, settings)
-    for line in (*read.notes, *_said(pieces, copies, splits, split_reason, encoder, reason)):
+    for line in (*read.notes, *_said(pieces, splits, copies=copies, reason=split_reason)):
         log.info(line)
+    log.info(f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})")
     pitched = bool((encoder.pitch_V >= 0).any())
     keys = KEYS if pitched and settings.music.transpose != "none" else (0,)
     train, count = _in_keys(encoder, splits["train"], keys)
@@ -114,8 +113,13 @@ def learn_encoder(
         SettingsError: an encoding that is not of music, or a setting that it lacks.
     """
     name, reason = settings.encoding, "as requested"
+    asked: dict[str, Any] = {}
+    voices = {len(piece.score.tracks) for piece in pieces}
+    of_voices = grid is not None and len(voices) == 1 and voices != {1}
     if name == "auto":
-        name, reason = ("frames", "piano rolls") if grid else ("notes", "metrical music")
+        name, reason = "notes", "metrical music"
+        if grid is not None:
+            name, reason = ("voices", "rolls of voices") if of_voices else ("frames", "piano rolls")
     learner = ENCODERS.get(name)
     if not issubclass(learner, MusicEncoder):
         raise SettingsError(
@@ -123,9 +127,13 @@ def learn_encoder(
             where="--encoding",
             hint="use notes, performance or frames, or --modality text",
         )
-    asked = dict(settings.encoder)
-    if grid is not None and "grid" in {each.name for each in fields(learner.Settings)}:
-        asked.setdefault("grid", grid)
+    if grid is not None:
+        asked["grid"] = grid
+    if of_voices:  # rolls do not tell repeated from held notes
+        asked |= {"voices": voices.pop(), "join": True}
+    known = {each.name for each in fields(learner.Settings)}
+    asked = {name: value for name, value in asked.items() if name in known}
+    asked |= settings.encoder
     return learner.for_scores([piece.score for piece in pieces], asked), reason
 
 
@@ -235,23 +243,17 @@ def _digest(digests: Iterable[bytes]) -> str:
 
 def _said(
     pieces: Sequence[Piece],
-    copies: int,
     splits: Mapping[SplitName, Sequence[Piece]],
-    split_reason: str,
-    encoder: MusicEncoder,
+    *,
+    copies: int,
     reason: str,
 ) -> Iterable[str]:
     notes = sum(len(piece.score.notes) for piece in pieces)
-    yield (
-        f"{len(pieces):,} {'piece' if len(pieces) == 1 else 'pieces'}, {notes:,} notes; "
-        f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
-    )
+    yield f"{len(pieces):,} {'piece' if len(pieces) == 1 else 'pieces'}, {notes:,} notes"
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
-    yield f"{sizes}: {split_reason}"
+    yield f"{sizes}: {reason}"
     if copies:
-        yield f"{copies:,} pieces repeat another one, perhaps in another key; no piece is in two splits"
-
-
-def total_ticks(score: Score) -> float:
-    """Length in quarter notes."""
-    return score.end / score.ticks
+        yield (
+            f"{copies:,} pieces repeat another one, perhaps in another key; "
+            "no piece is in two splits"
+        )

@@ -32,6 +32,8 @@ from rhapsode.modalities.music.metrics import (
     kind_losses,
     unit_losses,
 )
+from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
+from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
 from rhapsode.modalities.music.reading import read_pieces
 from rhapsode.modalities.music.report import card_of, told_figures
 from rhapsode.modalities.music.settings import MusicTrainSettings
@@ -39,6 +41,7 @@ from rhapsode.views.card import Card
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
+    from rhapsode.modalities.ids.model import IdModel
 
 
 class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
@@ -103,8 +106,10 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         metrics = super().metrics(model, part, settings)
         encoder = music_encoder(model.bundle.encoder)
         _, nats_N = score_part(model, part, None)
+        writing = measure_writing(model, open_melodies(model.path), part.pieces, part.store)
         return MusicEvaluation.of(
             metrics,
+            writing=writing,
             units=unit_losses(metrics.to_mapping(), Amounts.of(encoder, part.pieces)),
             kinds=kind_losses(encoder, part.store.elements_N, nats_N),
         )
@@ -127,6 +132,19 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         return replace(
             finished, figures=figures, bundle=replace(finished.bundle, provenance=provenance)
         )
+
+    def measured(
+        self,
+        planned: Planned[MusicTrainSettings, MusicCorpus, IdBundle],
+        bundle: IdBundle,
+        predictors: IdModel,
+        folder: Path,
+    ) -> tuple[IdBundle, dict[str, Any]]:
+        corpus = planned.corpus
+        index = MelodyIndex.build(corpus.pieces["train"])
+        index.save(folder / MELODY_INDEX)
+        writing = measure_writing(predictors, index, corpus.pieces["test"], corpus.test)
+        return bundle, {"writing": writing}
 
     def check(self, settings: MusicTrainSettings) -> None:
         super().check(settings)

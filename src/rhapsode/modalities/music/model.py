@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from rhapsode.config import from_mapping
+from pathlib import Path
+from typing import Any
+
+from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score
 from rhapsode.errors import BundleError
+from rhapsode.files import is_there
+from rhapsode.log import log
 from rhapsode.modalities.ids.model import IdModel
-from rhapsode.modalities.music.facts import MusicFacts
+from rhapsode.modalities.music.facts import MusicFacts, music_encoder
+from rhapsode.modalities.music.prompts import MusicPrompt
 from rhapsode.modalities.music.settings import MusicSettings
 
 
@@ -14,7 +22,45 @@ class MusicModel(IdModel):
 
     facts = MusicFacts
 
+    @property
+    def encoder(self) -> MusicEncoder:
+        """The encoder of scores."""
+        return music_encoder(self.bundle.encoder)
+
     def reading_settings(self) -> MusicSettings:
         """Settings of reading, as in training."""
         kept = self.bundle.provenance.section("music")
         return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
+
+    def prompt(self, value: Any, settings: GenerateSettings) -> MusicPrompt:
+        """Make a prompt of a score, of a file of music, or of a notation.
+
+        Raises:
+            DataError: a file that cannot be read.
+            EncodingError: a notation with names that are no elements.
+        """
+        if isinstance(value, Score):
+            return self._of_score(value)
+        text = str(value)
+        if "\n" not in text and Path(text).suffix and is_there(Path(text)):
+            from rhapsode.modalities.music.reading import read_pieces
+
+            pieces = read_pieces([text], self.reading_settings()).pieces
+            if len(pieces) > 1:
+                log.info(f"{text} holds {len(pieces):,} pieces: the first one is continued")
+            return self._of_score(pieces[0].score)
+        checked = super().prompt(text, settings)
+        return MusicPrompt(self, checked.text)
+
+    def _of_score(self, score: Score) -> MusicPrompt:
+        _, report = self.encoder.snap(score)
+        changes = str(report)
+        if "," in changes:
+            log.info(f"the prompt as the model reads it: {changes}")
+        return MusicPrompt(self, self.encoder.notation(score), score)
+
+    def without_open_space(self, value: Any) -> Any:
+        return value  # elements contain no space
+
+    def typed(self, text: str) -> str:
+        return text if is_there(Path(text)) else super().typed(text)

@@ -10,6 +10,13 @@ from rich.table import Column
 from rich.text import Text
 
 from rhapsode.bundle import IdBundle
+from rhapsode.modalities.music.quality.writing_report import (
+    copy_lines,
+    protocol,
+    writing_columns,
+    writing_rows,
+    writing_table,
+)
 from rhapsode.views.card import Card, markdown_table
 from rhapsode.views.evaluation_report import evaluation_report, figures_table
 from rhapsode.views.figures import interval_in_words, mixture_rows
@@ -84,8 +91,6 @@ def music_report(found: Mapping[str, Any], title: str) -> Iterator[RenderableTyp
         yield Text()
     yield from evaluation_report({**found, "writing": None}, title)
     if found.get("writing"):
-        from rhapsode.modalities.music.quality.writing_report import writing_table
-
         yield from writing_table(found["writing"])
 
 
@@ -96,6 +101,7 @@ def told_figures(summary: Mapping[str, Any], title: str) -> Iterator[RenderableT
     yield figures_table(summary, title)
     if summary.get("units"):
         yield units_table(summary["units"])
+    yield from writing_table(summary["writing"])
 
 
 def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
@@ -119,6 +125,7 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
             f"Encoding: {bundle.encoder.round_trip}.",
         ],
         figures=_figures(summary),
+        sections={"Generated music beside real music": _writing(summary["writing"])},
         limits=[
             "The model imitates the music that it was trained on. It may repeat passages of its",
             "training data, also in another key. It sees the past only, and plans nothing.",
@@ -148,3 +155,17 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
         lines += ["", *markdown_table(head, unit_rows(units))]
     how = "; ".join(f"{name}: {value}" for name, value in summary["protocol"].items())
     return [*lines, "", f"How: {how}."]
+
+
+def _writing(writing: Mapping[str, Any]) -> list[str]:
+    columns = writing_columns(writing)
+    if not columns:
+        return [f"Not measured: {writing.get('reason', 'there is no held-out music')}."]
+    head = ["measure", *(name for name, _ in columns)]
+    return [
+        *markdown_table(head, writing_rows(writing)),
+        "",
+        protocol(writing),
+        "",
+        *(f"- {line}" for line in copy_lines(writing)),
+    ]

@@ -1,0 +1,112 @@
+"""Prompts and documents of music."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score
+from rhapsode.modalities.ids.prompts import IdPrompt
+from rhapsode.modalities.music.continuing import continuation, joined
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.music.model import MusicModel
+
+
+@dataclass(frozen=True, eq=False)
+class MusicDocument:
+    """Music as a document.
+
+    Arguments:
+        value: the score.
+        elements: ids, those of the prompt first.
+        notation: of the elements, as text.
+        seed: of the draw; None if nothing was drawn.
+        finish_reason: "stop" or "length"; None if it is not known.
+        prompt_end: tick of the score at which the prompt ends.
+    """
+
+    value: Score
+    elements: tuple[int, ...] = ()
+    notation: str = ""
+    seed: int | None = None
+    finish_reason: str | None = None
+    prompt_end: int = 0
+
+    def text(self) -> str:
+        """The notation."""
+        return self.notation
+
+    def svg(self) -> str:
+        """A piano roll."""
+        from rhapsode.modalities.music.drawing.rolls import roll_svg
+
+        return roll_svg(self.value, seed_end=self.prompt_end)
+
+    def save(self, path: str | Path) -> None:
+        """Write it in the format of the suffix.
+
+        Raises:
+            SettingsError: a suffix that music has no format for.
+            RunError: it cannot be written.
+        """
+        from rhapsode.modalities.music.saving import save_score
+
+        save_score(self.value, Path(path), prompt_end=self.prompt_end)
+
+    def __repr__(self) -> str:
+        from rhapsode.modalities.music.drawing.rolls import facts
+
+        return f"<music: {facts(self.value)}>"
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+class MusicPrompt(IdPrompt):
+    """Music that is continued.
+
+    Arguments:
+        model: continues the music.
+        text: its notation; every name has an element.
+        given: the score as it was read; None for a notation.
+    """
+
+    def __init__(self, model: MusicModel, text: str, given: Score | None = None) -> None:
+        self._music: MusicEncoder = model.encoder
+        super().__init__(model, text)
+        self.given_score = given
+        if given is not None:
+            self.ids_N = self._music.elements(given).astype(np.int64)
+
+    @cached_property
+    def _snapped(self) -> Score:
+        return self._music.score_of(self.ids_N)
+
+    def document(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
+        """The document of elements; the prompt's own score stands for its elements."""
+        whole = self._music.score_of(elements)
+        begins = len(self.ids_N) and np.array_equal(self.ids_N, elements[: len(self.ids_N)])
+        end = 0
+        if begins:
+            end = self._snapped.end * whole.ticks // self._snapped.ticks
+            if self.given_score is not None:
+                following = continuation(self._snapped, whole)
+                end, whole = self.given_score.end, joined(self.given_score, following)
+        notation = self._music.decode(elements)
+        return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
+
+    def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
+        """The document of new elements alone, in the tempo, metre and key of the prompt."""
+        from rhapsode.modalities.music.stretches import stretch
+
+        document = self.document((*self.opening.elements, *elements), **made)
+        whole = document.value
+        rest = stretch(whole, document.prompt_end, max(whole.end, document.prompt_end))
+        return MusicDocument(rest, tuple(elements), self._music.decode(elements), **made)
