@@ -48,7 +48,10 @@ class Notes:
     ) -> Notes:
         """Notes of sequences or single numbers, in the canonical order."""
         start_N, length_N, pitch_N, velocity_N, track_N = np.broadcast_arrays(
-            *(np.atleast_1d(np.asarray(part, np.int64)) for part in (start, length, pitch, velocity, track))
+            *(
+                np.atleast_1d(np.asarray(part, np.int64))
+                for part in (start, length, pitch, velocity, track)
+            )
         )
         order_N = np.lexsort((-pitch_N, track_N, start_N))
         return cls(
@@ -203,7 +206,7 @@ class Score:
                 raise DataError("a note belongs to no track")
             if notes.start_N.min() < 0 or notes.length_N.min() < 1:
                 raise DataError("a note begins before the score, or has no length")
-            if notes.pitch_N.max() > 127 or not 1 <= notes.velocity_N.min():
+            if notes.pitch_N.max() > 127 or not notes.velocity_N.min() >= 1:
                 raise DataError("a note has a pitch or a velocity out of range")
             last = int((notes.start_N + notes.length_N).max())
             if last > self.end:
@@ -235,9 +238,7 @@ class Score:
             keys=tuple(replace(key, start=moved(key.start)) for key in self.keys),
             chords=tuple(replace(chord, start=moved(chord.start)) for chord in self.chords),
             pedals=tuple(
-                replace(
-                    pedal, start=moved(pedal.start), length=max(1, moved(pedal.length))
-                )
+                replace(pedal, start=moved(pedal.start), length=max(1, moved(pedal.length)))
                 for pedal in self.pedals
             ),
             upbeat=moved(self.upbeat),
