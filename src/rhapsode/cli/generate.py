@@ -15,7 +15,7 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, note, plain, put, say, stdout
-from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of, typed_of
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 
@@ -37,7 +37,8 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
 
     def run(self, typed: Typed, began: float) -> None:
         model = rh.load(self.model)
-        settings = read_texts(model, settings_of(self, GenerateSettings))
+        own = typed_of({**typed, **vars(self)}, model.generation)
+        settings = read_texts(model, model.generation(**own))
         more = settings_of(self, RequestSettings)
         request = rh.request(model, model.typed(self.prompt), settings, more, read_stdin=read_stdin)
         if self.output is not None:

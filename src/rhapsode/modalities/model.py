@@ -55,6 +55,8 @@ class OpenedModel(ABC, Generic[B]):
     """Contents of the file."""
     prompts_are_text: ClassVar[bool] = True
     """True if a prompt is the text itself, False if it names a file."""
+    generation: ClassVar[type[GenerateSettings]] = GenerateSettings
+    """Dataclass of the settings of its continuations."""
     seed: ClassVar[int | None] = None
     """Default seed of the draw; None for a random one, which is printed."""
     turn_length: int = 200
@@ -304,11 +306,11 @@ class Model(OpenedModel[B], Generic[B]):
 
     def encode(self, value: Any) -> NDArray[Any]:
         """Elements of a document: ids (N,), or values (T, K)."""
-        return np.array(self.prompt(value, GenerateSettings()).opening.elements)
+        return np.array(self.prompt(value, self.generation()).opening.elements)
 
     def decode(self, elements: Sequence[Any]) -> Document:
         """The document of some elements."""
-        beginning = self.prompt("", GenerateSettings())
+        beginning = self.prompt("", self.generation())
         return beginning.document(list(map(beginning.restored, np.asarray(elements).tolist())))
 
     def generate(
@@ -322,7 +324,7 @@ class Model(OpenedModel[B], Generic[B]):
         Arguments:
             prompt: any value that `prompt` takes.
             settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`.
+            options: those of `generation` by name, in place of `settings`.
 
         Returns:
             Prompt and continuation: for text a `str`, with `elements`, `seed` and `finish_reason`.
@@ -364,7 +366,7 @@ class Model(OpenedModel[B], Generic[B]):
         Arguments:
             prompt: any value that `prompt` takes.
             settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`: length=100,
+            options: those of `generation` by name, in place of `settings`: length=100,
                 temperature=0.8, ...
 
         Raises:
@@ -396,8 +398,8 @@ class Model(OpenedModel[B], Generic[B]):
         if top < 1:
             raise SettingsError(f"{top} is too small", where="top", hint="1 or more")
         for temperature in several:
-            from_mapping(GenerateSettings, {"temperature": temperature}, where="temperatures")
-        settings = from_mapping(GenerateSettings, options, where="next")
+            from_mapping(self.generation, {"temperature": temperature}, where="temperatures")
+        settings = from_mapping(self.generation, options, where="next")
         self.refuse(changed(settings))
         usable = [self.begin(value, settings) for value in prompts or ("",)]
         self.tell_notes(usable, settings)
@@ -415,7 +417,7 @@ class Model(OpenedModel[B], Generic[B]):
         """
         from rhapsode.modalities.session import PlaySession
 
-        return PlaySession(self, from_mapping(GenerateSettings, options, where="session"), prompt)
+        return PlaySession(self, from_mapping(self.generation, options, where="session"), prompt)
 
     def info(self) -> Info:
         """Components, layers, encoder and provenance."""
@@ -453,7 +455,7 @@ class Model(OpenedModel[B], Generic[B]):
             EncodingError: the model cannot read the document.
             DataError: the model has no such elements.
         """
-        beginning = self.prompt(value, GenerateSettings())
+        beginning = self.prompt(value, self.generation())
         plain = beginning.opening.elements if elements is None else np.asarray(elements).tolist()
         return beginning.log_probs(self.predictor, list(map(beginning.restored, plain)))
 
@@ -468,7 +470,7 @@ class Model(OpenedModel[B], Generic[B]):
         """
         if settings is not None and options:
             raise SettingsError("give settings or single options, not both")
-        asked = settings or from_mapping(GenerateSettings, options, where="generate")
+        asked = settings or from_mapping(self.generation, options, where="generate")
         self.refuse([name for name in changed(asked) if name in options])
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
