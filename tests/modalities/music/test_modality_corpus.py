@@ -60,7 +60,7 @@ def test_a_roll_is_read_exactly(tmp_path: Path) -> None:
     path = roll_file(tmp_path)
     content = json.loads(path.read_text())
     encoder = corpus_of(path).encoder
-    for roll, (_, _, score) in zip(content["train"], read_rolls(path, 1), strict=False):
+    for roll, (_, _, score) in zip(content["train"], read_rolls(path.read_bytes(), path.name, 1), strict=False):
         lines = encoder.decode(encoder.elements(score)).rstrip("\n").split("\n")
         names = [sorted(line.split(), key=encoder.vocabulary.index) for line in lines]
         assert [len(set(frame)) for frame in roll] == list(map(len, names))

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rhapsode.data.corpora.catalogue import CATALOGUE
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score
-from rhapsode.errors import SettingsError
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.files import is_there
 from rhapsode.modalities.contract import Claim, Degree
-from rhapsode.modalities.music.reading import is_roll
+from rhapsode.modalities.music.music_files import share_of_music
 
 
 def claim_sources(sources: Sequence[Any], encoding: str) -> Claim:
@@ -39,7 +41,17 @@ def _claim(source: Any) -> Claim:
         if scores and all(isinstance(score, Score) for score in scores):
             return Claim(Degree.SURE, "scores in memory")
         return Claim(Degree.NONE, "it lies in memory and holds no scores")
-    path = Path(source)
-    if is_roll(path):
-        return Claim(Degree.SURE, "piano rolls in JSON")
-    return Claim(Degree.NONE, "no music by its suffix and first bytes")
+    name = str(source)
+    path = Path(name)
+    entry = CATALOGUE.get(name)
+    if not is_there(path) and entry is not None and entry.download is None:
+        return Claim(Degree.NONE, "a named corpus of another kind")
+    try:
+        music, files = share_of_music(name)
+    except DataError as problem:
+        return Claim(Degree.NONE, problem.what)
+    if not music or 2 * music < files:
+        return Claim(Degree.NONE, "no music by its suffix and first bytes")
+    if files > 1:
+        return Claim(Degree.SURE, f"{music:,} of {files:,} files are music")
+    return Claim(Degree.SURE, "music by its suffix and first bytes")

@@ -49,34 +49,35 @@ def step_of(name: str, asked: int) -> int:
     return next((steps for pattern, steps in _STEPS if re.search(pattern, name)), DEFAULT_STEP)
 
 
-def read_rolls(path: Path, step: int) -> Iterator[tuple[str, SplitName | None, Score]]:
+def read_rolls(
+    content: bytes, name: str, step: int
+) -> Iterator[tuple[str, SplitName | None, Score]]:
     """Name, split and score of each piece of a file.
 
     Arguments:
-        path: of the file.
+        content: of the file.
+        name: of the file.
         step: steps of a quarter note.
 
     Raises:
         DataError: it cannot be read, or holds no rolls.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as problem:
-        raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
+        plain = json.loads(content)
     except (ValueError, RecursionError):
-        raise DataError("this is not JSON", where=str(path)) from None
-    parts = content.items() if isinstance(content, dict) else [("piece", content)]
+        raise DataError("this is not JSON", where=name) from None
+    parts = plain.items() if isinstance(plain, dict) else [("piece", plain)]
     pieces = 0
-    for name, rolls in parts:
+    for key, rolls in parts:
         if not isinstance(rolls, list):
-            raise DataError("a piano roll is a list of steps", where=f"{path}: {name}")
-        split = SPLITS.get(str(name).lower())
+            raise DataError("a piano roll is a list of steps", where=f"{name}: {key}")
+        split = SPLITS.get(str(key).lower())
         for number, roll in enumerate(rolls, 1):
-            where = f"{path.name}: {name} {number}"
+            where = f"{Path(name).name}: {key} {number}"
             yield where, split, score_of_roll(roll, step, where)
             pieces += 1
     if not pieces:
-        raise DataError("there is no piece in it", where=str(path))
+        raise DataError("there is no piece in it", where=name)
 
 
 def score_of_roll(roll: Any, step: int, where: str) -> Score:

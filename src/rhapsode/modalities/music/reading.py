@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rhapsode.data import Found
 from rhapsode.encoding.music.score import Score
-from rhapsode.errors import DataError
-from rhapsode.files import source_name
-from rhapsode.modalities.music.json_rolls import looks_like_rolls, read_rolls, step_of
+from rhapsode.errors import DataError, RhapsodeError
+from rhapsode.modalities.music.files import ReadingRules, read_file
+from rhapsode.modalities.music.json_rolls import SPLITS, read_rolls, step_of
+from rhapsode.modalities.music.music_files import ROLLS, music_files
 from rhapsode.modalities.music.settings import MusicSettings
 from rhapsode.modalities.scoring import SplitName
 
 # Times of a quarter note by which pieces are compared.
 _FINE = 960
-HEAD = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +89,6 @@ def _hash(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def is_roll(path: Path) -> bool:
-    """True of a JSON file of piano rolls."""
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        with path.open("rb") as file:
-            return looks_like_rolls(file.read(HEAD))
-    except OSError:
-        return False
-
-
 def read_pieces(sources: Sequence[Any], settings: MusicSettings) -> Pieces:
     """The pieces of sources.
 
@@ -125,12 +115,7 @@ def _read(source: Any, settings: MusicSettings) -> Pieces:
         return Pieces([Piece(source.title or "a score", source)])
     if isinstance(source, list | tuple):
         return Pieces(list(_scores(source)))
-    path = Path(source)
-    if is_roll(path):
-        grid = step_of(path.name, settings.step)
-        pieces = [Piece(name, score, split) for name, split, score in read_rolls(path, grid)]
-        return Pieces(pieces, grid)
-    raise DataError("this is no music that can be read", where=source_name(source))
+    return _files(str(source), settings)
 
 
 def _scores(scores: Sequence[Any]) -> Iterator[Piece]:
@@ -140,6 +125,52 @@ def _scores(scores: Sequence[Any]) -> Iterator[Piece]:
         yield Piece(score.title or f"score {number}", score)
 
 
-def with_split(piece: Piece, split: SplitName | None) -> Piece:
-    """The piece in a split."""
-    return replace(piece, split=split)
+def _files(source: str, settings: MusicSettings) -> Pieces:
+    """Pieces of the files of a source.
+
+    A file that cannot be read is an error only if no other one can be.
+    """
+    found, pieces = Found(), list[Piece]()
+    errors: list[RhapsodeError] = []
+    repairs: Counter[str] = Counter()
+    grids: set[int | None] = set()
+    files = 0
+    rules = ReadingRules(pedal=settings.pedal, repeats=settings.repeats, step=settings.step)
+    for file in music_files(source, found):
+        files += 1
+        try:
+            if file.kind == ROLLS:
+                grid = step_of(file.blob.name, settings.step)
+                grids.add(grid)
+                read = read_rolls(file.read(), file.blob.name, grid)
+                pieces += [Piece(name, score, split) for name, split, score in read]
+                continue
+            grids.add(None)
+            scores, problems = read_file(file.read(), file.blob.relative, rules)
+        except RhapsodeError as problem:
+            errors.append(problem)
+            continue
+        errors += problems
+        for score in scores:
+            repairs.update(score.repairs)
+            pieces.append(Piece(score.name, score.score, SPLITS.get((score.split or "").lower())))
+    if not pieces:
+        if errors:
+            raise errors[0]
+        raise DataError("there is no music in it", where=source)
+    grid = grids.pop() if len(grids) == 1 else None
+    return Pieces(pieces, grid, list(_notes(files, errors, repairs, found.skipped)))
+
+
+def _notes(
+    files: int, errors: Sequence[RhapsodeError], repairs: Counter[str], skipped: Sequence[str]
+) -> Iterator[str]:
+    if errors:
+        yield (
+            f"{len(errors):,} of {files:,} files or pieces cannot be read, the first: {errors[0]}"
+        )
+    if repairs:
+        named = ", ".join(f"{name} {count:,}" for name, count in repairs.most_common(8))
+        yield f"repairs: {named}"
+    if skipped:
+        yield f"{len(skipped):,} files hold no music, the first: {skipped[0]}"

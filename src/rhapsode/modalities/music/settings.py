@@ -19,6 +19,11 @@ class MusicSettings:
     down to five up, where its notes keep within the range of the encoding; none keeps the original
     keys; auto adds them if the encoding can transpose. Validation and test split keep their
     keys."""
+    pedal: Literal["extend", "keep", "drop"] = "extend"
+    """Sustain pedal of MIDI files: extend lengthens notes until it is released, keep keeps it apart
+    for the encoding performance, drop leaves it out."""
+    repeats: bool = True
+    """Play repeats of ABC and MusicXML out."""
     step: Annotated[int, Meta(ge=0, le=96)] = 0
     """For piano rolls: steps of a quarter note; 0 reads it from the name of the file (quarter, 8th,
     16th), and takes sixteenth notes otherwise."""
