@@ -104,10 +104,10 @@ class _Grid:
     def _bars(self, roll: Roll) -> set[int]:
         """Cells in which bars begin, or every second, fourth, ... bar of many."""
         cells = [int((time - self.begin) * self.scale / 2 + 1e-6) for time in roll.bars]
-        every = 1
-        while len(cells) > every * max(1, self.cells // NARROWEST):
+        begun, every = [cell for cell in cells if cell < self.cells], 1
+        while len(begun) > every * max(1, self.cells // NARROWEST):
             every *= 2
-        return set(cells[roll.pickup :: every]) - {0}
+        return set(begun[roll.pickup :: every]) - {0}
 
     def _line(self, label: str, dots: list[int], styles: list[str], bars: set[int]) -> Text:
         line = Text(f"{label:<{LABEL}}"[:LABEL], style="dim")
