@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import BundleError
 from rhapsode.files import is_there
+from rhapsode.generation import Filter
 from rhapsode.log import log
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
 from rhapsode.modalities.music.prompts import MusicPrompt
-from rhapsode.modalities.music.settings import MusicSettings
+from rhapsode.modalities.music.settings import MusicGenerateSettings, MusicSettings
+from rhapsode.modalities.opened import Document
 
 
 class MusicModel(IdModel):
     """A model file of music, opened."""
 
     facts = MusicFacts
+    generation = MusicGenerateSettings
+    kept = "kept"
 
     @property
     def encoder(self) -> MusicEncoder:
@@ -31,6 +36,28 @@ class MusicModel(IdModel):
         """Settings of reading, as in training."""
         kept = self.bundle.provenance.section("music")
         return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
+
+    def own_filters(self, settings: GenerateSettings) -> list[Filter]:
+        if not isinstance(settings, MusicGenerateSettings) or not settings.limited:
+            return []
+        from rhapsode.modalities.music.limits import MusicLimits
+
+        return [MusicLimits(self.encoder, settings)]
+
+    def check_output(self, path: Path) -> None:
+        from rhapsode.modalities.music.saving import check_suffix
+
+        check_suffix(path)
+
+    def keep(self, path: Path, documents: Sequence[Document]) -> int:
+        """Write each document as a MIDI file into a folder; return the number of notes."""
+        path.mkdir(parents=True, exist_ok=True)
+        number, notes = len(list(path.glob("*.mid"))), 0
+        for document in documents:
+            number += 1
+            document.save(path / f"{number:03d}.mid")
+            notes += len(document.value.notes)
+        return notes
 
     def prompt(self, value: Any, settings: GenerateSettings) -> MusicPrompt:
         """Make a prompt of a score, of a file of music, or of a notation.

@@ -1,10 +1,11 @@
 """Settings of training on music, of its evaluation, and of its continuations."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from rhapsode.config import GenerateSettings, Repeated, option
 from rhapsode.config.train import IdSettings
 
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
@@ -51,3 +52,35 @@ class MusicTrainSettings(IdSettings):
 
     music: MusicSettings = field(default_factory=MusicSettings)
     data: MusicDataSettings = field(default_factory=MusicDataSettings)
+
+
+@dataclass(frozen=True)
+class MusicLimitSettings:
+    """Constraints on generated music."""
+
+    key: Annotated[str | None, option("KEY", "any")] = None
+    """Only notes of this key: G, Gm, F#-minor, "Bb major" or D-dorian; minor keys have the raised
+    seventh degree too."""
+    pitch_range: Annotated[str | None, option("LOW:HIGH", "any", name="range")] = None
+    """Only pitches in this range, as MIDI numbers or names: 48:84 or C3:C6."""
+    metre: Annotated[str | None, option("N/M", "any")] = None
+    """Only bars of this metre, for example 6/8."""
+    tracks: Annotated[Repeated[tuple[str, ...]], option("NAME", "all")] = ()
+    """Only tracks of this instrument, by a part of its name or its program number, or drums; may be
+    repeated."""
+    tempo: Annotated[Annotated[float, Meta(ge=5, le=1000)] | None, option("N", "any")] = None
+    """Tempo in quarter notes a minute."""
+    bars: Annotated[Annotated[int, Meta(ge=1, le=10_000)] | None, option("N", "any")] = None
+    """End the piece after so many new bars, not earlier and not later."""
+    max_polyphony: Annotated[Annotated[int, Meta(ge=1, le=64)] | None, option("N", "any")] = None
+    """Maximum number of notes that sound together."""
+
+    @property
+    def limited(self) -> bool:
+        """True if anything is constrained."""
+        return any(getattr(self, each.name) != each.default for each in fields(MusicLimitSettings))
+
+
+@dataclass(frozen=True)
+class MusicGenerateSettings(MusicLimitSettings, GenerateSettings):
+    """Settings of a continuation of music."""
