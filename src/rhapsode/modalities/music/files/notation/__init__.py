@@ -1,0 +1,1 @@
+"""Written music: measures, the order in which they are played, and scores of them."""
