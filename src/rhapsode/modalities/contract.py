@@ -297,6 +297,16 @@ class Modality(ABC, Generic[S, C, B]):
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
         """Function that generates previews, each with its temperature."""
 
+    def preview(self, planned: Planned[S, C, B], text: str, width: int) -> Any:
+        """A sample for a terminal: its text, or a `rich` renderable.
+
+        Arguments:
+            planned: the run.
+            text: from `samples`.
+            width: cells there are.
+        """
+        return text
+
     @abstractmethod
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path

@@ -35,7 +35,7 @@ from rhapsode.modalities.music.metrics import (
 from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
 from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
 from rhapsode.modalities.music.reading import read_pieces
-from rhapsode.modalities.music.report import card_of, told_figures
+from rhapsode.modalities.music.report import card_of, roll_lines, told_figures
 from rhapsode.modalities.music.settings import MusicTrainSettings
 from rhapsode.views.card import Card
 
@@ -113,6 +113,15 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
             units=unit_losses(metrics.to_mapping(), Amounts.of(encoder, part.pieces)),
             kinds=kind_losses(encoder, part.store.elements_N, nats_N),
         )
+
+    def preview(
+        self,
+        planned: Planned[MusicTrainSettings, MusicCorpus, IdBundle],
+        text: str,
+        width: int,
+    ) -> Any:
+        score = music_encoder(planned.corpus.encoder).score(text)
+        return roll_lines(score, width) if len(score.notes) else text
 
     def finish(
         self,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Column
 from rich.text import Text
 
 from rhapsode.bundle import IdBundle
+from rhapsode.encoding.music.score import Score
 from rhapsode.modalities.music.quality.writing_report import (
     copy_lines,
     protocol,
@@ -22,6 +23,8 @@ from rhapsode.views.evaluation_report import evaluation_report, figures_table
 from rhapsode.views.figures import interval_in_words, mixture_rows
 from rhapsode.views.tables import bare_table, number_column
 
+# Lines of a small piano roll.
+ROWS = 6
 UNITS = {
     "nats_per_note": "nats per note",
     "nats_per_beat": "nats per quarter note",
@@ -92,6 +95,20 @@ def music_report(found: Mapping[str, Any], title: str) -> Iterator[RenderableTyp
     yield from evaluation_report({**found, "writing": None}, title)
     if found.get("writing"):
         yield from writing_table(found["writing"])
+
+
+def roll_lines(score: Score, width: int, *, prompt_end: int = 0) -> RenderableType:
+    """A score as a small piano roll for a terminal.
+
+    Arguments:
+        score: with at least one note.
+        width: cells of a line.
+        prompt_end: tick at which the prompt ends.
+    """
+    from rhapsode.modalities.music.drawing.rolls import roll_of
+    from rhapsode.views.terminal.small_roll import small_roll
+
+    return Group(*small_roll(roll_of(score), width, rows=ROWS, seed_end=prompt_end / score.ticks))
 
 
 def told_figures(summary: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
