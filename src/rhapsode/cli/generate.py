@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, note, plain, put, say, stdout
@@ -60,14 +60,23 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
 
 
 def _stream(request: "rh.Request", *, only_new: bool) -> None:
-    last = "" if only_new else request.prompts[0].text
+    prompt = request.prompts[0]
+    last = "" if only_new else prompt.text
     say(last)
+    elements: list[Any] = []
     for piece in request.model.write(request.prompts, request.settings[0]):
+        elements += piece.chosen
         if piece.text:
             say(piece.text)
             last = piece.text
     if not last.endswith("\n"):
         put("\n")
+    if sys.stdout.isatty():
+        console = stdout()
+        whole = (*prompt.opening.elements, *elements)
+        picture = prompt.picture(whole, len(elements), console.width)
+        if picture is not None:
+            console.print(picture)
 
 
 def _by_temperature(request: "rh.Request", *, only_new: bool) -> None:

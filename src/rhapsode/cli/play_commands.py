@@ -103,7 +103,7 @@ def _shown_settings(player: "Player", words: list[str]) -> Iterator[tuple[str, s
 
 def _keep(player: "Player", words: list[str]) -> None:
     number = player.session.keep(player.kept)
-    note(f"{number:,} characters appended to {player.kept}")
+    note(f"{number:,} {player.session.model.kept_unit} appended to {player.kept}")
 
 
 def _save(player: "Player", words: list[str]) -> None:

@@ -63,6 +63,8 @@ class OpenedModel(ABC, Generic[B]):
     """Default number of elements of a turn of a session."""
     kept: ClassVar[str] = "kept.jsonl"
     """File beside the model for saved documents of sessions."""
+    kept_unit: ClassVar[str] = "characters"
+    """Unit of the numbers that `keep` returns."""
 
     @abstractmethod
     def __init__(self, path: str | Path) -> None:
@@ -482,7 +484,7 @@ class Model(OpenedModel[B], Generic[B]):
         return beginning
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
-        """Append documents to training data; return the number of characters.
+        """Append documents to training data; return their size in `kept_unit`.
 
         A `.jsonl` file gets one object for each document, which `train --field text` reads; any
         other file gets the texts with a blank line between.

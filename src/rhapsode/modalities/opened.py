@@ -323,6 +323,16 @@ class Prompt(ABC):
         """
         return self.document(elements, text, **made)
 
+    def picture(self, elements: Sequence[Any], new: int, width: int) -> Any:
+        """A `rich` renderable of elements for a terminal; None if their text is enough.
+
+        Arguments:
+            elements: those of `opening` among them.
+            new: number of the last ones that are new.
+            width: cells there are.
+        """
+        return None
+
     def saved(self) -> dict[str, Any]:
         """Plain values from which `Model.restored` restores it."""
         return {}

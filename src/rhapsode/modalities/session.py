@@ -300,7 +300,7 @@ class PlaySession:
         )
 
     def keep(self, path: Path) -> int:
-        """Append the documents to a file; return the number of characters.
+        """Append the documents to a file; return their size.
 
         See `Model.keep`.
 
@@ -312,6 +312,21 @@ class PlaySession:
         if not any(text.strip() for text in self.documents):
             raise SettingsError("there is nothing to keep yet")
         return self.model.keep(path, self._branch.documents())
+
+    def picture(self, width: int) -> Any:
+        """A picture of the document that was written last, for a terminal; None without one.
+
+        Arguments:
+            width: cells there are.
+        """
+        elements: list[Any] = []
+        new = 0
+        for turn in self._branch.turns:
+            if elements and elements[-1] == self.prompt.end:
+                elements = []
+            elements += turn.elements
+            new = len(turn.elements) if turn.kind == "written" else 0
+        return self.prompt.picture(elements, new, width)
 
     def save(self, path: Path) -> None:
         """Write the session into a file.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,26 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import BundleError
 from rhapsode.files import is_there
-from rhapsode.generation import Filter
+from rhapsode.generation import Chain, Filter
 from rhapsode.log import log
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
 from rhapsode.modalities.music.prompts import MusicPrompt
 from rhapsode.modalities.music.settings import MusicGenerateSettings, MusicSettings
-from rhapsode.modalities.opened import Document
+from rhapsode.modalities.opened import Document, Piece, Prompt
+
+# Elements of a turn of a session.
+TURN = 160
+# Elements of a continuation at most, where nothing else ends it; and with a number of bars.
+LENGTH, LENGTH_OF_BARS = 2000, 200_000
+
+
+def with_length(settings: GenerateSettings) -> GenerateSettings:
+    """The settings with a length; a number of bars ends the music by itself."""
+    if settings.length is not None:
+        return settings
+    bars = isinstance(settings, MusicGenerateSettings) and settings.bars is not None
+    return replace(settings, length=LENGTH_OF_BARS if bars else LENGTH)
 
 
 class MusicModel(IdModel):
@@ -25,7 +39,8 @@ class MusicModel(IdModel):
 
     facts = MusicFacts
     generation = MusicGenerateSettings
-    kept = "kept"
+    kept, kept_unit = "kept", "notes"
+    turn_length = TURN
 
     @property
     def encoder(self) -> MusicEncoder:
@@ -36,6 +51,12 @@ class MusicModel(IdModel):
         """Settings of reading, as in training."""
         kept = self.bundle.provenance.section("music")
         return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
+
+    def chain(self, settings: GenerateSettings) -> Chain:
+        return super().chain(with_length(settings))
+
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+        yield from super().write(prompts, with_length(settings))
 
     def own_filters(self, settings: GenerateSettings) -> list[Filter]:
         if not isinstance(settings, MusicGenerateSettings) or not settings.limited:

@@ -102,6 +102,16 @@ class MusicPrompt(IdPrompt):
         notation = self._music.decode(elements)
         return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
 
+    def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
+        from rhapsode.modalities.music.report import roll_lines
+
+        score = self._music.score_of(elements)
+        if not len(score.notes):
+            return None
+        before = self._music.score_of(elements[: len(elements) - new]) if new else score
+        end = before.end * score.ticks // before.ticks if new < len(elements) and new else 0
+        return roll_lines(score, width, prompt_end=end)
+
     def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
         """The document of new elements alone, in the tempo, metre and key of the prompt."""
         from rhapsode.modalities.music.stretches import stretch
