@@ -21,6 +21,7 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
 from rhapsode.heads import HEADS
+from rhapsode.modalities.music.render_settings import RenderSettings
 from rhapsode.modalities.series.settings import (
     CalibrationSettings,
     ForecastSettings,
@@ -126,6 +127,7 @@ def stub() -> str:
     for name, about, classes in (
         ("GenerateOptions", "Keywords of `generate`.", [GenerateSettings]),
         ("ForecastOptions", "Keywords of `forecast`.", [ForecastSettings]),
+        ("RenderOptions", "Keywords of `render`.", [RenderSettings]),
         (
             "EvaluateOptions",
             "Keywords of `evaluate`.",

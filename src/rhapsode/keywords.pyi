@@ -145,12 +145,17 @@ class EncoderOptions(TypedDict, total=False):
     min_count: int
     graphemes: bool
     max_vocabulary: int | None
+    grid: int
+    lowest: int
+    highest: int
     unknown: Literal["element", "spell"]
     user_dictionary: str
     hmm: bool
     segmenter: Mapping[str, str]
     file: str
     round_trip: Literal["", "lossless", "as its tokenizer.json decodes"]
+    voices: int
+    join: bool
     split: Literal["words", "whitespace"]
     punctuation: bool
     strip_html: bool
@@ -306,6 +311,15 @@ class ForecastOptions(TypedDict, total=False):
     network_alone: bool
     paths: bool
     format: Literal["csv", "json"]
+
+
+class RenderOptions(TypedDict, total=False):
+    """Keywords of `render`."""
+
+    as_: Literal["roll", "score"]
+    soundfont: str | None
+    tempo: float | None
+    piece: int
 
 
 class EvaluateOptions(TypedDict, total=False):

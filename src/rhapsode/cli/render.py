@@ -25,5 +25,7 @@ class RenderCommand(rh.RenderSettings):
 
     def run(self, typed: Typed, began: float) -> None:
         if not self.output:
-            raise SettingsError("no file is named", where="--output", hint="for example -o tune.wav")
+            raise SettingsError(
+                "no file is named", where="--output", hint="for example -o tune.wav"
+            )
         rh.render(self.score, self.output, settings_of(self, rh.RenderSettings))

@@ -121,7 +121,7 @@ def draw_roll(roll: Roll, *, title: str = "", about: str = "", seed_end: float =
         parts += _system(roll, frame, top, times, seed_end)
         top += frame.height + BETWEEN
     height = round(top - BETWEEN + FOOT)
-    name = escape(_legible(title) or "piano roll", {'"': "&quot;"})
+    name = escape(legible(title) or "piano roll", {'"': "&quot;"})
     return (
         f'<svg class="rh-roll" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img" aria-label="{name}">'
@@ -319,7 +319,7 @@ def _notes(roll: Roll, frame: _Frame, first: float, last: float) -> Iterator[str
             yield (
                 f'<rect x="{x:.1f}" y="{y + 0.4:.1f}" width="{width:.1f}" '
                 f'height="{height - 0.8:.1f}" rx="{min(2.0, height / 4):.1f}" '
-                f'opacity="{opacity:.2f}"><title>{escape(_legible(name))}</title></rect>'
+                f'opacity="{opacity:.2f}"><title>{escape(legible(name))}</title></rect>'
             )
         yield "</g>"
 
@@ -337,7 +337,7 @@ def _rect(kind: str, x: float, y: float, width: float, height: float) -> str:
 def _text(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
     return (
         f'<text class="{kind}" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">'
-        f"{escape(_legible(text))}</text>"
+        f"{escape(legible(text))}</text>"
     )
 
 
@@ -347,11 +347,11 @@ def pitch_name(pitch: int) -> str:
 
 
 def _shortened(text: str, most: int) -> str:
-    text = _legible(text)
+    text = legible(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _legible(text: str) -> str:
+def legible(text: str) -> str:
     """A text on one line without the characters that XML excludes."""
     text = re.sub(r"\s+", " ", text).strip()
     return "".join(c for c in text if c.isprintable() and c not in "\ufffe\uffff")

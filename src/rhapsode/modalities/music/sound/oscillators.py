@@ -24,7 +24,9 @@ AHEAD = 220
 
 
 @compiled
-def add_notes(sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N: Any, table: Any) -> None:
+def add_notes(
+    sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N: Any, table: Any
+) -> None:
     """Add notes of pitched instruments.
 
     Arguments:
@@ -63,7 +65,9 @@ def add_notes(sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N:
                 p, second = q % PARTIALS, q // PARTIALS
                 ratio = row[13 + PARTIALS + p]
                 ratio *= math.sqrt((1 + stretch * ratio * ratio) / (1 + stretch))
-                angle = 2 * math.pi * hertz * ratio * (1 + second * detune * (2 * channel - 1)) / RATE
+                angle = (
+                    2 * math.pi * hertz * ratio * (1 + second * detune * (2 * channel - 1)) / RATE
+                )
                 amount = row[13 + p] * (1 - 0.55 * second)
                 if amount <= 0.0 or angle > 0.85 * math.pi:
                     continue
@@ -80,7 +84,10 @@ def add_notes(sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N:
                 turn_real[count], turn_imaginary[count] = c2, s2
                 growth = pace * (1 + row[5] * p) * BLOCK / RATE
                 fast[count], slow[count] = row[4], 1 - row[4]
-                fast_step[count], slow_step[count] = math.exp(-row[2] * growth), math.exp(-row[3] * growth)
+                fast_step[count], slow_step[count] = (
+                    math.exp(-row[2] * growth),
+                    math.exp(-row[3] * growth),
+                )
                 level[count] = 0.0
                 count += 1
             noise, noise_step = row[9], math.exp(-row[10] / RATE)
@@ -120,11 +127,21 @@ def add_notes(sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N:
                 if at > attack and loudest < QUIET:
                     break
             side = math.sqrt(0.5 * (1 + place if channel else 1 - place))
-            _mix(sound_2T[channel], buffer, begin_N[n], min(end, samples), gain * row[11] * side, row[7], n + 3 * channel)
+            _mix(
+                sound_2T[channel],
+                buffer,
+                begin_N[n],
+                min(end, samples),
+                gain * row[11] * side,
+                row[7],
+                n + 3 * channel,
+            )
 
 
 @compiled
-def _mix(sound_T: Any, buffer: Any, begin: int, samples: int, gain: float, vibrato: float, player: int) -> None:
+def _mix(
+    sound_T: Any, buffer: Any, begin: int, samples: int, gain: float, vibrato: float, player: int
+) -> None:
     """Add a note, read with a slowly changing delay for a vibrato."""
     if vibrato == 0.0:
         for i in range(samples):
@@ -179,7 +196,9 @@ def add_drums(sound_2T: Any, begin_N: Any, gain_N: Any, drum_NF: Any) -> None:
             low2 += cut * (high - low2)
             phase += 2 * math.pi * row[0] * (1 + rise) / RATE
             rise *= rise_step
-            value = tone * math.sin(phase) * min(1.0, (i - begin + 1) / 30.0) + noise * (high - low2)
+            value = tone * math.sin(phase) * min(1.0, (i - begin + 1) / 30.0) + noise * (
+                high - low2
+            )
             tone *= tone_step
             noise *= noise_step
             sound_2T[0, i] += np.float32(left * value)
