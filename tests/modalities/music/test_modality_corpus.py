@@ -25,9 +25,7 @@ def melodies(count: int, *, notes: int = 16, seed: int = 0) -> list[Score]:
     return [
         Score(
             ticks=4,
-            notes=Notes.of(
-                np.arange(notes) * 4, 4, generator.integers(55, 80, size=notes), 80, 0
-            ),
+            notes=Notes.of(np.arange(notes) * 4, 4, generator.integers(55, 80, size=notes), 80, 0),
             title=f"tune {number}",
         )
         for number in range(count)
@@ -60,7 +58,9 @@ def test_a_roll_is_read_exactly(tmp_path: Path) -> None:
     path = roll_file(tmp_path)
     content = json.loads(path.read_text())
     encoder = corpus_of(path).encoder
-    for roll, (_, _, score) in zip(content["train"], read_rolls(path.read_bytes(), path.name, 1), strict=False):
+    for roll, (_, _, score) in zip(
+        content["train"], read_rolls(path.read_bytes(), path.name, 1), strict=False
+    ):
         lines = encoder.decode(encoder.elements(score)).rstrip("\n").split("\n")
         names = [sorted(line.split(), key=encoder.vocabulary.index) for line in lines]
         assert [len(set(frame)) for frame in roll] == list(map(len, names))

@@ -66,9 +66,10 @@ class MusicModel(IdModel):
         return [MusicLimits(self.encoder, settings)]
 
     def check_output(self, path: Path) -> None:
-        from rhapsode.modalities.music.saving import check_suffix
+        from rhapsode.modalities.music.render_settings import RenderSettings
+        from rhapsode.modalities.music.rendering import check_output
 
-        check_suffix(path)
+        check_output(path, RenderSettings())
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
         """Write each document as a MIDI file into a folder; return the number of notes."""

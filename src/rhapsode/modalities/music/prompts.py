@@ -56,9 +56,10 @@ class MusicDocument:
             SettingsError: a suffix that music has no format for.
             RunError: it cannot be written.
         """
-        from rhapsode.modalities.music.saving import save_score
+        from rhapsode.modalities.music.render_settings import RenderSettings
+        from rhapsode.modalities.music.rendering import render_score
 
-        save_score(self.value, Path(path), prompt_end=self.prompt_end)
+        render_score(self.value, Path(path), RenderSettings(), prompt_end=self.prompt_end)
 
     def __repr__(self) -> str:
         from rhapsode.modalities.music.drawing.rolls import facts
