@@ -52,17 +52,18 @@ def render(
 
 def _score_of(source: Any, piece: int) -> tuple[Score, int]:
     """A score, and the tick at which its prompt ends."""
-    from rhapsode.modalities.music.files import read_score
-    from rhapsode.modalities.music.prompts import MusicDocument
-
     if isinstance(source, Score):
         return source, 0
-    if isinstance(source, MusicDocument):
-        return source.value, source.prompt_end
     if not isinstance(source, str | Path):
+        from rhapsode.modalities.music.prompts import MusicDocument
+
+        if isinstance(source, MusicDocument):
+            return source.value, source.prompt_end
         raise SettingsError(
             f"a score is no {type(source).__name__}", hint="give a file, generated music or a Score"
         )
+    from rhapsode.modalities.music.files import read_score
+
     pieces = read_score(source)
     if piece > len(pieces):
         raise SettingsError(

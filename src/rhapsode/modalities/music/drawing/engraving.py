@@ -91,7 +91,7 @@ def _pages(musicxml: str) -> list[str]:
         (folder / "options.json").write_text(json.dumps(_OPTIONS), encoding="utf-8")
         command = [sys.executable, "-P", str(engraver.__file__), str(folder)]
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603
                 command, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired:
@@ -115,8 +115,8 @@ def _pages(musicxml: str) -> list[str]:
 
 def _framed(page: str, title: str, about: str) -> str:
     """A page on a ground, below its title."""
-    sizes = re.search(r'<svg width="(\d+)px" height="(\d+)px"', page)
-    width, height = (int(sizes[1]), int(sizes[2])) if sizes else (WIDTH - 2 * MARGIN, 1200)
+    sizes = re.search(r'<svg width="\d+px" height="(\d+)px"', page)
+    height = int(sizes[1]) if sizes else 1200
     parts, top = [], MARGIN
     for kind, line, step in (("ink title", title, 12), ("muted", about, 20)):
         text = escape(legible(line))

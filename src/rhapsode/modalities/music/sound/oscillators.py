@@ -24,16 +24,13 @@ AHEAD = 220
 
 
 @compiled
-def add_notes(
-    sound_2T: Any, begin_N: Any, length_N: Any, tone_NF: Any, voice_N: Any, table: Any
-) -> None:
+def add_notes(sound_2T: Any, span_N2: Any, tone_NK: Any, voice_N: Any, table: Any) -> None:
     """Add notes of pitched instruments.
 
     Arguments:
         sound_2T: both channels, in float32; notes are added.
-        begin_N: first samples.
-        length_N: samples until the release.
-        tone_NF: hertz, gain, velocity from 0 to 1, and position from -1 to 1 of each note.
+        span_N2: first sample of each note, and samples until its release.
+        tone_NK: hertz, gain, velocity from 0 to 1, and position from -1 to 1 of each note.
         voice_N: rows of `table`.
         table: of `voice_table`.
     """
@@ -45,16 +42,17 @@ def add_notes(
     amplitude, fast, slow = np.empty(MOST), np.empty(MOST), np.empty(MOST)
     fast_step, slow_step, level = np.empty(MOST), np.empty(MOST), np.empty(MOST)
     longest = 0
-    for n in range(len(begin_N)):
+    for n in range(len(span_N2)):
         release = table[voice_N[n], 1]
-        longest = max(longest, length_N[n] + int(9.0 * release * RATE) + 2 * BLOCK)
+        longest = max(longest, span_N2[n, 1] + int(9.0 * release * RATE) + 2 * BLOCK)
     buffer = np.empty(longest + BLOCK, np.float32)
-    for n in range(len(begin_N)):
+    for n in range(len(span_N2)):
+        begin = span_N2[n, 0]
         row = table[voice_N[n]]
         attack, release, stretch, detune = row[0] * RATE, row[1] * RATE, row[6], row[8]
-        hertz, gain, velocity, place = tone_NF[n, 0], tone_NF[n, 1], tone_NF[n, 2], tone_NF[n, 3]
-        length = max(length_N[n], int(attack))
-        samples = min(length + int(9.0 * release), total - begin_N[n])
+        hertz, gain, velocity, place = tone_NK[n, 0], tone_NK[n, 1], tone_NK[n, 2], tone_NK[n, 3]
+        length = max(span_N2[n, 1], int(attack))
+        samples = min(length + int(9.0 * release), total - begin)
         blocks = (samples + BLOCK - 1) // BLOCK
         # Low strings ring longer than high ones.
         pace = (hertz / 440.0) ** 0.65
@@ -127,25 +125,17 @@ def add_notes(
                 if at > attack and loudest < QUIET:
                     break
             side = math.sqrt(0.5 * (1 + place if channel else 1 - place))
-            _mix(
-                sound_2T[channel],
-                buffer,
-                begin_N[n],
-                min(end, samples),
-                gain * row[11] * side,
-                row[7],
-                n + 3 * channel,
-            )
+            heard = sound_2T[channel, begin : begin + min(end, samples)]
+            _mix(heard, buffer, gain * row[11] * side, row[7], n + 3 * channel)
 
 
 @compiled
-def _mix(
-    sound_T: Any, buffer: Any, begin: int, samples: int, gain: float, vibrato: float, player: int
-) -> None:
+def _mix(sound_T: Any, buffer: Any, gain: float, vibrato: float, player: int) -> None:
     """Add a note, read with a slowly changing delay for a vibrato."""
+    samples = len(sound_T)
     if vibrato == 0.0:
         for i in range(samples):
-            sound_T[begin + i] += np.float32(gain) * buffer[i]
+            sound_T[i] += np.float32(gain) * buffer[i]
         return
     angle = 2 * math.pi * (4.9 + 0.13 * (player % 5)) / RATE
     turn, turn_2 = math.cos(angle), math.sin(angle)
@@ -157,28 +147,28 @@ def _mix(
         position = i - max(0.0, depth) * (1 - real)
         at = int(position)
         if at < 1 or at + 2 >= samples:
-            sound_T[begin + i] += size * buffer[min(at, samples - 1)]
+            sound_T[i] += size * buffer[min(at, samples - 1)]
             continue
         t = np.float32(position - at)
         a, b, c, d = buffer[at - 1], buffer[at], buffer[at + 1], buffer[at + 2]
         # Cubic interpolation (Catmull and Rom).
         inner = c - a + t * (TWO * a - FIVE * b + FOUR * c - d + t * (THREE * (b - c) + d - a))
-        sound_T[begin + i] += size * (b + HALF * t * inner)
+        sound_T[i] += size * (b + HALF * t * inner)
 
 
 @compiled
-def add_drums(sound_2T: Any, begin_N: Any, gain_N: Any, drum_NF: Any) -> None:
+def add_drums(sound_2T: Any, begin_N: Any, gain_N: Any, drum_NK: Any) -> None:
     """Add strokes of drums: a tone that falls, and filtered noise.
 
     Arguments:
         sound_2T: both channels; strokes are added.
         begin_N: first samples.
         gain_N: of each stroke.
-        drum_NF: rows of `drum_row`.
+        drum_NK: rows of `drum_row`.
     """
     total = sound_2T.shape[1]
     for n in range(len(begin_N)):
-        row, begin = drum_NF[n], begin_N[n]
+        row, begin = drum_NK[n], begin_N[n]
         tone, noise = row[3] * gain_N[n], row[6] * gain_N[n]
         tone_step, noise_step = math.exp(-row[2] / RATE), math.exp(-row[5] / RATE)
         cut = 1 - math.exp(-2 * math.pi * row[4] / RATE)

@@ -38,11 +38,11 @@ def sounding_ends(score: Score) -> NDArray[np.int64]:
     end_N = notes.start_N + notes.length_N
     for track in {pedal.track for pedal in score.pedals}:
         pedals = sorted((p.start, p.start + p.length) for p in score.pedals if p.track == track)
-        begin_P, lifted_P = np.array(pedals).T
+        begins, lifts = np.array(pedals).T
         own = np.flatnonzero(notes.track_N == track)
-        place = np.searchsorted(begin_P, end_N[own], "right") - 1
-        held = (place >= 0) & (end_N[own] < lifted_P[place])
-        end_N[own[held]] = lifted_P[place[held]]
+        place = np.searchsorted(begins, end_N[own], "right") - 1
+        held = (place >= 0) & (end_N[own] < lifts[place])
+        end_N[own[held]] = lifts[place[held]]
     order_N = np.lexsort((notes.start_N, notes.pitch_N, notes.track_N))
     key_N = notes.track_N[order_N] * 128 + notes.pitch_N[order_N]
     following_N = np.append(notes.start_N[order_N][1:], 0)
@@ -79,13 +79,13 @@ def synthesise(score: Score) -> NDArray[np.float32]:
     samples_N = np.maximum(1, np.rint((end_N - begin_N) * RATE).astype(np.int64))
     drum_N = np.array([track.drums for track in score.tracks], bool)[notes.track_N]
     names = list(VOICES)
-    voice_M = np.array([names.index(voice_of(track.program)) for track in score.tracks])
-    place_M = _places(score)
+    voices = np.array([names.index(voice_of(track.program)) for track in score.tracks])
+    places = _places(score)
     tone = np.flatnonzero(~drum_N)
     if len(tone):
         pitch_N = notes.pitch_N[tone].astype(np.float64)
-        place_N = place_M[notes.track_N[tone]] + (pitch_N - 60) / 160
-        tone_NF = np.stack(
+        place_N = places[notes.track_N[tone]] + (pitch_N - 60) / 160
+        tone_NK = np.stack(
             (
                 440 * 2 ** ((pitch_N - 69) / 12),
                 gain_N[tone],
@@ -94,13 +94,14 @@ def synthesise(score: Score) -> NDArray[np.float32]:
             ),
             axis=1,
         )
-        voice_N = voice_M[notes.track_N[tone]]
-        add_notes(sound_2T, first_N[tone], samples_N[tone], tone_NF, voice_N, voice_table())
+        voice_N = voices[notes.track_N[tone]]
+        span_N2 = np.stack((first_N[tone], samples_N[tone]), axis=1)
+        add_notes(sound_2T, span_N2, tone_NK, voice_N, voice_table())
     drum = np.flatnonzero(drum_N)
     if len(drum):
         rows = {pitch: drum_row(pitch) for pitch in set(notes.pitch_N[drum].tolist())}
-        drum_NF = np.array([rows[pitch] for pitch in notes.pitch_N[drum].tolist()])
-        add_drums(sound_2T, first_N[drum], gain_N[drum], drum_NF)
+        drum_NK = np.array([rows[pitch] for pitch in notes.pitch_N[drum].tolist()])
+        add_drums(sound_2T, first_N[drum], gain_N[drum], drum_NK)
     add_room(sound_2T, _ROOM)
     return finished(sound_2T)
 
