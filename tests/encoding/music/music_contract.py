@@ -30,6 +30,8 @@ class MusicEncoderContract(EncoderContract):
     """A subclass names the encoding and its settings."""
 
     walks = 400
+    exact_walks = True
+    """Whether sequences that the grammar allows are those of scores."""
     walk_length = 60
 
     def normalised(self, text: str) -> str:
@@ -105,7 +107,10 @@ class MusicEncoderContract(EncoderContract):
             prefix_N = ids_N[: np.append(ids_N, END_ID).tolist().index(END_ID)]
             finished = self.finished(encoder, prefix_N)
             score = encoder.score_of(finished)
-            np.testing.assert_array_equal(encoder.elements(score), finished)
+            again_N = encoder.elements(score)
+            if self.exact_walks:
+                np.testing.assert_array_equal(again_N, finished)
+            assert as_values(encoder.score_of(again_N)) == as_values(encoder.snap(score)[0])
 
     def finished(self, encoder: MusicEncoder, ids_N: np.ndarray) -> np.ndarray:
         """A prefix, completed by its first end that the grammar finds: breadth first."""
@@ -128,7 +133,7 @@ class MusicEncoderContract(EncoderContract):
         return int(allowed[0])
 
     @prove_music
-    @given(score=scores(), semitones=st.integers(-12, 12))
+    @given(score=scores(), semitones=st.integers(-5, 6))
     def test_transposed_elements_are_those_of_the_transposed_score(
         self, score: Score, semitones: int
     ):

@@ -11,11 +11,13 @@ from rhapsode.late import late_names
 if TYPE_CHECKING:
     from rhapsode.encoding.music.contract import MusicEncoder, SnapReport
     from rhapsode.encoding.music.frames import FrameEncoder, roll_score
+    from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
     from rhapsode.encoding.music.voices import VoiceEncoder
 
 __all__ = [
     "FrameEncoder",
     "MusicEncoder",
+    "NoteEncoder",
     "SnapReport",
     "VoiceEncoder",
     "roll_score",
@@ -26,10 +28,12 @@ _PLACES = {
     "SnapReport": ".contract",
     "FrameEncoder": ".frames",
     "roll_score": ".frames",
+    "NoteEncoder": ".notes.note_encoder",
     "VoiceEncoder": ".voices",
 }
 
 for _name, _class in (
+    ("notes.v1", "NoteEncoder"),
     ("frames.v1", "FrameEncoder"),
     ("voices.v1", "VoiceEncoder"),
 ):

@@ -115,6 +115,7 @@ class MusicEncoder(Encoder):
             raise BundleError("the encoder's vocabulary holds white space")
         super().__init__(vocabulary, asdict(known))
         self._known = known
+        self._fixed = len(fixed)
         self._ids = {name: index for index, name in enumerate(self.vocabulary, 2)}
 
     @classmethod
@@ -189,7 +190,9 @@ class MusicEncoder(Encoder):
     def pitch_V(self) -> Table:
         """MIDI pitch of each element, (V,); -1 where it has none. Drums have none."""
         names = {pitch_name(pitch): pitch for pitch in range(128)}
-        return np.array([-1, -1, *(names.get(name, -1) for name in self.vocabulary)])
+        own = self.vocabulary[: self._fixed]
+        found = [-1, -1, *(names.get(name, -1) for name in own)]
+        return np.array(found + [-1] * (self.vocab_size - len(found)))
 
     @abstractmethod
     def fields(self) -> tuple[tuple[str, ...], Table]:
@@ -232,7 +235,7 @@ class MusicEncoder(Encoder):
     def transposition(self, semitones: int) -> Table:
         """The element that each becomes a number of semitones higher, (V,).
 
-        -1 where a pitch leaves the range.
+        -1 where a pitch leaves the range, or a key or chord has no element.
         """
         id_by_pitch = np.full(128 + 2 * 128, -1)
         for element in np.flatnonzero(self.pitch_V >= 0):
@@ -244,7 +247,7 @@ class MusicEncoder(Encoder):
     def transposed(self, ids: AnyIds, semitones: int) -> Ids | None:
         """The elements of a piece a number of semitones higher.
 
-        None where a pitch would leave the range.
+        None where a pitch would leave the range, or a key or chord would have no element.
         """
         moved_N = self.transposition(semitones)[np.asarray(ids, dtype=np.int64)]
         return None if (moved_N < 0).any() else moved_N.astype(np.uint16)
