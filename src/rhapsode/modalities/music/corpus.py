@@ -20,13 +20,11 @@ from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.modalities.music.reading import Piece, Pieces, read_pieces
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
 from rhapsode.modalities.music.stretches import cut_pieces
+from rhapsode.modalities.music.transposing import KEYS, can_transpose, in_keys
 from rhapsode.modalities.scoring import SplitName
 
-KEYS = tuple(range(-6, 6))
-"""Semitones of the keys that are added, 0 among them."""
 # Pieces below which they are cut into stretches of bars, so that some can be held out.
 FEW = 10
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,12 @@ def prepare_corpus(
     for line in (*read.notes, *_said(pieces, splits, copies=copies, reason=split_reason)):
         log.info(line)
     log.info(f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})")
-    pitched = bool((encoder.pitch_V >= 0).any())
-    keys = KEYS if pitched and settings.music.transpose != "none" else (0,)
-    train, count = _in_keys(encoder, splits["train"], keys)
-    if count > 1:
-        log.info(f"the training split is learnt in {count:g} keys: {len(train):,} elements")
+    several = can_transpose(encoder) and settings.music.transpose != "none"
+    plain = [encoder.elements(piece.score) for piece in splits["train"]]
+    keys = KEYS if several else (0,)
+    train = _store(list(in_keys(encoder, plain, keys)), encoder.vocab_size)
+    if several:
+        log.info(f"the training split is learnt in {len(keys)} keys: {len(train):,} elements")
     return MusicCorpus(
         encoder,
         train,
@@ -94,7 +93,7 @@ def prepare_corpus(
         False,
         reason,
         splits,
-        count,
+        len(keys),
         split_reason,
     )
 
@@ -214,27 +213,6 @@ def _store(documents: Sequence[NDArray[Any]], vocab_size: int) -> ElementStore:
         return ElementStore(empty_N, np.zeros(0, dtype=np.int64), 0, 0, 0, True, counts_V)
     # Elements of music have no characters, so that bits per character make no sense.
     return ElementStore.of(ids, 0, vocab_size)
-
-
-def _in_keys(
-    encoder: MusicEncoder, pieces: Sequence[Piece], keys: Sequence[int]
-) -> tuple[ElementStore, int]:
-    """The training split in several keys, and their number.
-
-    A pass over all pieces in one key each follows another, so that readers of a long text meet
-    every piece before they meet it again.
-    """
-    generator = np.random.default_rng(SEED)
-    orders_PK = [generator.permutation(keys) for _ in pieces]
-    plain = [encoder.elements(piece.score) for piece in pieces]
-    documents = []
-    for place in range(len(keys)):
-        for ids_N, order_K in zip(plain, orders_PK, strict=True):
-            key = int(order_K[place])
-            moved_N = ids_N if key == 0 else encoder.transposed(ids_N, key)
-            if moved_N is not None:
-                documents.append(moved_N)
-    return _store(documents, encoder.vocab_size), len(keys)
 
 
 def _digest(digests: Iterable[bytes]) -> str:

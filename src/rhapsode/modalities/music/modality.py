@@ -33,6 +33,7 @@ from rhapsode.modalities.music.metrics import (
     unit_losses,
 )
 from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
+from rhapsode.modalities.music.quality.learnt_elements import LEARNT, save_learnt
 from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
 from rhapsode.modalities.music.reading import read_pieces
 from rhapsode.modalities.music.report import card_of, roll_lines, told_figures
@@ -152,6 +153,10 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         corpus = planned.corpus
         index = MelodyIndex.build(corpus.pieces["train"])
         index.save(folder / MELODY_INDEX)
+        learnt = corpus.train
+        if corpus.keys > 1:
+            learnt = store_of(music_encoder(corpus.encoder), corpus.pieces["train"])
+        save_learnt(folder / LEARNT, learnt)
         writing = measure_writing(predictors, index, corpus.pieces["test"], corpus.test)
         return bundle, {"writing": writing}
 

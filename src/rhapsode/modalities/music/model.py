@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.encoding.music.contract import MusicEncoder
@@ -14,11 +14,15 @@ from rhapsode.errors import BundleError
 from rhapsode.files import is_there
 from rhapsode.generation import Chain, Filter
 from rhapsode.log import log
+from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
 from rhapsode.modalities.music.prompts import MusicPrompt
 from rhapsode.modalities.music.settings import MusicGenerateSettings, MusicSettings
 from rhapsode.modalities.opened import Document, Piece, Prompt
+
+if TYPE_CHECKING:  # what loads the compiler
+    from rhapsode.counts import SuffixIndex
 
 # Elements of a turn of a session.
 TURN = 160
@@ -41,6 +45,7 @@ class MusicModel(IdModel):
     generation = MusicGenerateSettings
     kept, kept_unit = "kept", "notes"
     turn_length = TURN
+    _elements: SuffixIndex | None = None
 
     @property
     def encoder(self) -> MusicEncoder:
@@ -51,6 +56,23 @@ class MusicModel(IdModel):
         """Settings of reading, as in training."""
         kept = self.bundle.provenance.section("music")
         return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
+
+    def elements_index(self) -> SuffixIndex:
+        """The index of the training music by elements, in all keys, made on first use.
+
+        Raises:
+            RunError: there are no elements of the training music beside the model.
+        """
+        if self._elements is None:
+            from rhapsode.modalities.music.quality.learnt_elements import open_learnt
+            from rhapsode.modalities.music.transposing import can_transpose
+
+            keys = can_transpose(self.encoder)
+            self._elements = open_learnt(self.path, self.encoder, keys=keys)
+        return self._elements
+
+    def open_index(self) -> OpenIndex:
+        return self.elements_index
 
     def chain(self, settings: GenerateSettings) -> Chain:
         return super().chain(with_length(settings))
