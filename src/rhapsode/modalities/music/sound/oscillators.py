@@ -43,9 +43,10 @@ def add_notes(sound_2T: Any, span_N2: Any, tone_NK: Any, voice_N: Any, table: An
     fast_step, slow_step, level = np.empty(MOST), np.empty(MOST), np.empty(MOST)
     longest = 0
     for n in range(len(span_N2)):
-        release = table[voice_N[n], 1]
-        longest = max(longest, span_N2[n, 1] + int(9.0 * release * RATE) + 2 * BLOCK)
-    buffer = np.empty(longest + BLOCK, np.float32)
+        row = table[voice_N[n]]
+        length = max(span_N2[n, 1], int(row[0] * RATE))
+        longest = max(longest, length + int(9.0 * row[1] * RATE))
+    buffer = np.empty(longest + 2 * BLOCK, np.float32)
     for n in range(len(span_N2)):
         begin = span_N2[n, 0]
         row = table[voice_N[n]]
@@ -66,7 +67,7 @@ def add_notes(sound_2T: Any, span_N2: Any, tone_NK: Any, voice_N: Any, table: An
                 angle = (
                     2 * math.pi * hertz * ratio * (1 + second * detune * (2 * channel - 1)) / RATE
                 )
-                amount = row[13 + p] * (1 - 0.55 * second)
+                amount = row[13 + p] * (1 - 0.7 * second)
                 if amount <= 0.0 or angle > 0.85 * math.pi:
                     continue
                 # Softly played notes are darker, and the highest partials never pierce.
