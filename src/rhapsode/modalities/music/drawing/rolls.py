@@ -74,7 +74,7 @@ def facts(score: Score) -> str:
     metres = list(dict.fromkeys(f"{metre.beats}/{metre.unit}" for _, metre in bars))
     quarters = [tempo.quarters for tempo in score.tempos] or [120.0]
     low, high = round(min(quarters)), round(max(quarters))
-    seconds = round(score.seconds(score.end))
+    seconds = int(score.seconds(score.end) + 0.5)
     return "   ·   ".join(
         (
             f"{count:,} bar{'' if count == 1 else 's'}",
