@@ -56,7 +56,6 @@ def split_book(text: str) -> list[Tune]:
     tunes: list[Tune] = []
     defaults: list[tuple[int, str, str]] = []
     tune: Tune | None = None
-    pending: list[str] = []
     is_open = False  # no empty line since the last line of the tune
     for line, raw in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         plain = _HTML.sub("", raw)
@@ -87,7 +86,6 @@ def split_book(text: str) -> list[Tune]:
         is_open = True
         tune.source.append(plain.rstrip())
         _add(tune, line, plain, letter, value)
-    del pending
     return [tune for tune in tunes if tune.body or tune.has_key or tune.fields]
 
 
@@ -99,7 +97,7 @@ def _add(tune: Tune, line: int, text: str, letter: str, value: str) -> None:
         tune.has_key = letter == "K"
     elif text.lstrip().startswith("%"):
         if text.lstrip().startswith("%%"):
-            (tune.body if tune.has_key else tune.body).append((line, text.strip()))
+            tune.body.append((line, text.strip()))
     else:
         tune.body.append((line, _line_of_music(text)))
 

@@ -68,14 +68,14 @@ class Voice:
     metre: tuple[int, int] | None
     key: KeySettings
     measures: list[Measure] = field(default_factory=list)
-    name: str = ""
     program: int = 0
+    drums: bool = False
     has_unit: bool = False
     at: int = 0
     tuplet: _Tuplet | None = None
     lengthen: tuple[int, int] | None = None  # of the next note, from a broken rhythm
     last: list[WrittenNote] = field(default_factory=list)
-    accidentals: dict[tuple[str, int], int] = field(default_factory=dict)
+    accidentals: dict[str, int] = field(default_factory=dict)
     current: Measure = field(default_factory=Measure)
     after_bar: bool = False
     quarters: float | None = None
@@ -109,6 +109,8 @@ class Voice:
         self.accidentals = {}
         if not self.current.notes and self.at == 0:
             self.current.key = key.fifths, key.minor
+        else:
+            self.current.keys.append((self.at, key.fifths, key.minor))
 
     def set_part(self, label: str, line: int) -> None:
         """Begin a part."""
@@ -265,7 +267,7 @@ def read_music(voice: Voice, text: str, where: str, line: int, repairs: Repairs)
             repairs.add("grace notes left out", len(re.findall("[A-Ga-g]", token)))
         elif kind == "overlay":
             voice.current.length = max(voice.current.length, voice.at)
-            voice.at = 0
+            voice.at, voice.accidentals, voice.last = 0, {}, []
         elif kind == "other" and not (token == "]" or voice.after_bar):
             repairs.add("unknown characters skipped")
         voice.after_bar = False
@@ -297,8 +299,8 @@ def _note(voice: Voice, token: str) -> tuple[WrittenNote, str]:
     octave += marks.count("'") - marks.count(",")
     step = letter.upper()
     if sign:
-        voice.accidentals[step, octave] = ALTERATIONS[sign]
-    shift = voice.accidentals.get((step, octave), voice.key.alterations.get(step, 0))
+        voice.accidentals[step] = ALTERATIONS[sign]
+    shift = voice.accidentals.get(step, voice.key.alterations.get(step, 0))
     pitch = 12 * (octave + 1) + step_of_letter(step) + shift + voice.key.shift
     return WrittenNote(0, 0, max(0, min(127, pitch))), length
 

@@ -24,6 +24,7 @@ MOST_CHARACTERS = 64 << 20
 MOST_VOICES = 64
 _FIELD = re.compile(r"\s*([A-Za-z]):(.*)", re.DOTALL)
 _PROGRAM = re.compile(r"%%\s*MIDI\s+program\s+(?:\d+\s+)?(\d{1,3})\s*$")
+_CHANNEL = re.compile(r"%%\s*MIDI\s+channel\s+(\d{1,2})\s*$")
 _NAME = re.compile(r'\b(?:name|nm)\s*=\s*(?:"([^"]*)"|(\S+))')
 
 
@@ -90,13 +91,15 @@ def read_tune(tune: Tune, where: str, repairs: Repairs, *, repeats: bool = True)
     voices: dict[str, Voice] = {}
     voice = header.voice("1", voices)
     voice.set_tempo(header.quarters)
-    programs: dict[str, int] = {}
     for line, text in tune.body:
         place = f"{book}:{line}"
         if text.startswith("%%"):
             program = _PROGRAM.match(text)
             if program:
-                voice.program = programs[voice.name] = min(127, int(program[1]))
+                voice.program = min(127, int(program[1]))
+            channel = _CHANNEL.match(text)
+            if channel:
+                voice.drums = int(channel[1]) == 10
             continue
         found = _FIELD.fullmatch(text)
         if found and found[1] in BODY_FIELDS:
@@ -121,10 +124,14 @@ def read_tune(tune: Tune, where: str, repairs: Repairs, *, repeats: bool = True)
     try:
         return score_of_measures(
             [each.measures for each in filled.values()],
-            [Track(each.program, name=header.names.get(label, "")) for label, each in filled.items()],
+            [
+                Track(each.program, each.drums, header.names.get(label, ""))
+                for label, each in filled.items()
+            ],
             title=tune.title,
             parts=header.parts,
             repeats=repeats,
+            repairs=repairs,
         )
     except DataError as problem:
         raise DataError(problem.what, where=problem.where or where) from None

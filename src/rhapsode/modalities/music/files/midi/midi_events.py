@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
+from rhapsode.modalities.music.files.tidy_notes import OVERLAPS as OVERLAPPING
 
 Data = NDArray[np.uint8]
 Rows = NDArray[np.int32]
@@ -31,7 +32,7 @@ REPAIRS = (
     "undefined messages skipped",
     "note-offs without a note dropped",
     "note-ons without an end",
-    "overlapping notes of one pitch shortened",
+    OVERLAPPING,
     "notes of no length made one tick long",
     "pedals never released",
 )

@@ -41,6 +41,7 @@ from rhapsode.modalities.music.files.midi.midi_events import (
     read_events,
 )
 from rhapsode.modalities.music.files.reading_result import LONGEST, ReadScore, Repairs
+from rhapsode.modalities.music.files.tidy_notes import tidy_notes
 
 PedalRule = Literal["extend", "keep", "drop"]
 
@@ -232,7 +233,14 @@ def _score(
         title = chunks[0].name
     elif chunks[0].has_messages:
         title = ""
-    notes = _without_doubles(notes_N6, track_N, repairs)
+    notes = Notes.of(
+        notes_N6[:, START],
+        notes_N6[:, END].astype(np.int64) - notes_N6[:, START],
+        notes_N6[:, PITCH],
+        notes_N6[:, VELOCITY],
+        track_N,
+    )
+    notes = tidy_notes(notes, repairs)
     score = Score(
         ticks=ticks,
         notes=notes,
@@ -285,28 +293,6 @@ def _silent_track(chunk: _Chunk, label: str) -> Track:
     channel = int(status_E[(status_E >= 0x80) & (status_E < 0xF0)][0]) & 15
     programs_E = events_E4[(status_E & 0xF0) == 0xC0, FIRST]
     return Track(int(programs_E[-1]) if len(programs_E) else 0, channel == DRUMS, label)
-
-
-def _without_doubles(notes_N6: Rows, track_N: NDArray[np.int64], repairs: Repairs) -> Notes:
-    """Notes in order, of equal start, track and pitch only the longest."""
-    length_N = notes_N6[:, END].astype(np.int64) - notes_N6[:, START]
-    order_N = np.lexsort((-length_N, -notes_N6[:, PITCH], track_N, notes_N6[:, START]))
-    rows_N6, track_N, length_N = notes_N6[order_N], track_N[order_N], length_N[order_N]
-    same_N = np.zeros(len(rows_N6), dtype=np.bool_)
-    same_N[1:] = (
-        (rows_N6[1:, START] == rows_N6[:-1, START])
-        & (rows_N6[1:, PITCH] == rows_N6[:-1, PITCH])
-        & (track_N[1:] == track_N[:-1])
-    )
-    repairs.add("doubled notes dropped", int(same_N.sum()))
-    keep_N = ~same_N
-    return Notes(
-        rows_N6[keep_N, START].astype(np.int64),
-        length_N[keep_N],
-        rows_N6[keep_N, PITCH].astype(np.uint8),
-        rows_N6[keep_N, VELOCITY].astype(np.uint8),
-        track_N[keep_N],
-    )
 
 
 def _pedals(

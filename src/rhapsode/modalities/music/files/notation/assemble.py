@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rhapsode.encoding.music.score import (
     DEFAULT_TICKS,
@@ -17,7 +18,8 @@ from rhapsode.encoding.music.score import (
 from rhapsode.errors import DataError
 from rhapsode.modalities.music.files.notation.measures import UNIT, Measure
 from rhapsode.modalities.music.files.notation.playing_order import playing_order
-from rhapsode.modalities.music.files.reading_result import LONGEST
+from rhapsode.modalities.music.files.reading_result import LONGEST, Repairs
+from rhapsode.modalities.music.files.tidy_notes import tidy_notes
 
 _FINEST = 64
 
@@ -29,6 +31,7 @@ def score_of_measures(
     title: str = "",
     parts: str = "",
     repeats: bool = True,
+    repairs: Repairs,
 ) -> Score:
     """A score of voices, with repeats played out.
 
@@ -42,6 +45,7 @@ def score_of_measures(
         title: of the piece.
         parts: labels of parts in the order of playing.
         repeats: False plays every measure once.
+        repairs: counts notes that are shortened.
 
     Raises:
         DataError: the piece is too long.
@@ -73,7 +77,8 @@ def score_of_measures(
         end=end,
         title=title,
     )
-    return score.rescaled(DEFAULT_TICKS)
+    score = score.rescaled(DEFAULT_TICKS)
+    return replace(score, notes=tidy_notes(score.notes, repairs))
 
 
 def _played_notes(
@@ -166,8 +171,9 @@ def _keys(played: Sequence[Measure]) -> tuple[Key, ...]:
     keys: list[Key] = []
     at = 0
     for measure in played:
-        if not keys or (keys[-1].fifths, keys[-1].minor) != measure.key:
-            keys.append(Key(at, *measure.key))
+        for start, *key in ((0, *measure.key), *measure.keys):
+            if not keys or [keys[-1].fifths, keys[-1].minor] != key:
+                keys.append(Key(at + start, int(key[0]), bool(key[1])))
         at += measure.length
     return tuple(keys)
 

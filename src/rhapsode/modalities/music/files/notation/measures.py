@@ -38,7 +38,8 @@ class Measure:
         tempos: start and quarters a minute.
         length: units.
         metre: beats and unit; None for free time.
-        key: fifths, and True for minor.
+        key: at its beginning: fifths, and True for minor.
+        keys: start, fifths and minor of key changes inside it.
         opens: True if a repeat begins before it.
         closes: number of times that it sends back to the beginning of the repeat.
         endings: passes in which it is played, if it begins an ending.
@@ -53,6 +54,7 @@ class Measure:
     length: int = 0
     metre: tuple[int, int] | None = None
     key: tuple[int, bool] = (0, False)
+    keys: list[tuple[int, int, bool]] = field(default_factory=list)
     opens: bool = False
     closes: int = 0
     endings: frozenset[int] = frozenset()
