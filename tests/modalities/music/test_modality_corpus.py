@@ -10,10 +10,10 @@ from rhapsode.config import from_mapping
 from rhapsode.encoding.music.score import Notes, Score
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.modalities.music.corpus import MusicCorpus, prepare_corpus
-from rhapsode.modalities.music.json_rolls import read_rolls, score_of_roll, step_of
-from rhapsode.modalities.music.reading import Piece
+from rhapsode.modalities.music.pieces.json_rolls import read_rolls, score_of_roll, step_of
+from rhapsode.modalities.music.pieces.reading import Piece
+from rhapsode.modalities.music.pieces.transposing import KEYS
 from rhapsode.modalities.music.settings import MusicTrainSettings
-from rhapsode.modalities.music.transposing import KEYS
 from tests.modalities.music.chorales import roll_file, rolls
 
 

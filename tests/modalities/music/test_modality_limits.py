@@ -8,8 +8,8 @@ from rhapsode.encoding.music.frames import FrameEncoder
 from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import Context
-from rhapsode.modalities.music.keys import key_of, metre_of, range_of
-from rhapsode.modalities.music.limits import MusicLimits
+from rhapsode.modalities.music.constraints.keys import key_of, metre_of, range_of
+from rhapsode.modalities.music.constraints.limits import MusicLimits
 from rhapsode.modalities.music.settings import MusicGenerateSettings
 
 FRAMES = FrameEncoder.for_scores([], {"grid": 1})

@@ -7,7 +7,9 @@ import pytest
 
 from rhapsode.encoding.music.score import Key, Metre, Notes, Score, Tempo, Track
 from rhapsode.errors import BundleError
-from rhapsode.modalities.music.continuing import continuation, joined
+from rhapsode.modalities.music.pieces.continuing import continuation, joined
+from rhapsode.modalities.music.pieces.reading import Piece
+from rhapsode.modalities.music.pieces.stretches import cut_pieces, stretch
 from rhapsode.modalities.music.quality.copies import MelodyIndex
 from rhapsode.modalities.music.quality.features import (
     distance,
@@ -15,8 +17,6 @@ from rhapsode.modalities.music.quality.features import (
     loop_share,
     mean_features,
 )
-from rhapsode.modalities.music.reading import Piece
-from rhapsode.modalities.music.stretches import cut_pieces, stretch
 
 
 def melody(pitches: list[int], *, length: int = 4, ticks: int = 4) -> Score:

@@ -13,7 +13,7 @@ from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import is_there
 from rhapsode.modalities.contract import Claim, Degree
-from rhapsode.modalities.music.music_files import share_of_music
+from rhapsode.modalities.music.pieces.music_files import share_of_music
 
 
 def claim_sources(sources: Sequence[Any], encoding: str) -> Claim:

@@ -17,10 +17,10 @@ from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdCorpus
-from rhapsode.modalities.music.reading import Piece, Pieces, read_pieces
+from rhapsode.modalities.music.pieces.reading import Piece, Pieces, read_pieces
+from rhapsode.modalities.music.pieces.stretches import cut_pieces
+from rhapsode.modalities.music.pieces.transposing import KEYS, can_transpose, in_keys
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
-from rhapsode.modalities.music.stretches import cut_pieces
-from rhapsode.modalities.music.transposing import KEYS, can_transpose, in_keys
 from rhapsode.modalities.scoring import SplitName
 
 # Pieces below which they are cut into stretches of bars, so that some can be held out.

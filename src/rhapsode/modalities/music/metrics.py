@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from rhapsode.data import ElementStore
 from rhapsode.encoding.music.contract import MusicEncoder
-from rhapsode.modalities.ids.metrics import Evaluation, IdPart
-from rhapsode.modalities.music.reading import Piece
+from rhapsode.log import log
+from rhapsode.modalities.ids.metrics import Evaluation, IdPart, score_part
+from rhapsode.modalities.ids.modality import described
+from rhapsode.modalities.music.corpus import store_of
+from rhapsode.modalities.music.facts import music_encoder
+from rhapsode.modalities.music.pieces.reading import Piece
+from rhapsode.modalities.scoring import Compared, Measure, Scored
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -126,6 +131,46 @@ def kind_losses(
                 "share": nats / max(total, 1e-9),
             }
     return kinds
+
+
+NOTE = Measure("nats_per_note", "nats per note")
+BEAT = Measure("nats_per_beat", "nats per quarter note")
+
+
+def compare_models(models: Mapping[str, Any], part: MusicPart) -> Compared:
+    """Nats of each piece, by models of any encoding.
+
+    Notes are those of the source, so that all models are divided by the same numbers.
+
+    Arguments:
+        models: by name.
+        part: pieces to score.
+    """
+    scored: dict[str, Scored] = {}
+    kept: dict[str, int] = {}
+    for name, model in models.items():
+        encoder = music_encoder(model.bundle.encoder)
+        store = store_of(encoder, part.pieces)
+        log.info(f"scoring with {name}")
+        figures, nats_N = score_part(model, replace(part, store=store), None)
+        sums_U = np.add.reduceat(np.nan_to_num(nats_N).astype(np.float64), store.starts)
+        row = described(model, figures)
+        amounts = Amounts.of(encoder, part.pieces)
+        row["units"] = unit_losses(row["figures"], amounts)
+        kept[encoder.fingerprint] = amounts.notes
+        scored[name] = Scored(row, {NOTE.key: sums_U, BEAT.key: sums_U})
+    scores = [piece.score for piece in part.pieces]
+    notes_U = np.array([max(1, len(score.notes)) for score in scores])
+    beats_U = np.array([max(1, round(score.end / score.ticks)) for score in scores])
+    caution = None
+    if len(kept) > 1:
+        numbers = ", ".join(f"{count:,}" for count in sorted(set(kept.values())))
+        caution = (
+            "the encodings differ: each figure is of what its encoding keeps "
+            f"({numbers} of {int(notes_U.sum()):,} notes), and finer times or loudness cost more"
+        )
+    sizes = {NOTE.key: notes_U, BEAT.key: beats_U}
+    return Compared(scored, (NOTE, BEAT), sizes, "pieces", f"{len(scores):,} pieces", caution)
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.files import source_name
 from rhapsode.modalities.contract import (
     Claim,
+    Compared,
     Degree,
     FinishedModel,
     Planned,
@@ -29,13 +30,14 @@ from rhapsode.modalities.music.metrics import (
     Amounts,
     MusicEvaluation,
     MusicPart,
+    compare_models,
     kind_losses,
     unit_losses,
 )
+from rhapsode.modalities.music.pieces.reading import read_pieces
 from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
 from rhapsode.modalities.music.quality.learnt_elements import LEARNT, save_learnt
 from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
-from rhapsode.modalities.music.reading import read_pieces
 from rhapsode.modalities.music.report import card_of, roll_lines, told_figures
 from rhapsode.modalities.music.settings import MusicTrainSettings
 from rhapsode.views.card import Card
@@ -142,6 +144,14 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         return replace(
             finished, figures=figures, bundle=replace(finished.bundle, provenance=provenance)
         )
+
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
+        return compare_models(models, part)
+
+    def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
+        from rhapsode.modalities.music.report import music_comparison
+
+        yield from music_comparison(compared, title)
 
     def measured(
         self,

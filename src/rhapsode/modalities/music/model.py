@@ -64,8 +64,8 @@ class MusicModel(IdModel):
             RunError: there are no elements of the training music beside the model.
         """
         if self._elements is None:
+            from rhapsode.modalities.music.pieces.transposing import can_transpose
             from rhapsode.modalities.music.quality.learnt_elements import open_learnt
-            from rhapsode.modalities.music.transposing import can_transpose
 
             keys = can_transpose(self.encoder)
             self._elements = open_learnt(self.path, self.encoder, keys=keys)
@@ -83,7 +83,7 @@ class MusicModel(IdModel):
     def own_filters(self, settings: GenerateSettings) -> list[Filter]:
         if not isinstance(settings, MusicGenerateSettings) or not settings.limited:
             return []
-        from rhapsode.modalities.music.limits import MusicLimits
+        from rhapsode.modalities.music.constraints.limits import MusicLimits
 
         return [MusicLimits(self.encoder, settings)]
 
@@ -114,7 +114,7 @@ class MusicModel(IdModel):
             return self._of_score(value)
         text = str(value)
         if "\n" not in text and Path(text).suffix and is_there(Path(text)):
-            from rhapsode.modalities.music.reading import read_pieces
+            from rhapsode.modalities.music.pieces.reading import read_pieces
 
             pieces = read_pieces([text], self.reading_settings()).pieces
             if len(pieces) > 1:

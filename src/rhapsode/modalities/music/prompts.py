@@ -13,7 +13,7 @@ import numpy as np
 from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score
 from rhapsode.modalities.ids.prompts import IdPrompt
-from rhapsode.modalities.music.continuing import continuation, joined
+from rhapsode.modalities.music.pieces.continuing import continuation, joined
 
 if TYPE_CHECKING:
     from rhapsode.modalities.music.model import MusicModel
@@ -115,7 +115,7 @@ class MusicPrompt(IdPrompt):
 
     def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
         """The document of new elements alone, in the tempo, metre and key of the prompt."""
-        from rhapsode.modalities.music.stretches import stretch
+        from rhapsode.modalities.music.pieces.stretches import stretch
 
         document = self.document((*self.opening.elements, *elements), **made)
         whole = document.value

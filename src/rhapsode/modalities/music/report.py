@@ -19,6 +19,7 @@ from rhapsode.modalities.music.quality.writing_report import (
     writing_table,
 )
 from rhapsode.views.card import Card, markdown_table
+from rhapsode.views.comparison_report import compared_models, dim_columns
 from rhapsode.views.evaluation_report import evaluation_report, figures_table
 from rhapsode.views.figures import interval_in_words, mixture_rows
 from rhapsode.views.tables import bare_table, number_column
@@ -119,6 +120,32 @@ def told_figures(summary: Mapping[str, Any], title: str) -> Iterator[RenderableT
     if summary.get("units"):
         yield units_table(summary["units"])
     yield from writing_table(summary["writing"])
+
+
+def music_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """Nats per note of models of music, and paired differences.
+
+    Arguments:
+        found: plain values of the comparison.
+        title: printed above.
+    """
+    columns = [*dim_columns("per quarter", "nats each", "n-gram"), Column("encoding", style="dim")]
+    rows = []
+    for row in found["rows"]:
+        units, figures = row["units"], row["figures"]
+        ngram = units.get("ngram")
+        rows.append(
+            (
+                f"{units['model']['nats_per_note']:.4f}",
+                f"{units['model']['nats_per_beat']:.4f}",
+                f"{figures['loss']:.4f}",
+                "-" if ngram is None else f"{ngram['nats_per_note']:.4f}",
+                row["encoding"],
+            )
+        )
+    yield from compared_models(found, title, "nats per note", columns, rows)
+    if found["caution"] is not None:
+        yield Text(found["caution"], style="yellow")
 
 
 def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rhapsode.counts import SuffixIndex, suffix_file
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import BundleError
-from rhapsode.modalities.music.reading import Piece
+from rhapsode.modalities.music.pieces.reading import Piece
 
 MELODY_INDEX = "melody_index.safetensors"
 _KIND = "rhapsode.melody_index"

@@ -15,7 +15,7 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.errors import BundleError, RunError
 from rhapsode.files import write_arrays
 from rhapsode.log import log
-from rhapsode.modalities.music.transposing import KEYS, in_keys
+from rhapsode.modalities.music.pieces.transposing import KEYS, in_keys
 
 LEARNT = "learnt_elements.safetensors"
 # Elements that are kept at most; of more, copies are not looked for.

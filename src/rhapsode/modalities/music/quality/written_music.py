@@ -17,6 +17,8 @@ from rhapsode.errors import BundleError, RhapsodeError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompts
 from rhapsode.modalities.music.facts import music_encoder
+from rhapsode.modalities.music.pieces.reading import Piece
+from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.music.quality.copies import LEAST, MELODY_INDEX, MelodyIndex
 from rhapsode.modalities.music.quality.features import (
     HISTOGRAMS,
@@ -25,8 +27,6 @@ from rhapsode.modalities.music.quality.features import (
     loop_share,
     mean_features,
 )
-from rhapsode.modalities.music.reading import Piece
-from rhapsode.modalities.music.stretches import stretch
 
 if TYPE_CHECKING:
     from rhapsode.data import ElementStore

@@ -15,8 +15,8 @@ from rhapsode.data import Found
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.modalities.music.files import ReadingRules, read_file
-from rhapsode.modalities.music.json_rolls import SPLITS, read_rolls, step_of
-from rhapsode.modalities.music.music_files import ROLLS, music_files
+from rhapsode.modalities.music.pieces.json_rolls import SPLITS, read_rolls, step_of
+from rhapsode.modalities.music.pieces.music_files import ROLLS, music_files
 from rhapsode.modalities.music.settings import MusicSettings
 from rhapsode.modalities.scoring import SplitName
 

@@ -15,7 +15,7 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Filter
 from rhapsode.generation.filters.contract import Context, Logits, refuse_dead_ends
-from rhapsode.modalities.music.keys import key_of, metre_of, range_of
+from rhapsode.modalities.music.constraints.keys import key_of, metre_of, range_of
 from rhapsode.modalities.music.settings import MusicGenerateSettings
 
 Flags = NDArray[np.bool_]

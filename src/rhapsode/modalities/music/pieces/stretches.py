@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Score, Tempo
-from rhapsode.modalities.music.reading import Piece
+from rhapsode.modalities.music.pieces.reading import Piece
 
 BARS = 16
 # Stretches into which the music is cut, about.

@@ -16,7 +16,7 @@ from rhapsode.data.sources.folders import archive_kind, members, named_file, wal
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 from rhapsode.modalities.music.files import music_kind
-from rhapsode.modalities.music.json_rolls import looks_like_rolls
+from rhapsode.modalities.music.pieces.json_rolls import looks_like_rolls
 
 HEAD = 4096
 ROLLS = "rolls"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rhapsode.encoding.music.score import Notes, Score, Track
-from rhapsode.modalities.music.stretches import stretch
+from rhapsode.modalities.music.pieces.stretches import stretch
 
 
 def joined(first: Score, second: Score) -> Score:
