@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from rhapsode.encoding.music.contract import MusicEncoder, SnapReport
     from rhapsode.encoding.music.frames import FrameEncoder, roll_score
     from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
+    from rhapsode.encoding.music.performance import PerformanceEncoder
     from rhapsode.encoding.music.voices import VoiceEncoder
 
 __all__ = [
     "FrameEncoder",
     "MusicEncoder",
     "NoteEncoder",
+    "PerformanceEncoder",
     "SnapReport",
     "VoiceEncoder",
     "roll_score",
@@ -29,11 +31,13 @@ _PLACES = {
     "FrameEncoder": ".frames",
     "roll_score": ".frames",
     "NoteEncoder": ".notes.note_encoder",
+    "PerformanceEncoder": ".performance",
     "VoiceEncoder": ".voices",
 }
 
 for _name, _class in (
     ("notes.v1", "NoteEncoder"),
+    ("performance.v1", "PerformanceEncoder"),
     ("frames.v1", "FrameEncoder"),
     ("voices.v1", "VoiceEncoder"),
 ):

@@ -77,6 +77,8 @@ class NoteSettings:
     """Keep drums."""
     velocities: bool | None = None
     """Keep 16 levels of loudness."""
+    velocity: Annotated[int, Meta(ge=1, le=127)] | None = None
+    """Loudness of notes where levels are not kept."""
     slowest: Annotated[int, Meta(ge=5, le=1000)] | None = None
     """Slowest tempo in quarters per minute."""
     fastest: Annotated[int, Meta(ge=5, le=1000)] | None = None
@@ -114,6 +116,7 @@ class NoteSettings:
             bar=given(self.longest_bar, 8) * self.grid,
             drums=self.drums is not False,
             velocities=self.velocities is not False,
+            velocity=given(self.velocity, 80),
             slowest=given(self.slowest, 20),
             fastest=given(self.fastest, 300),
         )
@@ -134,6 +137,7 @@ class Limits:
     bar: int
     drums: bool
     velocities: bool
+    velocity: int
     slowest: int
     fastest: int
 

@@ -101,11 +101,12 @@ class NoteEncoder(MusicEncoder):
         bar_N = np.searchsorted(bars.tick_K, notes.start_N, "right") - 1
         before_N = (notes.start_N - bars.tick_K[bar_N]) / bars.ticks
         after_N = (piece.start_N - bars.begin_K[bar_N]) / grid
-        loud_N = velocity_of(piece.level_N) if self._known.limits.velocities else 80
+        limits = self._known.limits
+        loud_N = velocity_of(piece.level_N) if limits.velocities else limits.velocity
         report = SnapReport(
             notes=len(snapped.notes),
             lengths=int((piece.length_N * bars.ticks != notes.length_N * grid).sum()),
-            velocities=int((loud_N != notes.velocity_N.astype(np.int64)).sum()),
+            velocities=int((notes.velocity_N.astype(np.int64) != loud_N).sum()),
             dropped={
                 "notes": len(score.notes) - len(notes),
                 "tempos": max(0, len(score.tempos) - len(snapped.tempos)),
@@ -147,14 +148,15 @@ class NoteEncoder(MusicEncoder):
 
 def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
     """The settings with those that are null decided by scores."""
-    pitches, levels, bars, tempos, tracks = {60}, set(), {4.0}, {120.0}, {1}
+    pitches, bars, tempos, tracks = {60}, {4.0}, {120.0}, {1}
+    loud: Counter[int] = Counter()
     drums = False
     for score in scores:
         kit_S = np.array([track.drums for track in score.tracks], dtype=np.bool_)
         tracks.add(int((~kit_S).sum()))
         bars.update(4 * metre.beats / metre.unit for metre in score.metres)
         tempos.update(tempo.quarters for tempo in score.tempos)
-        levels.update(np.unique((score.notes.velocity_N - 1) // VELOCITY_WIDTH).tolist())
+        loud.update(score.notes.velocity_N.tolist())
         if len(score.notes):
             kit_N = kit_S[score.notes.track_N]
             drums = drums or bool(kit_N.any())
@@ -165,7 +167,8 @@ def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
         "tracks": min(16, max(tracks)),
         "longest_bar": max(1, *(math.ceil(bar) for bar in bars if bar <= 8)),
         "drums": drums,
-        "velocities": len(levels) > 1,
+        "velocities": len({(velocity - 1) // VELOCITY_WIDTH for velocity in loud}) > 1,
+        "velocity": loud.most_common(1)[0][0] if loud else 80,
         "slowest": max(5, min(900, math.floor(min(tempos)))),
         "fastest": max(20, min(1000, math.ceil(max(tempos)))),
     }

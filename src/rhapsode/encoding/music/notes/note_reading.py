@@ -19,7 +19,6 @@ from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score,
 
 Ints = NDArray[np.int64]
 _DRUM_KIT = 128
-_VELOCITY = 80
 
 
 def read_notes(ids_N: Ints, elements: NoteElements) -> Score:
@@ -121,9 +120,8 @@ class _Reading:
         loud_N = chosen_N + np.where(drum_N[chosen_N], 1, 2)
         kinds = np.append(kind_N, (Kind.OTHER, Kind.OTHER))
         values = np.append(value_N, (0, 0))
-        velocity_N = np.where(
-            kinds[loud_N] == Kind.VELOCITY, velocity_of(values[loud_N]), _VELOCITY
-        )
+        told_N = kinds[loud_N] == Kind.VELOCITY
+        velocity_N = np.where(told_N, velocity_of(values[loud_N]), limits.velocity)
         notes = Notes.of(
             self._at_N[chosen_N] * self._step,
             length_N[chosen_N] * self._step,
@@ -168,4 +166,4 @@ class _Reading:
 
 def velocity_of(level_N: Ints) -> Ints:
     """Velocities of levels of loudness."""
-    return level_N * VELOCITY_WIDTH + VELOCITY_WIDTH // 2 + 1
+    return np.minimum(127, (level_N + 1) * VELOCITY_WIDTH)
