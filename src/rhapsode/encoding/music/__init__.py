@@ -9,6 +9,7 @@ from rhapsode.encoding.contract import ENCODERS
 from rhapsode.late import late_names
 
 if TYPE_CHECKING:
+    from rhapsode.encoding.music.abc import AbcEncoder
     from rhapsode.encoding.music.contract import MusicEncoder, SnapReport
     from rhapsode.encoding.music.frames import FrameEncoder, roll_score
     from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rhapsode.encoding.music.voices import VoiceEncoder
 
 __all__ = [
+    "AbcEncoder",
     "FrameEncoder",
     "MusicEncoder",
     "NoteEncoder",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "AbcEncoder": ".abc",
     "MusicEncoder": ".contract",
     "SnapReport": ".contract",
     "FrameEncoder": ".frames",
@@ -40,6 +43,7 @@ for _name, _class in (
     ("performance.v1", "PerformanceEncoder"),
     ("frames.v1", "FrameEncoder"),
     ("voices.v1", "VoiceEncoder"),
+    ("abc.v1", "AbcEncoder"),
 ):
     ENCODERS.register_at(_name, f"{__name__}{_PLACES[_class]}:{_class}")
 
