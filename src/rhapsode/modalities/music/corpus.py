@@ -64,6 +64,28 @@ def prepare_corpus(
         SettingsError: an unknown encoding or a setting it lacks.
     """
     read = opened if isinstance(opened, Pieces) else read_pieces(sources, settings.music)
+    return prepare_pieces(read, sources, settings, encoder=encoder)
+
+
+def prepare_pieces(
+    read: Pieces,
+    sources: Sequence[Any],
+    settings: MusicTrainSettings,
+    *,
+    encoder: MusicEncoder | None = None,
+) -> MusicCorpus:
+    """Split, choose an encoding, and encode; see `prepare_corpus`.
+
+    Arguments:
+        read: the pieces.
+        sources: where they are from, for messages.
+        settings: as there.
+        encoder: use this one instead of learning one.
+
+    Raises:
+        DataError: there are no notes.
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
     where = ", ".join(map(source_name, sources))
     pieces = [piece for piece in read.pieces if len(piece.score.notes)]
     if not pieces:

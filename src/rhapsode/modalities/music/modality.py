@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.config.source import names_records
 from rhapsode.encoding import ENCODERS
-from rhapsode.errors import SettingsError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.modalities.contract import (
     Claim,
@@ -19,6 +19,7 @@ from rhapsode.modalities.contract import (
     FinishedModel,
     Planned,
     SplitName,
+    Surveyed,
 )
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import score_part
@@ -45,6 +46,7 @@ from rhapsode.views.card import Card
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.modalities.ids.model import IdModel
+    from rhapsode.modalities.ids.next_elements import IdsSeen
 
 
 class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
@@ -152,6 +154,38 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         from rhapsode.modalities.music.report import music_comparison
 
         yield from music_comparison(compared, title)
+
+    def show(
+        self,
+        sources: Sequence[Any],
+        number: int,
+        settings: MusicTrainSettings,
+        *,
+        opened: Any = None,
+    ) -> IdsSeen:
+        from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
+
+        corpus = self.corpus(sources, settings, opened=opened)
+        pieces = read_pieces(sources, settings.music).pieces
+        if not 0 <= number < len(pieces):
+            raise DataError(
+                f"there is no piece {number}, they are numbered 0 to {len(pieces) - 1}",
+                where=", ".join(map(source_name, sources)),
+            )
+        encoder = music_encoder(corpus.encoder)
+        return IdsSeen(elements_of(encoder, encoder.notation(pieces[number].score)))
+
+    def survey(
+        self, sources: Sequence[Any], settings: MusicTrainSettings, opened: Any
+    ) -> Surveyed[MusicCorpus]:
+        from rhapsode.modalities.music.quality.music_survey import survey_music
+
+        return survey_music(sources, settings)
+
+    def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        from rhapsode.modalities.music.quality.music_survey import music_survey_report
+
+        yield from music_survey_report(found, width)
 
     def measured(
         self,
