@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rhapsode.errors import DataError, RhapsodeError
+from rhapsode.modalities.music.files.abc.abc_reader import read_abc
 from rhapsode.modalities.music.files.midi.midi_reader import PedalRule, read_midi
+from rhapsode.modalities.music.files.musicxml.xml_reader import read_musicxml
 from rhapsode.modalities.music.files.reading_result import ReadScore
 
 MIDI = (".mid", ".midi", ".kar", ".rmi", ".smf")
@@ -35,21 +36,26 @@ class ReadingRules:
 
 
 RULES = ReadingRules()
-Reader = Callable[[bytes, str, ReadingRules], tuple[list[ReadScore], list[RhapsodeError]]]
 
 
 def music_kind(name: str, head: bytes) -> str | None:
-    """Kind of a file of music: midi, abc, musicxml, rolls; None for anything else.
+    """Kind of a file of music; None for anything else.
+
+    Kinds are midi, abc, musicxml and rolls, which are piano rolls in JSON.
 
     Arguments:
         name: of the file.
         head: its first bytes, a few hundred at least.
     """
+    from rhapsode.modalities.music.pieces.json_rolls import looks_like_rolls
+
     suffix = Path(name).suffix.lower()
     if head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID") or suffix in MIDI:
         return "midi"
     if suffix in ABC:
         return "abc"
+    if suffix == ".json" and looks_like_rolls(head):
+        return "rolls"
     if suffix in XML or (suffix == PLAIN_XML and b"<score-" in head):
         return "musicxml"
     return None
@@ -72,7 +78,9 @@ def read_score(
     """
     pieces, errors = read_file(source, name, rules)
     if not pieces:
-        raise errors[0] if errors else DataError("there is no music in it", where=name or str(source))
+        raise (
+            errors[0] if errors else DataError("there is no music in it", where=name or str(source))
+        )
     return pieces
 
 
@@ -98,9 +106,23 @@ def read_file(
         except (OSError, ValueError) as problem:
             reason = getattr(problem, "strerror", None) or problem
             raise DataError(f"cannot read: {reason}", where=name) from None
+    from rhapsode.modalities.music.pieces.json_rolls import read_rolls, step_of
+
     kind = music_kind(name, data[:4096])
     if kind == "midi":
         return read_midi(data, name, pedal=rules.pedal), []
+    if kind == "abc":
+        return read_abc(data, name, repeats=rules.repeats)
+    if kind == "musicxml":
+        return read_musicxml(data, name, repeats=rules.repeats), []
+    if kind == "rolls":
+        step = step_of(name, rules.step)
+        return [
+            ReadScore(piece, score, split=split, rolls=True)
+            for piece, split, score in read_rolls(data, name, step)
+        ], []
     raise DataError(
-        "this is no file of music", where=name, hint=f"music is read from {', '.join(SUFFIXES)}"
+        "this is no file of music",
+        where=name,
+        hint=f"music is read from {', '.join(SUFFIXES)} and piano rolls in .json",
     )

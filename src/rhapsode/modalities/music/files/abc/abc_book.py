@@ -14,7 +14,9 @@ _HTML = re.compile(rf"</?(?:{_TAGS})\b[^<>]*>", re.IGNORECASE)
 _FIELD = re.compile(r"\s*([A-Za-z]):(.*)", re.DOTALL)
 # Fields that may stand between lines of music. Other letters are notes there.
 BODY_FIELDS = frozenset("IKLMmNPQRrsTUVWw")
-_MUSIC = re.compile(r"[\sA-Ga-gzxZXyHIJKLMNOPQRSTUVWhijklmnopqrstuvw0-9/,'^_=|:\[\](){}<>~.\-\"!+&#*%\\$`]*")
+_MUSIC = re.compile(
+    r"[\sA-Ga-gzxZXyHIJKLMNOPQRSTUVWhijklmnopqrstuvw0-9/,'^_=|:\[\](){}<>~.\-\"!+&#*%\\$`]*"
+)
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _DIRECTIVE = re.compile(r"\s*(%%|I:)\s*(.*)")
 

@@ -49,7 +49,9 @@ def read_key(text: str, before: KeySettings | None = None) -> KeySettings:
     shift = 0
     for name, number in _OPTION.findall(text):
         shift += int(number) * (12 if name == "octave" else 1)
-    text = re.sub(r"\b(clef|middle|transpose|octave|stafflines|staffscale|m|t)\s*=\s*\S+", " ", text)
+    text = re.sub(
+        r"\b(clef|middle|transpose|octave|stafflines|staffscale|m|t)\s*=\s*\S+", " ", text
+    )
     text = text.strip()
     fifths, minor, rest = 0, False, text
     if text[:2].upper() == "HP":
@@ -93,7 +95,7 @@ def signature(fifths: int) -> dict[str, int]:
 
 def read_metre(text: str) -> tuple[int, int] | None:
     """Beats and unit of an `M:` field; None for free time or nonsense."""
-    text = text.split("%")[0].strip()
+    text = text.partition("%")[0].strip()
     if text in ("C", "c"):
         return 4, 4
     if text in ("C|", "c|"):
@@ -150,22 +152,22 @@ def read_parts(text: str, where: str) -> str:
         DataError: brackets that do not match, or an endless order.
     """
     stack: list[list[str]] = [[]]
-    for token in re.findall(r"[A-Za-z()]|\d+", text):
-        if token == "(":
+    for part in re.findall(r"[A-Za-z()]|\d+", text):
+        if part == "(":
             stack.append([])
-        elif token == ")":
+        elif part == ")":
             if len(stack) < 2:
                 raise DataError(f"a bracket without its beginning in P:{text}", where=where)
             group = "".join(stack.pop())
             stack[-1].append(group)
-        elif token.isdigit():
+        elif part.isdigit():
             if stack[-1]:
-                times = min(int(token[:4]), MOST_PARTS)
+                times = min(int(part[:4]), MOST_PARTS)
                 if times * len(stack[-1][-1]) > MOST_PARTS:
                     raise DataError(f"P:{text} plays more than {MOST_PARTS:,} parts", where=where)
                 stack[-1][-1] *= times
         else:
-            stack[-1].append(token)
+            stack[-1].append(part)
     order = "".join("".join(level) for level in stack)
     if len(order) > MOST_PARTS:
         raise DataError(f"P:{text} plays more than {MOST_PARTS:,} parts", where=where)

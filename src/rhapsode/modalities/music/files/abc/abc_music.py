@@ -84,9 +84,7 @@ class Voice:
         self._begin(0)
 
     def _begin(self, line: int) -> None:
-        self.current = Measure(
-            line, metre=self.metre, key=(self.key.fifths, self.key.minor)
-        )
+        self.current = Measure(line, metre=self.metre, key=(self.key.fifths, self.key.minor))
         self.at = 0
         self.accidentals = {}
 
@@ -207,9 +205,9 @@ def read_music(voice: Voice, text: str, where: str, line: int, repairs: Repairs)
     inside: list[WrittenNote] | None = None
     inside_unit = 1, 1
     for found in _TOKEN.finditer(text):
-        kind, token = found.lastgroup, found[0]
+        kind, symbol = found.lastgroup, found[0]
         if kind == "note":
-            note, length = _note(voice, token)
+            note, length = _note(voice, symbol)
             if inside is None:
                 note.length = voice.length(length, where)
                 note.start = voice.at
@@ -220,7 +218,7 @@ def read_music(voice: Voice, text: str, where: str, line: int, repairs: Repairs)
                 inside.append(note)
         elif kind == "bar":
             inside = None
-            voice.bar_line(token, line)
+            voice.bar_line(symbol, line)
             more = _NUMBERED.match(text, found.end())
             if more:  # an ending beside its bar line: |1
                 voice.begin_ending(more[0], line)
@@ -228,22 +226,22 @@ def read_music(voice: Voice, text: str, where: str, line: int, repairs: Repairs)
         elif kind == "space":
             continue
         elif kind == "text":
-            _text(voice, token.strip('"'), repairs)
+            _text(voice, symbol.strip('"'), repairs)
         elif kind == "rest":
-            if token[0] in "ZX":
-                bars = min(max(1, length_of(token[1:])[0]), 1000)
+            if symbol[0] in "ZX":
+                bars = min(max(1, length_of(symbol[1:])[0]), 1000)
                 metre = voice.metre or (4, 4)
                 for _ in range(bars):
                     voice.at += 4 * UNIT * metre[0] // metre[1]
                     voice.close(line)
             else:
-                voice.at += voice.length(token[1:], where)
+                voice.at += voice.length(symbol[1:], where)
             voice.last = []
         elif kind == "chord":
             inside, inside_unit = [], (1, 1)
         elif kind == "close":
             if inside:
-                above, below = length_of(token[1:])
+                above, below = length_of(symbol[1:])
                 length = f"{above * inside_unit[0]}/{below * inside_unit[1]}"
                 units = voice.length(length, where)
                 for note in inside:
@@ -254,21 +252,21 @@ def read_music(voice: Voice, text: str, where: str, line: int, repairs: Repairs)
             for note in inside[-1:] if inside else voice.last:
                 note.tie = True
         elif kind == "broken":
-            _break_rhythm(voice, token)
+            _break_rhythm(voice, symbol)
         elif kind == "tuplet":
-            _begin_tuplet(voice, token)
+            _begin_tuplet(voice, symbol)
         elif kind == "ending":
-            voice.begin_ending(token, line)
+            voice.begin_ending(symbol, line)
         elif kind == "field":
-            if token[1] == "V":
-                return token[3:-1].strip() + "\n" + text[found.end() :]
-            read_field(voice, token[1], token[3:-1].strip(), line)
+            if symbol[1] == "V":
+                return symbol[3:-1].strip() + "\n" + text[found.end() :]
+            read_field(voice, symbol[1], symbol[3:-1].strip(), line)
         elif kind == "grace":
-            repairs.add("grace notes left out", len(re.findall("[A-Ga-g]", token)))
+            repairs.add("grace notes left out", len(re.findall("[A-Ga-g]", symbol)))
         elif kind == "overlay":
             voice.current.length = max(voice.current.length, voice.at)
             voice.at, voice.accidentals, voice.last = 0, {}, []
-        elif kind == "other" and not (token == "]" or voice.after_bar):
+        elif kind == "other" and not (symbol == "]" or voice.after_bar):
             repairs.add("unknown characters skipped")
         voice.after_bar = False
     return voice

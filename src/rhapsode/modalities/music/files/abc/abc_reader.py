@@ -42,7 +42,9 @@ def read_abc(
         DataError: no tune at all, or too large a file.
     """
     if len(data) > MOST_CHARACTERS:
-        raise DataError(f"an ABC file of more than {MOST_CHARACTERS >> 20} MB is not read", where=name)
+        raise DataError(
+            f"an ABC file of more than {MOST_CHARACTERS >> 20} MB is not read", where=name
+        )
     text = data if isinstance(data, str) else decode(data)
     tunes = split_book(text)
     if not tunes:
@@ -199,7 +201,9 @@ class _Header:
         if len(voices) >= MOST_VOICES:
             raise DataError(f"more than {MOST_VOICES} voices", where=where or self.where)
         unit = self.unit or default_unit(self.metre)
-        voices[label] = Voice(unit, self.metre, self._shifted(label), has_unit=self.unit is not None)
+        voices[label] = Voice(
+            unit, self.metre, self._shifted(label), has_unit=self.unit is not None
+        )
         return voices[label]
 
     def _shifted(self, label: str) -> KeySettings:

@@ -40,7 +40,9 @@ CLIPPED, STRAY, CUT, UNDEFINED, OFFS, ONS, OVERLAPS, ZERO, UNRELEASED = range(9)
 
 
 @compiled
-def read_events(data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any) -> tuple[int, int]:
+def read_events(
+    data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any
+) -> tuple[int, int]:
     """Split a track into events; return their number and the tick at its end.
 
     A system message other than a meta event has no effect. Running status outlives meta events and
@@ -48,7 +50,8 @@ def read_events(data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any
 
     Arguments:
         data_N: the file.
-        begin, end: positions of the track's first byte, and after its last.
+        begin: position of the track's first byte.
+        end: position after its last byte.
         events_E4: receives tick, status, first and second data byte; of a meta event its type and
             the position of its text, whose length is in the next row.
         counts: receives numbers of repairs.
@@ -72,7 +75,7 @@ def read_events(data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any
         if at >= end:
             counts[CUT] += 1
             break
-        status = np.int64(data_N[at])
+        status: Any = np.int64(data_N[at])
         if status < 128:
             if running == 0:
                 counts[STRAY] += 1
@@ -98,7 +101,7 @@ def read_events(data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any
             events += 1
             at += size
         elif status in (0xFF, 0xF0, 0xF7):
-            kind = 0
+            kind: Any = 0
             if status == META:
                 if at >= end:
                     counts[CUT] += 1

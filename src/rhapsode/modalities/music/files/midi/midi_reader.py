@@ -110,7 +110,7 @@ def read_midi(data: bytes, name: str, *, pedal: PedalRule = "extend") -> list[Re
     pieces = []
     for number, group in enumerate(groups, 1):
         piece = name if len(groups) == 1 else f"{name}: {number}"
-        score = _score(group, data, division, form, repairs, piece)
+        score = _score(group, data, (form, division), repairs, piece)
         score = _apply_pedals(score, pedal, repairs)
         pieces.append(ReadScore(piece, score, repairs.counts if number == 1 else {}))
     return pieces
@@ -160,7 +160,11 @@ def _metas(chunk: _Chunk, data: bytes, *kinds: int) -> Iterator[tuple[int, int, 
         kind = int(events_E4[event, FIRST])
         if kind in kinds:
             at = int(events_E4[event, SECOND])
-            yield int(events_E4[event, TICK]), kind, data[at : at + int(events_E4[event + 1, FIRST])]
+            yield (
+                int(events_E4[event, TICK]),
+                kind,
+                data[at : at + int(events_E4[event + 1, FIRST])],
+            )
 
 
 def _texts(chunk: _Chunk, data: bytes, kind: int) -> Iterator[tuple[int, str]]:
@@ -207,8 +211,13 @@ def _signed(byte: int) -> int:
 
 
 def _score(
-    chunks: Sequence[_Chunk], data: bytes, division: int, form: int, repairs: Repairs, name: str
+    chunks: Sequence[_Chunk],
+    data: bytes,
+    header: tuple[int, int],
+    repairs: Repairs,
+    name: str,
 ) -> Score:
+    form, division = header
     conductor = _conductor(chunks, data, repairs)
     ticks, factor = _grid(division, repairs)
     if factor != 1:  # its times are seconds: a tempo would change them
@@ -282,7 +291,8 @@ def _tracks_of(chunk: _Chunk, label: str, first: int) -> tuple[NDArray[np.int64]
     rank = np.empty(len(codes), dtype=np.int64)
     rank[np.argsort(opening)] = np.arange(len(codes))
     tracks = [
-        Track(int(code) % 128, int(code) // 128 == DRUMS, label) for code in codes[np.argsort(opening)]
+        Track(int(code) % 128, int(code) // 128 == DRUMS, label)
+        for code in codes[np.argsort(opening)]
     ]
     return first + rank[inverse_N], tracks
 

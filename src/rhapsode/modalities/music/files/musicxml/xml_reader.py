@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
@@ -81,7 +80,11 @@ def _unpack(data: bytes, name: str) -> bytes:
             names = [item for item in archive.namelist() if not item.startswith("META-INF/")]
             if "META-INF/container.xml" in archive.namelist():
                 container = _parse(archive.read("META-INF/container.xml"), name)
-                roots = [item.get("full-path", "") for item in container.iter() if "full-path" in item.attrib]
+                roots = [
+                    item.get("full-path", "")
+                    for item in container.iter()
+                    if "full-path" in item.attrib
+                ]
                 names = [item for item in roots if item in names] + names
             chosen = next(item for item in names if item.lower().endswith((".xml", ".musicxml")))
             if archive.getinfo(chosen).file_size > MOST_BYTES:
@@ -91,7 +94,15 @@ def _unpack(data: bytes, name: str) -> bytes:
             return archive.read(chosen)
     except StopIteration:
         raise DataError("there is no MusicXML in this file", where=name) from None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, KeyError):
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        KeyError,
+    ):
         raise DataError("this compressed file is damaged", where=name) from None
 
 
@@ -129,7 +140,7 @@ class _Builder:
 
 def _parse(data: bytes, name: str) -> Element:
     # expat refuses entities that grow without end, and opens nothing from outside.
-    parser = XMLParser(target=_Builder())
+    parser = XMLParser(target=_Builder())  # noqa: S314
     try:
         parser.feed(data)
         root: Element | None = parser.close()
@@ -140,7 +151,7 @@ def _parse(data: bytes, name: str) -> Element:
         raise DataError(problem.what, where=name) from None
     except (ValueError, LookupError):
         raise DataError("the encoding of this XML is unknown", where=name) from None
-    if root is None:
+    if root is None:  # a document of comments alone
         raise DataError("there is no XML in this file", where=name)
     return root
 
@@ -280,9 +291,7 @@ class _Part:
             self.repairs.add("notes without a duration left out")
             return
         ties = {tie.get("type") for tie in element.iterfind("tie")}
-        measure.notes.append(
-            WrittenNote(self.last, units, pitch, "start" in ties, self.velocity)
-        )
+        measure.notes.append(WrittenNote(self.last, units, pitch, "start" in ties, self.velocity))
 
     def _pitch(self, element: Element) -> int | None:
         """MIDI pitch of a note; None for a rest."""
@@ -358,5 +367,3 @@ def _number(text: str | None, otherwise: float) -> float:
 
 def _integer(text: str | None, otherwise: int) -> int:
     return round(_number(text, float(otherwise)))
-
-

@@ -24,8 +24,8 @@ _VALUES: dict[int, tuple[str, int, bool]] = {}
 for _place, _name in enumerate(_TYPES):
     _ticks = 4 * GRID / 2**_place
     for _dots, _factor, _triplet in ((0, 1.0, False), (1, 1.5, False), (0, 2 / 3, True)):
-        if (_ticks * _factor) == int(round(_ticks * _factor, 6)):
-            _VALUES.setdefault(int(round(_ticks * _factor)), (_name, _dots, _triplet))
+        if abs(_ticks * _factor - round(_ticks * _factor)) < 1e-9:
+            _VALUES.setdefault(round(_ticks * _factor), (_name, _dots, _triplet))
 _BEAMS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 _KINDS = (
     ("maj7", "major-seventh"), ("m7b5", "half-diminished"), ("min7", "minor-seventh"),
@@ -108,7 +108,9 @@ def _measures(score: Score, track: int) -> Iterator[str]:
         is_upbeat = index == 0 and score.upbeat
         number = f'number="{index + (0 if score.upbeat else 1)}"'
         implicit = ' implicit="yes"' if is_upbeat else ""
-        voices = "".join(_voices(bar, symbols, fifths, drums=score.tracks[track].drums, track=track))
+        voices = "".join(
+            _voices(bar, symbols, fifths, drums=score.tracks[track].drums, track=track)
+        )
         last = index == len(bars) - 1
         line = '<barline location="right"><bar-style>light-heavy</bar-style></barline>\n'
         yield f"<measure {number}{implicit}>\n{attributes}{voices}{line if last else ''}</measure>\n"
@@ -152,6 +154,8 @@ def _voices(
 def _symbol(symbol: ChordSymbol | Tempo) -> str:
     if isinstance(symbol, Tempo):
         speed = f"{symbol.quarters:.10g}"
+        if symbol.start:  # heard, not printed: played music has hundreds of them
+            return f'<sound tempo="{speed}"/>\n'
         return (
             '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
             f"<per-minute>{symbol.quarters:.4g}</per-minute></metronome></direction-type>"
@@ -160,9 +164,7 @@ def _symbol(symbol: ChordSymbol | Tempo) -> str:
     name = symbol.name
     root, rest = name[:1], name[1:]
     if root not in "ABCDEFG" or not root:
-        return (
-            f"<direction><direction-type><words>{escape(name)}</words></direction-type></direction>\n"
-        )
+        return f"<direction><direction-type><words>{escape(name)}</words></direction-type></direction>\n"
     alter = {"#": 1, "b": -1}.get(rest[:1], 0)
     rest = rest[1:] if alter else rest
     quality, _, bass = rest.partition("/")
@@ -200,7 +202,9 @@ def _signs(item: Stretch, bar: Bar) -> Iterator[_Sign]:
         sizes = sorted((size for size in _VALUES if size <= room), reverse=True)
         plain = [size for size in sizes if not _VALUES[size][1] and not _VALUES[size][2]]
         triplets = [size for size in sizes if _VALUES[size][2]]
-        size = next((size for size in plain if place % size == 0 and _fits(place + size, room - size)), 0)
+        size = next(
+            (size for size in plain if place % size == 0 and _fits(place + size, room - size)), 0
+        )
         if not size:
             size = next((size for size in triplets if place % size == 0), 0)
         if not size:
@@ -327,7 +331,9 @@ def _notes(
         else:
             alter = f"<alter>{alteration}</alter>" if alteration else ""
             sound = f"<pitch><step>{step}</step>{alter}<octave>{octave}</octave></pitch>"
-            accidental = _accidental(step, alteration, octave, fifths, altered, item.begun[index])
+            accidental = ""
+            if not item.begun[index]:
+                accidental = _accidental((step, alteration, octave), fifths, altered)
         chord = "<chord/>" if index else ""
         instrument = f'<instrument id="P{track + 1}-I1"/>'
         yield (
@@ -337,16 +343,12 @@ def _notes(
 
 
 def _accidental(
-    step: str,
-    alteration: int,
-    octave: int,
-    fifths: int,
-    altered: dict[tuple[str, int], int],
-    begun: bool,
+    spelled: tuple[str, int, int], fifths: int, altered: dict[tuple[str, int], int]
 ) -> str:
     """The sign before a note, where the key and the bar so far do not give it."""
+    step, alteration, octave = spelled
     usual = altered.get((step, octave), signature(fifths).get(step, 0))
-    if alteration == usual or begun:
+    if alteration == usual:
         return ""
     altered[step, octave] = alteration
     names = {2: "double-sharp", 1: "sharp", 0: "natural", -1: "flat", -2: "flat-flat"}

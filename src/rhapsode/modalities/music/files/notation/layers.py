@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -106,7 +107,9 @@ def _layers(score: Score, track: int) -> list[list[Stretch]]:
     for start, length, pitch in rows:
         chords.setdefault((start, length), []).append(pitch)
     layers: list[list[Stretch]] = []
-    for (start, length), pitches in sorted(chords.items(), key=lambda item: (item[0][0], -item[1][0])):
+    for (start, length), pitches in sorted(
+        chords.items(), key=lambda item: (item[0][0], -item[1][0])
+    ):
         chord = Stretch(start, length, tuple(sorted(set(pitches))))
         for layer in layers:
             if layer[-1].start + layer[-1].length <= start:
@@ -141,7 +144,7 @@ def _divided(item: Stretch, cuts: Sequence[int]) -> list[Stretch]:
     inside = [cut for cut in cuts if item.start < cut < item.start + item.length]
     edges = [item.start, *inside, item.start + item.length]
     parts = []
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         part = replace(item, start=begin, length=end - begin)
         if end < edges[-1]:
             part = replace(part, tied=(True,) * len(item.pitches))
