@@ -153,5 +153,9 @@ def png_bytes(svg: str) -> bytes:
 def _notation(score: Score, suffix: str) -> str:
     """Text of a MusicXML or ABC file."""
     if suffix == ".abc":
-        raise DataError("ABC is not written yet", hint="name a .mid file")
-    raise DataError("MusicXML is not written yet", hint="name a .mid file")
+        from rhapsode.modalities.music.files.abc.abc_writer import abc_text
+
+        return abc_text(score)
+    from rhapsode.modalities.music.files.musicxml.xml_writer import musicxml_text
+
+    return musicxml_text(score)

@@ -1,5 +1,10 @@
 """Names of the instruments and drums of General MIDI."""
 
+from collections.abc import Sequence
+
+from rhapsode.encoding.music.score import Track
+from rhapsode.views.pictures.piano_roll import legible
+
 PROGRAMS = tuple(
     """
     piano, bright piano, electric grand, honky-tonk piano, electric piano, electric piano 2,
@@ -41,3 +46,15 @@ DRUMS = dict(
     )
 )
 """The 47 drums by their pitch."""
+
+
+def part_names(tracks: Sequence[Track]) -> list[str]:
+    """Names of tracks, with numbers where several have the same one."""
+    names = [
+        legible(track.name) or ("drums" if track.drums else PROGRAMS[track.program])
+        for track in tracks
+    ]
+    return [
+        f"{name} {names[: place + 1].count(name)}" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]

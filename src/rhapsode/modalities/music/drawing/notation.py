@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.encoding.music.score import Notes, Score, Track
-from rhapsode.errors import DataError, MissingExtraError
-from rhapsode.modalities.music.drawing.instruments import PROGRAMS
+from rhapsode.modalities.music.drawing.instruments import part_names
 
 # Steps of a quarter note: a sixteenth has 6, a triplet's eighth 8.
 GRID = 24
@@ -21,48 +20,69 @@ _STAFF = {
     57: 81, 59: 77,
 }  # fmt: skip
 _OTHER_DRUM = 74
+# Programs before this one are played with two hands; a part from below LOW to above HIGH is divided.
+KEYBOARDS, LOW, MIDDLE, HIGH = 24, 55, 60, 65
 
 
 def notated(score: Score) -> str:
-    """MusicXML of a score without dynamics and tempo marks.
+    """MusicXML of a score without dynamics, tempo marks and title."""
+    from rhapsode.modalities.music.files.musicxml.xml_writer import musicxml_text
 
-    Raises:
-        MissingExtraError: lytk is not installed.
-        DataError: the score cannot be notated.
+    text = musicxml_text(in_hands(legible_score(score)))
+    if text.count("<score-part ") < 2:
+        return text
+    begin = '<part-group number="1" type="start"><group-symbol>bracket</group-symbol></part-group>'
+    end = '<part-group number="1" type="stop"/>'
+    text = text.replace("<part-list>", f"<part-list>{begin}", 1)
+    return text.replace("</part-list>", f"{end}</part-list>", 1)
+
+
+def in_hands(score: Score) -> Score:
+    """The score with a wide keyboard part divided at middle C, into an upper and a lower staff.
+
+    With several keyboard parts, each is taken for a hand already.
     """
-    try:
-        import lytk
-    except ImportError:
-        raise MissingExtraError("music", "engraving a score") from None
-    from rhapsode.modalities.music.files.midi.midi_writer import midi_bytes
-
-    try:
-        xml = str(lytk.to_musicxml(lytk.from_midi_bytes(midi_bytes(legible_score(score)))))
-    except lytk.LytkError as problem:
-        reason = str(problem).splitlines()[0]
-        raise DataError(f"the score cannot be notated: {reason}") from None
-    kept = re.sub(r"<direction\b.*?</direction>\s*", "", xml, flags=re.DOTALL)
-    return re.sub(r"<movement-title>.*?</movement-title>\s*", "", kept, flags=re.DOTALL)
+    notes, tracks = score.notes, list[Track]()
+    keyboards = [not track.drums and track.program < KEYBOARDS for track in score.tracks]
+    track_N = np.zeros(len(notes), np.int64)
+    for number, track in enumerate(score.tracks):
+        own_N = notes.track_N == number
+        pitch_N = notes.pitch_N[own_N]
+        track_N[own_N] = len(tracks)
+        tracks.append(track)
+        alone = keyboards[number] and sum(keyboards) == 1
+        if alone and len(pitch_N) and pitch_N.min() < LOW and pitch_N.max() > HIGH:
+            track_N[own_N & (notes.pitch_N < MIDDLE)] = len(tracks)
+            tracks.append(replace(track, name=""))
+    moved = Notes.of(notes.start_N, notes.length_N, notes.pitch_N, notes.velocity_N, track_N)
+    return replace(score, notes=moved, tracks=tuple(tracks))
 
 
 def legible_score(score: Score) -> Score:
     """A score on a grid of sixteenths and triplets, its gaps closed, with the tracks that play."""
     score = score.rescaled(GRID)
+    start, metre = score.bars()[-1]
+    score = replace(score, end=max(score.end, start + metre.ticks(GRID)))  # a whole last bar
     notes = score.notes
     used = sorted(set(notes.track_N.tolist())) or [0]
-    tracks = tuple(_named(score.tracks[track]) for track in used)
+    names = part_names([score.tracks[track] for track in used])
+    tracks = tuple(
+        replace(score.tracks[track], name=name) for track, name in zip(used, names, strict=True)
+    )
     start_N = _snapped(notes.start_N)
-    end_N = _snapped(notes.start_N + notes.length_N)
-    length_N = end_N - start_N
+    played_N = notes.start_N + notes.length_N
+    sixteenth_N = _rounded(played_N, SIXTEENTH)
+    length_N = (
+        np.where(start_N % SIXTEENTH == 0, sixteenth_N, _rounded(played_N, TRIPLET)) - start_N
+    )
     pitch_N = notes.pitch_N.astype(np.int64)
     for track in used:
         own = np.flatnonzero(notes.track_N == track)
         onsets = np.unique(start_N[own])
         following = np.append(onsets, score.end)[np.searchsorted(onsets, start_N[own], "right")]
-        gap = following - end_N[own]
-        # Notes that are released a little early are written to their full length.
-        close = (gap > 0) & (gap < SIXTEENTH)
-        length_N[own[close]] += gap[close]
+        # Notes that end a little before or after the next one begins are written up to it.
+        close = np.abs(following - played_N[own]) < SIXTEENTH
+        length_N[own[close]] = (following - start_N[own])[close]
         if score.tracks[track].drums:
             pitch_N[own] = [_STAFF.get(pitch, _OTHER_DRUM) for pitch in notes.pitch_N[own].tolist()]
             length_N[own] = np.clip(following - start_N[own], 1, GRID)
@@ -82,16 +102,12 @@ def legible_score(score: Score) -> Score:
     )
 
 
-def _snapped(
-    tick_N: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _snapped(tick_N: NDArray[np.int64]) -> NDArray[np.int64]:
     """Ticks moved to the nearest sixteenth or triplet's eighth."""
-    sixteenth_N = (tick_N + SIXTEENTH // 2) // SIXTEENTH * SIXTEENTH
-    triplet_N = (tick_N + TRIPLET // 2) // TRIPLET * TRIPLET
+    sixteenth_N, triplet_N = _rounded(tick_N, SIXTEENTH), _rounded(tick_N, TRIPLET)
     nearer_N = np.abs(triplet_N - tick_N) < np.abs(sixteenth_N - tick_N)
     return np.where(nearer_N, triplet_N, sixteenth_N)
 
 
-def _named(track: Track) -> Track:
-    name = track.name.strip() or ("drums" if track.drums else PROGRAMS[track.program])
-    return replace(track, name=name)
+def _rounded(tick_N: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    return (tick_N + step // 2) // step * step

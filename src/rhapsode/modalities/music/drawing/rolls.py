@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rhapsode.encoding.music.score import Score, Track
-from rhapsode.modalities.music.drawing.instruments import DRUMS, PROGRAMS
+from rhapsode.encoding.music.score import Score
+from rhapsode.modalities.music.drawing.instruments import DRUMS, part_names
 from rhapsode.views.pictures.piano_roll import Part, Roll, draw_roll
 
 
@@ -23,13 +23,10 @@ def roll_of(score: Score) -> Roll:
         first = start + (end - start) % step if start == 0 and score.upbeat else start
         beats += [tick / per for tick in range(first, end, step)]
     used = sorted(set(notes.track_N.tolist()))
-    names = [_name(score.tracks[track]) for track in used]
+    names = part_names([score.tracks[track] for track in used])
     parts = tuple(
-        Part(
-            f"{name} {names[: at + 1].count(name)}" if names.count(name) > 1 else name,
-            DRUMS if score.tracks[track].drums else None,
-        )
-        for at, (track, name) in enumerate(zip(used, names, strict=True))
+        Part(name, DRUMS if score.tracks[track].drums else None)
+        for track, name in zip(used, names, strict=True)
     )
     place = np.zeros(max(1, len(score.tracks)), np.int64)
     place[used] = np.arange(len(used))
@@ -61,10 +58,6 @@ def roll_svg(score: Score, *, title: str | None = None, seed_end: int = 0) -> st
         about=facts(score),
         seed_end=seed_end / score.ticks,
     )
-
-
-def _name(track: Track) -> str:
-    return track.name.strip() or ("drums" if track.drums else PROGRAMS[track.program])
 
 
 def facts(score: Score) -> str:
