@@ -9,7 +9,7 @@ import pytest
 from rhapsode.config import from_mapping
 from rhapsode.encoding.music.score import Notes, Score
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
-from rhapsode.modalities.music.corpus import MusicCorpus, prepare_corpus
+from rhapsode.modalities.music.corpus import MusicCorpus, mean_offset, prepare_corpus
 from rhapsode.modalities.music.pieces.json_rolls import read_rolls, score_of_roll, step_of
 from rhapsode.modalities.music.pieces.reading import Piece
 from rhapsode.modalities.music.pieces.transposing import KEYS
@@ -137,3 +137,19 @@ def test_a_list_of_rolls_needs_no_splits(tmp_path: Path) -> None:
     corpus = corpus_of(path)
     assert corpus.documents == 30
     assert all(len(part) for part in corpus.pieces.values())
+
+
+def test_music_beside_every_grid_is_a_performance() -> None:
+    scores = melodies(20)
+    assert mean_offset(scores) == 0
+    generator = np.random.default_rng(0)
+    played = [
+        Score(
+            ticks=480,
+            notes=Notes.of(np.cumsum(generator.integers(50, 900, size=40)), 200, 60 + number % 12),
+        )
+        for number in range(20)
+    ]
+    assert mean_offset(played) > 0.2
+    assert corpus_of(scores).encoder.name == "notes.v1"
+    assert corpus_of(played).encoder.name == "performance.v1"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rhapsode.data import ElementStore
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.log import log
@@ -23,6 +24,9 @@ from rhapsode.modalities.music.pieces.transposing import KEYS, can_transpose, in
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
 from rhapsode.modalities.scoring import SplitName
 
+# Of pieces whose notes lie on a grid or not: its steps of a quarter note, how many are looked at,
+# and the mean distance above which they are played without it.
+STEPS, LOOKED_AT, PLAYED = 24, 200, 0.17
 # Pieces below which they are cut into stretches of bars, so that some can be held out.
 FEW = 10
 
@@ -137,10 +141,13 @@ def learn_encoder(
     asked: dict[str, Any] = {}
     voices = {len(piece.score.tracks) for piece in pieces}
     of_voices = grid is not None and len(voices) == 1 and voices != {1}
-    if name == "auto":
+    if name == "auto" and grid is not None:
+        name, reason = ("voices", "rolls of voices") if of_voices else ("frames", "piano rolls")
+    elif name == "auto":
+        offset = mean_offset([piece.score for piece in pieces])
         name, reason = "notes", "metrical music"
-        if grid is not None:
-            name, reason = ("voices", "rolls of voices") if of_voices else ("frames", "piano rolls")
+        if offset > PLAYED:
+            name, reason = "performance", f"notes begin {offset:.0%} of a step beside a grid"
     learner = ENCODERS.get(name)
     if not issubclass(learner, MusicEncoder):
         raise SettingsError(
@@ -156,6 +163,16 @@ def learn_encoder(
     asked = {name: value for name, value in asked.items() if name in known}
     asked |= settings.encoder
     return learner.for_scores([piece.score for piece in pieces], asked), reason
+
+
+def mean_offset(scores: Sequence[Score]) -> float:
+    """Mean distance of beginnings of notes from a grid of 24 a quarter note, in its steps.
+
+    It is a quarter for times without a beat.
+    """
+    starts = [score.notes.start_N * STEPS / score.ticks for score in scores[:LOOKED_AT]]
+    start_N = np.concatenate([*starts, np.zeros(0)])
+    return float(np.abs(start_N - np.rint(start_N)).mean()) if len(start_N) else 0.0
 
 
 def split_pieces(
