@@ -138,20 +138,30 @@ class NetworkOptions(TypedDict, total=False):
 class EncoderOptions(TypedDict, total=False):
     """Settings under `encoder`."""
 
+    max_vocabulary: int | None
+    min_count: int
     lowercase: bool
     unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"]
     chinese: Literal["", "simplified", "traditional"]
     vocab_size: int
-    min_count: int
     graphemes: bool
-    max_vocabulary: int | None
     grid: int
-    lowest: int
-    highest: int
+    lowest: int | None
+    highest: int | None
     unknown: Literal["element", "spell"]
     user_dictionary: str
     hmm: bool
     segmenter: Mapping[str, str]
+    tracks: int | None
+    longest_bar: int | None
+    drums: bool | None
+    velocities: bool | None
+    velocity: int | None
+    slowest: int | None
+    fastest: int | None
+    keys: bool
+    chords: bool
+    pedal: bool
     file: str
     round_trip: Literal["", "lossless", "as its tokenizer.json decodes"]
     voices: int

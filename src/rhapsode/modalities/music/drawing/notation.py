@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,10 @@ def notated(score: Score) -> str:
     from rhapsode.modalities.music.files.musicxml.xml_writer import musicxml_text
 
     text = musicxml_text(in_hands(legible_score(score)))
+    parts = text.split("<part id=")
+    text = "<part id=".join(  # drums have no key
+        re.sub("<key>.*?</key>", "", part) if "<sign>percussion" in part else part for part in parts
+    )
     if text.count("<score-part ") < 2:
         return text
     begin = '<part-group number="1" type="start"><group-symbol>bracket</group-symbol></part-group>'
