@@ -75,7 +75,7 @@ class DataOptions(TypedDict, total=False):
 
     test_share: float
     validation_share: float | None
-    split: Literal["tail", "documents"]
+    split: Literal["tail", "documents"] | Literal["auto", "source", "documents"]
     duplicates: Literal["keep", "drop"]
     horizon: int | None
     season: int | None
@@ -99,6 +99,15 @@ class SeriesOptions(TypedDict, total=False):
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
     header: Literal["auto", "yes", "no"]
+
+
+class MusicOptions(TypedDict, total=False):
+    """Settings under `music`."""
+
+    transpose: Literal["auto", "none", "all"]
+    pedal: Literal["extend", "keep", "drop"]
+    repeats: bool
+    step: int
 
 
 class CalibrationOptions(TypedDict, total=False):
@@ -224,6 +233,7 @@ class TrainOptions(TypedDict, total=False):
     series: SeriesOptions
     calibration: CalibrationOptions
     head: HeadOptions
+    music: MusicOptions
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -282,6 +292,13 @@ class GenerateOptions(TypedDict, total=False):
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
     threads: int | None
+    key: str | None
+    pitch_range: str | None
+    metre: str | None
+    tracks: Sequence[str]
+    tempo: float | None
+    bars: int | None
+    max_polyphony: int | None
 
 
 class ForecastOptions(TypedDict, total=False):

@@ -93,7 +93,7 @@ class Player:
             note("end of the text; press Enter to start another")
 
     def show_picture(self) -> None:
-        """Draw the document on a terminal, where its kind of model has pictures."""
+        """Draw the document on a terminal, if it has a picture."""
         if self.screen.is_terminal:
             picture = self.session.picture(self.screen.console.width)
             if picture is not None:

@@ -30,7 +30,8 @@ def setting_places() -> dict[str, str]:
 
 
 def measuring_settings(
-    use: Literal["evaluation", "comparison", "generation"], paths: Sequence[str | Path] | None = None
+    use: Literal["evaluation", "comparison", "generation"],
+    paths: Sequence[str | Path] | None = None,
 ) -> list[type[Any]]:
     """Settings classes of evaluations, comparisons or continuations.
 
