@@ -166,9 +166,10 @@ def learn_encoder(
 
 
 def mean_offset(scores: Sequence[Score]) -> float:
-    """Mean distance of beginnings of notes from a grid of 24 a quarter note, in its steps.
+    """Mean distance of beginnings of notes from a grid.
 
-    It is a quarter for times without a beat.
+    The grid has 24 steps a quarter note, and the distance is in steps: a quarter for times without
+    a beat.
     """
     starts = [score.notes.start_N * STEPS / score.ticks for score in scores[:LOOKED_AT]]
     start_N = np.concatenate([*starts, np.zeros(0)])
@@ -178,7 +179,7 @@ def mean_offset(scores: Sequence[Score]) -> float:
 def split_pieces(
     pieces: Sequence[Piece], settings: MusicDataSettings
 ) -> tuple[dict[SplitName, list[Piece]], str, int]:
-    """Training, validation and test split, how they were made, and the number of copies.
+    """Splits of pieces, how they were made, and the number of copies.
 
     Copies of a piece, in any key, never stand in two splits.
 

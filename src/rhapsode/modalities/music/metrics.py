@@ -108,7 +108,7 @@ def unit_losses(figures: Mapping[str, Any], amounts: Amounts) -> dict[str, Any]:
 def kind_losses(
     encoder: MusicEncoder, elements_N: NDArray[Any], nats_N: NDArray[np.floating]
 ) -> dict[str, dict[str, float]]:
-    """Share of the loss and number of elements of each kind: time, pitch, length, ...
+    """Loss, its share and number of elements of each kind.
 
     Arguments:
         encoder: names the kinds.
@@ -175,7 +175,7 @@ def compare_models(models: Mapping[str, Any], part: MusicPart) -> Compared:
 
 @dataclass(frozen=True, repr=False)
 class MusicEvaluation(Evaluation):
-    """Figures of a sweep over music, in units of music and by kind of element.
+    """Figures of a sweep, in units of music and by kind.
 
     Arguments:
         units: see `unit_losses`.

@@ -58,7 +58,7 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
     settings = MusicTrainSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Claim files of music by suffix and first bytes, and scores in memory."""
+        """Claim files of music by suffix and first bytes, and scores."""
         if names_records(asked):
             return Claim(Degree.NONE, "a field of records is named")
         return claim_sources(sources, str(asked.get("encoding", "auto")))

@@ -31,7 +31,10 @@ LENGTH, LENGTH_OF_BARS = 2000, 200_000
 
 
 def with_length(settings: GenerateSettings) -> GenerateSettings:
-    """The settings with a length; a number of bars ends the music by itself."""
+    """The settings with a length.
+
+    A number of bars ends the music by itself.
+    """
     if settings.length is not None:
         return settings
     bars = isinstance(settings, MusicGenerateSettings) and settings.bars is not None
@@ -58,7 +61,9 @@ class MusicModel(IdModel):
         return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
 
     def elements_index(self) -> SuffixIndex:
-        """The index of the training music by elements, in all keys, made on first use.
+        """The index of the training music by elements, in all keys.
+
+        It is made on first use.
 
         Raises:
             RunError: there are no elements of the training music beside the model.
@@ -94,7 +99,10 @@ class MusicModel(IdModel):
         check_output(path, RenderSettings())
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
-        """Write each document as a MIDI file into a folder; return the number of notes."""
+        """Write each document as a MIDI file into a folder.
+
+        The number of notes is returned.
+        """
         path.mkdir(parents=True, exist_ok=True)
         number, notes = len(list(path.glob("*.mid"))), 0
         for document in documents:
@@ -104,7 +112,7 @@ class MusicModel(IdModel):
         return notes
 
     def prompt(self, value: Any, settings: GenerateSettings) -> MusicPrompt:
-        """Make a prompt of a score, of a file of music, or of a notation.
+        """Make a prompt of a score, file of music, or notation.
 
         Raises:
             DataError: a file that cannot be read.

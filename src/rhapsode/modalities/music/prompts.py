@@ -114,7 +114,10 @@ class MusicPrompt(IdPrompt):
         return roll_lines(score, width, prompt_end=end)
 
     def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
-        """The document of new elements alone, in the tempo, metre and key of the prompt."""
+        """The document of new elements alone.
+
+        Its tempo, metre and key are those of the prompt.
+        """
         from rhapsode.modalities.music.pieces.stretches import stretch
 
         document = self.document((*self.opening.elements, *elements), **made)

@@ -40,7 +40,9 @@ class Request:
         return collect(self.model.write(self.prompts, settings), texts, settings)
 
     def save(self, path: Path, *, only_new: bool = False) -> Iterator[Path]:
-        """Generate and write documents, each in the format of the suffix, and give their paths.
+        """Generate documents, write them, and give their paths.
+
+        The suffix decides the format.
 
         Several documents are numbered: `name-1.txt`, `name-2.txt`, ...
 

@@ -83,7 +83,7 @@ def metre_of(text: str) -> Metre:
 
 
 def pitch_of(text: str) -> int:
-    """A MIDI pitch, by its number or its name, such as 60 or C4.
+    """A MIDI pitch by its number or name: 60 or C4.
 
     Raises:
         SettingsError: no pitch.

@@ -24,7 +24,7 @@ DRUMS = "drums"
 
 @dataclass(frozen=True)
 class Names:
-    """What elements of an encoding are, by their names.
+    """Kinds of elements, read from their names.
 
     Arguments:
         encoder: of the model.
@@ -40,7 +40,7 @@ class Names:
         object.__setattr__(self, "texts_V", [text for _, _, text in parts])
 
     def of(self, head: str) -> dict[int, str]:
-        """Elements that begin with a word and a colon, and the rest of their names."""
+        """Elements of a kind, and the rest of their names."""
         return {
             element: text
             for element, (own, text) in enumerate(zip(self.heads_V, self.texts_V, strict=True))

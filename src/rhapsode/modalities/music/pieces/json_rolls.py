@@ -32,7 +32,7 @@ _MOST_VOICES = 16
 
 
 def looks_like_rolls(head: bytes) -> bool:
-    """True if a JSON file begins with a list of pieces of steps of pitches."""
+    """True if a JSON file begins as piano rolls do."""
     return _ROLL.match(head) is not None
 
 

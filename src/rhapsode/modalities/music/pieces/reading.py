@@ -52,7 +52,7 @@ class Piece:
 
     @cached_property
     def tune(self) -> bytes:
-        """Hash of the intervals and times of the notes, the same in every key."""
+        """Hash of intervals and times, the same in every key."""
         score, notes = self.score, self.score.notes
         if not len(notes):
             return _hash(b"")

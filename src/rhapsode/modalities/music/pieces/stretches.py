@@ -19,7 +19,7 @@ E = TypeVar("E", Tempo, Metre, Key, ChordSymbol)
 
 
 def cut_pieces(pieces: Sequence[Piece]) -> list[Piece]:
-    """Pieces as stretches of bars, long enough to hold some of them out."""
+    """Cut pieces into stretches of bars, to hold some out."""
     bars = sum(len(piece.score.bars()) for piece in pieces)
     size = max(1, min(BARS, bars // STRETCHES))
     return [stretch for piece in pieces for stretch in _cut(piece, size)]
@@ -37,9 +37,9 @@ def _cut(piece: Piece, size: int) -> Iterator[Piece]:
 
 
 def stretch(score: Score, begin: int, end: int) -> Score:
-    """The notes that begin within a stretch of ticks, with tempo, metre and key in force there.
+    """The notes that begin within a stretch of ticks.
 
-    Notes that last longer end with it.
+    Tempo, metre and key are those in force there. Notes that last longer end with it.
 
     Arguments:
         score: the whole.

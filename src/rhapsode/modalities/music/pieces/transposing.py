@@ -23,7 +23,7 @@ def can_transpose(encoder: MusicEncoder) -> bool:
 def in_keys(
     encoder: MusicEncoder, documents: Sequence[NDArray[Any]], keys: Sequence[int]
 ) -> Iterator[NDArray[Any]]:
-    """Documents in several keys; a document is left out where a pitch would leave the range.
+    """Documents in several keys, as far as their pitches allow.
 
     A pass over all documents in one key each follows another, so that readers of a long text meet
     every piece before they meet it again.

@@ -1,4 +1,4 @@
-"""Copies of training music, in any key: an index of intervals and times."""
+"""Copies of training music in any key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ LEAST = 8
 
 @dataclass(frozen=True)
 class MelodyCopy:
-    """A stretch of a score that occurs in the training music, perhaps in another key.
+    """A stretch of a score that occurs in the training music.
+
+    Its key may be another one.
 
     Arguments:
         notes: its length in notes.

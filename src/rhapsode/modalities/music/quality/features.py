@@ -175,7 +175,7 @@ def _groove(score: Score) -> float:
 
 
 def loop_share(score: Score) -> tuple[float, int, int]:
-    """Share of bars in the longest loop, its period in bars, and its repetitions.
+    """Share of bars in the longest loop, its period and repetitions.
 
     A loop repeats the same bars, of which some hold notes, at least four times in a row.
     """

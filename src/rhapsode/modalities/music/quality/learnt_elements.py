@@ -1,4 +1,4 @@
-"""Elements of the training music beside a model, to refuse copies in any key."""
+"""Elements of the training music beside a model."""
 
 from __future__ import annotations
 

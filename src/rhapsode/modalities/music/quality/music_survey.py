@@ -27,7 +27,7 @@ _NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
 def estimated_key(score: Score) -> str | None:
-    """The key whose profile fits the lengths of the notes best; None without pitches."""
+    """The key whose profile fits best; None without pitches."""
     notes = score.notes
     if not len(notes):
         return None

@@ -29,7 +29,7 @@ DISTANCES = {
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Names and measures of the columns: generated music by temperature, and real music."""
+    """Names and measures of generated and real music."""
     if not writing["written"]:
         return []
     written = [(f"temperature {one['temperature']:g}", one) for one in writing["written"]]

@@ -139,7 +139,7 @@ def measure_writing(
 
 
 def copies_of(index: MelodyIndex | None, scores: Sequence[Score]) -> dict[str, Any] | None:
-    """The longest stretches of scores that occur in the training music, in any key."""
+    """The longest stretches that occur in the training music."""
     if index is None or not scores:
         return None
     copies = [copy for copy in map(index.longest, scores) if copy is not None]
