@@ -115,8 +115,7 @@ def _run(name: str, words: Sequence[str], began: float) -> None:
 
 # CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the
 # end of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth
-# slower. A frame that claims a large stack makes one chunk of a megabyte, with room for every call
-# it makes.
+# slower. A frame that claims a large stack makes one chunk of a megabyte for all of its calls.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
 
 

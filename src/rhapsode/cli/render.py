@@ -1,4 +1,4 @@
-"""Render a score: as sound to hear, as a picture to read, or as notes for other programs.
+"""Render a score as sound, as a picture, or for other programs.
 
 The suffix of the output file chooses the format. Sound is made with a SoundFont if one is named or
 installed, else by a built-in synthesiser that needs no file.

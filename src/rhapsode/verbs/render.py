@@ -23,7 +23,7 @@ def render(
     settings: RenderSettings | None = None,
     **options: Unpack[RenderOptions],
 ) -> list[Path]:
-    """Render a score into a file of sound, a picture or a file of notes.
+    """Render a score as sound, a picture or notation.
 
     Arguments:
         score: a .mid, .abc or .musicxml file, generated music, or a `Score`.

@@ -13,7 +13,7 @@ from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score,
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.modalities.music.drawing import engraver, engraving
 from rhapsode.modalities.music.drawing.engraving import engrave
-from rhapsode.modalities.music.drawing.notation import in_hands, legible_score
+from rhapsode.modalities.music.drawing.written_score import in_hands, legible_score
 from tests.modalities.music.listening import TICKS, band, melody
 from tests.modalities.music.test_rolls import NASTY, texts_of
 

@@ -15,7 +15,7 @@ from rhapsode.modalities.music.sound.synthesis import (
     sounding_ends,
     synthesise,
 )
-from rhapsode.modalities.music.sound.voices import VOICES, drum_row, voice_of
+from rhapsode.modalities.music.sound.timbres import VOICES, drum_row, voice_of
 from tests.modalities.music.listening import (
     TICKS,
     band,

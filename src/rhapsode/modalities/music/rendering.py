@@ -21,7 +21,7 @@ _ZOOM = 2.0
 
 
 def check_output(path: Path, settings: RenderSettings) -> None:
-    """Check that a score can be rendered into a file, before any work is done.
+    """Check that a score can be rendered into a file.
 
     Raises:
         SettingsError: a suffix without a format, or a folder or SoundFont that does not exist.

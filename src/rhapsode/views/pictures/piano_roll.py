@@ -1,4 +1,4 @@
-"""Piano rolls as SVG pictures: pitch upwards, time to the right, in systems."""
+"""Piano rolls as SVG pictures."""
 
 from __future__ import annotations
 

@@ -20,10 +20,7 @@ def main(folder: Path) -> int:
         return 1
     for number in range(1, toolkit.getPageCount() + 1):
         page = toolkit.renderToSVG(number)
-        # Complete pages only: the process may be ended at any time.
-        scratch = folder / "scratch.svg"
-        scratch.write_text(page, encoding="utf-8", newline="\n")
-        scratch.rename(folder / f"page-{number}.svg")
+        (folder / f"page-{number}.svg").write_text(page, encoding="utf-8", newline="\n")
     return 0
 
 

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.modalities.music.drawing import engraver
-from rhapsode.modalities.music.drawing.notation import notated
+from rhapsode.modalities.music.drawing.written_score import notated
 from rhapsode.modalities.music.drawing.rolls import facts
 from rhapsode.views.pictures.piano_roll import legible
 

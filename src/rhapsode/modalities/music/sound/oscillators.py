@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.compiling import compiled
-from rhapsode.modalities.music.sound.voices import PARTIALS
+from rhapsode.modalities.music.sound.timbres import PARTIALS
 
 RATE = 44_100
 BLOCK = 64
@@ -107,7 +107,7 @@ def add_notes(sound_2T: Any, span_N2: Any, tone_NK: Any, voice_N: Any, table: An
                     before, after = level[p], edge * amplitude[p] * (fast[p] + slow[p])
                     level[p] = after
                     loudest = max(loudest, after)
-                    # The same rotation from sample to sample, and a straight line between two levels.
+                    # A rotation from sample to sample, and a straight line between two levels.
                     c, s = np.float32(real[p]), np.float32(imaginary[p])
                     low, rise = np.float32(before), np.float32(after - before)
                     cosine, sine = cosines[p], sines[p]
@@ -198,7 +198,9 @@ def add_drums(sound_2T: Any, begin_N: Any, gain_N: Any, drum_NK: Any) -> None:
 
 @compiled
 def add_room(sound_2T: Any, wet: float) -> None:
-    """Add the reverberation of a small hall: parallel combs, then allpasses (Schroeder, Moorer).
+    """Add the reverberation of a small hall.
+
+    Parallel combs with damping, then allpasses (Schroeder 1962, Moorer 1979).
 
     Arguments:
         sound_2T: both channels, changed in place.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError
-from rhapsode.modalities.music.sound.voices import VOICES, drum_row, voice_of, voice_table
+from rhapsode.modalities.music.sound.timbres import VOICES, drum_row, voice_of, voice_table
 
 RATE = 44_100
 # Hours of a piece at most: a damaged file can claim weeks.
@@ -107,7 +107,10 @@ def synthesise(score: Score) -> NDArray[np.float32]:
 
 
 def finished(sound_2T: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A sound at the usual loudness, limited, and faded out; changed in place."""
+    """Bring a sound to the usual loudness, in place.
+
+    Peaks are limited, and the end fades out.
+    """
     from rhapsode.modalities.music.sound.oscillators import limit
 
     level = loudness(sound_2T)
@@ -120,7 +123,10 @@ def finished(sound_2T: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def loudness(sound_2T: NDArray[np.float32]) -> float:
-    """Root mean square of the stretches of 0.1 s that are not quiet beside the others."""
+    """Root mean square of the louder parts of a sound.
+
+    Stretches of 0.1 s count that are at most 20 dB below the loudest.
+    """
     size = RATE // 10
     count = sound_2T.shape[1] // size
     if not count:

@@ -21,7 +21,7 @@ _STAFF = {
     57: 81, 59: 77,
 }  # fmt: skip
 _OTHER_DRUM = 74
-# Programs before this one are played with two hands; a part from below LOW to above HIGH is divided.
+# Programs before this one have two hands; a part from below LOW to above HIGH is divided.
 KEYBOARDS, LOW, MIDDLE, HIGH = 24, 55, 60, 65
 
 

@@ -1,4 +1,4 @@
-"""Timbres of the synthesiser: spectra and envelopes of ten kinds of instruments, and drums."""
+"""Timbres of the synthesiser: spectra, envelopes, and drums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ PARTIALS = 10
 
 @dataclass(frozen=True)
 class Voice:
-    """A kind of instrument: partials, each with an amplitude that decays in two stages.
+    """A kind of instrument.
+
+    It has partials, each with an amplitude that decays in two stages.
 
     Arguments:
         amplitudes: of the partials, the fundamental first.
