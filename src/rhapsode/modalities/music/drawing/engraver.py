@@ -1,6 +1,6 @@
-"""Program that engraves MusicXML; a process of its own, since the library can abort it.
+"""Program that engraves MusicXML, in a process of its own.
 
-It is run by its path and imports nothing else of the package.
+The library can abort the process. The program is run by its path and imports nothing else of the package.
 Arguments: a folder with `score.musicxml` and `options.json`, into which it writes `page-1.svg`, ...
 """
 

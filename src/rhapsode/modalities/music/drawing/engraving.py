@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.modalities.music.drawing import engraver
-from rhapsode.modalities.music.drawing.written_score import notated
 from rhapsode.modalities.music.drawing.rolls import facts
+from rhapsode.modalities.music.drawing.written_score import notated
 from rhapsode.views.pictures.piano_roll import legible
 
 SECONDS = 120
@@ -51,7 +51,9 @@ _STYLE = """
 
 
 def engrave(score: Score, *, title: str | None = None) -> list[str]:
-    """Engrave a score, as the texts of SVG files; most pieces take one page.
+    """Engrave a score, as the texts of SVG files.
+
+    Most pieces take one page.
 
     Arguments:
         score: the piece.

@@ -45,7 +45,7 @@ def roll_of(score: Score) -> Roll:
 
 
 def roll_svg(score: Score, *, title: str | None = None, seed_end: int = 0) -> str:
-    """A score as a piano roll, as the text of an SVG file.
+    """Draw a score as a piano roll, in SVG.
 
     Arguments:
         score: the piece.

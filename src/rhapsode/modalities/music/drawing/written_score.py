@@ -1,4 +1,4 @@
-"""Scores made legible for engraving: times on a grid, names of parts, drums on a staff."""
+"""Played scores as written ones, for engraving."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def notated(score: Score) -> str:
 
 
 def in_hands(score: Score) -> Score:
-    """The score with a wide keyboard part divided at middle C, into an upper and a lower staff.
+    """Divide a wide keyboard part at middle C, into two staves.
 
     With several keyboard parts, each is taken for a hand already.
     """
@@ -64,7 +64,10 @@ def in_hands(score: Score) -> Score:
 
 
 def legible_score(score: Score) -> Score:
-    """A score on a grid of sixteenths and triplets, its gaps closed, with the tracks that play."""
+    """A score on a grid of sixteenths and triplets.
+
+    Small gaps are closed, drums stand on the lines of a staff, and silent tracks are left out.
+    """
     score = score.rescaled(GRID)
     start, metre = score.bars()[-1]
     score = replace(score, end=max(score.end, start + metre.ticks(GRID)))  # a whole last bar
