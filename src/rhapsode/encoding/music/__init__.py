@@ -10,6 +10,7 @@ from rhapsode.late import late_names
 
 if TYPE_CHECKING:
     from rhapsode.encoding.music.abc import AbcEncoder
+    from rhapsode.encoding.music.chords import ChordEncoder
     from rhapsode.encoding.music.contract import MusicEncoder, SnapReport
     from rhapsode.encoding.music.frames import FrameEncoder, roll_score
     from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbcEncoder",
+    "ChordEncoder",
     "FrameEncoder",
     "MusicEncoder",
     "NoteEncoder",
@@ -29,6 +31,7 @@ __all__ = [
 
 _PLACES = {
     "AbcEncoder": ".abc",
+    "ChordEncoder": ".chords",
     "MusicEncoder": ".contract",
     "SnapReport": ".contract",
     "FrameEncoder": ".frames",
@@ -43,6 +46,7 @@ for _name, _class in (
     ("performance.v1", "PerformanceEncoder"),
     ("frames.v1", "FrameEncoder"),
     ("voices.v1", "VoiceEncoder"),
+    ("chords.v1", "ChordEncoder"),
     ("abc.v1", "AbcEncoder"),
 ):
     ENCODERS.register_at(_name, f"{__name__}{_PLACES[_class]}:{_class}")
