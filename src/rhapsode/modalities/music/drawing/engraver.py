@@ -1,7 +1,8 @@
 """Program that engraves MusicXML, in a process of its own.
 
-The library can abort the process. The program is run by its path and imports nothing else of the package.
-Arguments: a folder with `score.musicxml` and `options.json`, into which it writes `page-1.svg`, ...
+The library can abort the process. The program is run by its path and imports nothing else of the
+package. Its argument is a folder with `score.musicxml` and `options.json`, into which it writes
+`page-1.svg` and so on.
 """
 
 import json
