@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from rhapsode.encoding import END_ID
+from rhapsode.encoding.music.chords import ChordEncoder
+from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.frames import FrameEncoder
 from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.errors import SettingsError
@@ -16,9 +18,7 @@ FRAMES = FrameEncoder.for_scores([], {"grid": 1})
 VOICES = VoiceEncoder.for_scores([], {"grid": 4, "voices": 2})
 
 
-def allowed(
-    limits: MusicLimits, text: str, encoder: FrameEncoder | VoiceEncoder = FRAMES
-) -> set[str]:
+def allowed(limits: MusicLimits, text: str, encoder: MusicEncoder = FRAMES) -> set[str]:
     """Names of the elements that may follow a text, under the grammar."""
     ids_N = encoder.encode(text).astype(np.int64)
     grammar = encoder.grammar()
@@ -31,7 +31,7 @@ def allowed(
     return {encoder.label(e) for e in np.flatnonzero(np.isfinite(kept_BV[0]))}
 
 
-def limits(encoder: FrameEncoder | VoiceEncoder = FRAMES, **asked: object) -> MusicLimits:
+def limits(encoder: MusicEncoder = FRAMES, **asked: object) -> MusicLimits:
     return MusicLimits(encoder, MusicGenerateSettings(**asked))  # type: ignore[arg-type]
 
 
@@ -84,6 +84,14 @@ def test_a_piece_ends_after_its_bars_and_not_before() -> None:
     voices = limits(VOICES, bars=1, metre="1/4")
     assert "<end>" not in allowed(voices, "C4 C3 hold hold hold hold", VOICES)
     assert allowed(voices, "C4 C3 hold hold hold hold hold hold", VOICES) == {"<end>"}
+
+
+def test_chords_end_after_their_bars() -> None:
+    chords = ChordEncoder.for_scores([], {"grid": 2, "voices": 2, "lowest": 60, "highest": 61})
+    one = limits(chords, bars=1, metre="1/4")
+    assert "<end>" not in allowed(one, "step:0 C4 C4", chords)
+    assert allowed(one, "step:0 C4 C4 step:1", chords) == {"<end>", "rest", "C4", "C#4"}
+    assert allowed(one, "step:0 C4 C4 step:1 C4 C#4", chords) == {"<end>"}
 
 
 def test_no_more_notes_sound_together_than_may() -> None:

@@ -142,7 +142,7 @@ def learn_encoder(
     voices = {len(piece.score.tracks) for piece in pieces}
     of_voices = grid is not None and len(voices) == 1 and voices != {1}
     if name == "auto" and grid is not None:
-        name, reason = ("voices", "rolls of voices") if of_voices else ("frames", "piano rolls")
+        name, reason = ("chords", "rolls of voices") if of_voices else ("frames", "piano rolls")
     elif name == "auto":
         offset = mean_offset([piece.score for piece in pieces])
         name, reason = "notes", "metrical music"

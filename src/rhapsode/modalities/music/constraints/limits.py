@@ -172,7 +172,7 @@ class _Ends:
     Arguments:
         counted_V: elements that are counted.
         wanted: number of them after which the piece ends.
-        opens: True if a counted element begins a bar; False if it ends a step.
+        opens: True if a counted element begins a bar or step; False if it ends one.
     """
 
     counted_V: Flags
@@ -198,6 +198,10 @@ class _Ends:
             )
         metre = metre_of(settings.metre or "4/4")
         steps = settings.bars * grid * 4 * metre.beats // metre.unit
+        begun = list(names.of("step"))
+        if begun:
+            counted_V[begun] = True
+            return cls(counted_V, steps, opens=True)
         voices = encoder.settings.get("voices")
         if isinstance(voices, int):
             counted_V[2:] = True
@@ -212,7 +216,7 @@ class _Ends:
         if count < self.wanted:
             logits_V[END_ID] = -np.inf
         elif self.opens:
-            # The bar that would begin now is one too many.
+            # The bar or step that would begin now is one too many.
             if np.isfinite(logits_V[self.counted_V]).any():
                 ends = np.isfinite(end)
                 logits_V[self.counted_V] = -np.inf
