@@ -14,8 +14,9 @@ from rhapsode.modalities.music.constraints.keys import key_of, metre_of, range_o
 from rhapsode.modalities.music.constraints.limits import MusicLimits
 from rhapsode.modalities.music.settings import MusicGenerateSettings
 
-FRAMES = FrameEncoder.for_scores([], {"grid": 1})
-VOICES = VoiceEncoder.for_scores([], {"grid": 4, "voices": 2})
+WIDE = {"lowest": 0, "highest": 127}
+FRAMES = FrameEncoder.for_scores([], {"grid": 1, **WIDE})
+VOICES = VoiceEncoder.for_scores([], {"grid": 4, "voices": 2, **WIDE})
 
 
 def allowed(limits: MusicLimits, text: str, encoder: MusicEncoder = FRAMES) -> set[str]:
