@@ -157,6 +157,8 @@ class EncoderOptions(TypedDict, total=False):
     grid: int
     lowest: int | None
     highest: int | None
+    voices: int
+    join: bool
     unknown: Literal["element", "spell"]
     user_dictionary: str
     hmm: bool
@@ -173,8 +175,6 @@ class EncoderOptions(TypedDict, total=False):
     pedal: bool
     file: str
     round_trip: Literal["", "lossless", "as its tokenizer.json decodes"]
-    voices: int
-    join: bool
     split: Literal["words", "whitespace"]
     punctuation: bool
     strip_html: bool
