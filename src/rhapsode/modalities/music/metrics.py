@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data import ElementStore
+from rhapsode.encoding.music.chords import ChordEncoder
 from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.frames import FrameEncoder
+from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, score_part
 from rhapsode.modalities.ids.modality import described
@@ -45,6 +48,7 @@ class Amounts:
 
     Arguments:
         notes: as the encoding keeps them.
+        source_notes: as the source has them.
         beats: quarter notes.
         seconds: at the tempo of each piece, 120 quarters a minute where none is given.
         frames: steps of the grid; None for an encoding without one.
@@ -52,6 +56,7 @@ class Amounts:
     """
 
     notes: int
+    source_notes: int
     beats: float
     seconds: float
     frames: int | None = None
@@ -61,14 +66,18 @@ class Amounts:
     def of(cls, encoder: MusicEncoder, pieces: Sequence[Piece]) -> Amounts:
         """Amounts of pieces, under an encoding."""
         notes, beats, seconds = 0, 0.0, 0.0
+        source = sum(len(piece.score.notes) for piece in pieces)
         for piece in pieces:
             snapped, _ = encoder.snap(piece.score)
             notes += len(snapped.notes)
             beats += snapped.end / snapped.ticks
             seconds += piece.score.seconds(piece.score.end)
-        grid, voices = encoder.settings.get("grid"), encoder.settings.get("voices")
-        frames = round(beats * grid) if grid else None
-        return cls(notes, beats, seconds, frames, frames * voices if frames and voices else None)
+        frames = cells = None
+        if isinstance(encoder, FrameEncoder | VoiceEncoder | ChordEncoder):
+            frames = round(beats * encoder.grid)
+        if frames is not None and isinstance(encoder, VoiceEncoder | ChordEncoder):
+            cells = frames * encoder.voices
+        return cls(notes, source, beats, seconds, frames, cells)
 
     def nats(self, total: float) -> dict[str, float]:
         """Nats per unit of each amount.
@@ -77,6 +86,7 @@ class Amounts:
             total: nats of all elements, ends of pieces included.
         """
         amounts = {name: amount for name, amount in asdict(self).items() if amount}
+        amounts.pop("source_notes", None)
         return {f"nats_per_{name.removesuffix('s')}": total / amounts[name] for name in amounts}
 
 

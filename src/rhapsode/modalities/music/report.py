@@ -64,7 +64,8 @@ def units_table(units: Mapping[str, Any]) -> RenderableType:
         Column("", style="dim"),
         *(number_column(COLUMNS[name]) for name in unit_columns(units)),
         rows=unit_rows(units),
-        title=f"{amounts['notes']:,} notes, {amounts['beats']:,.0f} quarter notes",
+        title=f"{amounts['notes']:,} notes of {amounts['source_notes']:,} in the source, "
+        f"{amounts['beats']:,.0f} quarter notes",
         header_style="bold",
     )
 
