@@ -59,6 +59,21 @@ def test_pictures_are_rolls_or_scores(cli: Cli, tune: str, tmp_path: Path) -> No
         assert int.from_bytes(content[16:20], "big") == 1920
 
 
+def test_a_long_piece_has_pages_of_pixels(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "long.mid").write_bytes(midi_bytes(band(48)))
+    done = cli("render", "long.mid", "-o", "long.png", "--as", "score")
+    assert done.code == 0
+    pages = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert {"long.png", "long-2.png"} <= set(pages)
+    assert all(name in done.err for name in pages)
+    assert cli("render", "long.mid", "-o", "long.svg", "--as", "score").code == 0
+    assert not (tmp_path / "long-2.svg").exists()
+    (tmp_path / "hours.mid").write_bytes(midi_bytes(Score(ticks=1, end=40_000)))
+    done = cli("render", "hours.mid", "-o", "hours.png")
+    assert done.code == 1
+    assert "too long for a .png file; name an .svg file" in done.err
+
+
 def test_the_tempo_keeps_its_proportions(cli: Cli, tmp_path: Path) -> None:
     score = Score(
         ticks=TICKS,

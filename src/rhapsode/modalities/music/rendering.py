@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +17,9 @@ from rhapsode.modalities.music.sound.sound_files import SOUNDS, check_sound
 PICTURES = (".svg", ".png")
 MIDI = (".mid", ".midi")
 SUFFIXES = (*SOUNDS, *PICTURES, *MIDI, ".musicxml", ".abc")
-# Pixels of a picture's unit.
-_ZOOM = 2.0
+# Pixels of a unit of a picture, and of its height at most.
+_ZOOM, _SMALLEST_ZOOM, _PIXELS = 2.0, 0.5, 16_000
+HIGHEST_PAGE = 1400
 
 
 def check_output(path: Path, settings: RenderSettings) -> None:
@@ -118,18 +120,19 @@ def _render_sound(score: Score, path: Path, settings: RenderSettings) -> None:
 def _render_pictures(
     score: Score, path: Path, settings: RenderSettings, prompt_end: int
 ) -> list[Path]:
+    suffix = path.suffix.lower()
     if settings.as_ == "score":
         from rhapsode.modalities.music.drawing.engraving import engrave
 
-        pages = engrave(score)
+        # Pixels take memory, and few programs show a picture of great height.
+        pages = engrave(score, height=HIGHEST_PAGE) if suffix == ".png" else engrave(score)
     else:
         from rhapsode.modalities.music.drawing.rolls import roll_svg
 
         pages = [roll_svg(score, seed_end=prompt_end)]
     paths = [path] + [path.with_stem(f"{path.stem}-{page}") for page in range(2, len(pages) + 1)]
     for page, file in zip(pages, paths, strict=True):
-        svg = path.suffix.lower() == ".svg"
-        write_atomically(file, page.encode("utf-8") if svg else png_bytes(page))
+        write_atomically(file, page.encode("utf-8") if suffix == ".svg" else png_bytes(page))
     return paths
 
 
@@ -138,16 +141,17 @@ def png_bytes(svg: str) -> bytes:
 
     Raises:
         MissingExtraError: resvg_py is not installed.
-        DataError: the picture is too large.
+        DataError: the picture is too tall.
     """
     try:
         import resvg_py
     except ImportError:
         raise MissingExtraError("music", "drawing a .png file") from None
-    try:
-        return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_ZOOM, background="white"))
-    except ValueError as problem:
-        raise DataError(f"the picture has no pixels: {problem}", hint="name an .svg file") from None
+    size = re.search(r'<svg [^>]*height="([0-9.]+)"', svg)
+    zoom = min(_ZOOM, _PIXELS / max(1.0, float(size[1]) if size else 1.0))
+    if zoom < _SMALLEST_ZOOM:
+        raise DataError("the piece is too long for a .png file", hint="name an .svg file")
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, background="white"))
 
 
 def _notation(score: Score, suffix: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -279,19 +280,18 @@ def _lines(roll: Roll, frame: _Frame, first: float, last: float) -> Iterator[str
     if frame.drums:
         spans.append((RULER + frame.pitched + frame.gap, frame.height))
     for kind, times in (("beat", roll.beats), ("bar", (*roll.bars, roll.end))):
-        places = [LEFT + frame.scale * (time - first) for time in times if first <= time <= last]
+        begin, end = bisect_left(times, first), bisect_right(times, last)
+        places = [LEFT + frame.scale * (time - first) for time in times[begin:end]]
         path = "".join(f"M{x:.1f} {a:.1f}V{b:.1f}" for x in places for a, b in spans)
         yield f'<path class="{kind}" d="{path}"/>'
-    widest = max(np.diff([*roll.bars, roll.end]), default=1.0)
-    every = next(n for n in (1, 2, 4, 8, 16, 32) if n * widest * frame.scale >= 26 or n == 32)
-    numbers = [
-        (number, time)
-        for number, time in enumerate(roll.bars, 0 if roll.pickup else 1)
-        if first <= time < last and number
-    ]
-    for place, (number, time) in enumerate(numbers):
-        if place % every == 0:
-            yield _text("muted", LEFT + frame.scale * (time - first) + 1, RULER - 6, str(number))
+    begin, end = bisect_left(roll.bars, first), bisect_left(roll.bars, last)
+    widest = (last - first) / max(1, end - begin) * frame.scale
+    every = next(n for n in (1, 2, 4, 8, 16, 32) if n * widest >= 26 or n == 32)
+    for bar in range(begin, end, every):
+        number = bar + (not roll.pickup)
+        if number:
+            x = LEFT + frame.scale * (roll.bars[bar] - first) + 1
+            yield _text("muted", x, RULER - 6, str(number))
 
 
 def _notes(roll: Roll, frame: _Frame, first: float, last: float) -> Iterator[str]:

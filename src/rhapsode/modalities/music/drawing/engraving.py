@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from rhapsode.encoding.music.score import Score
@@ -21,9 +23,10 @@ from rhapsode.views.pictures.piano_roll import legible
 SECONDS = 120
 WIDTH, MARGIN = 960, 24
 _SCALE = 40
+# Pixels of a page at most: verovio takes no more.
+HIGHEST = 24_000
 _OPTIONS = {
     "pageWidth": round((WIDTH - 2 * MARGIN + 20) * 100 / _SCALE),
-    "pageHeight": 60000,
     "scale": _SCALE,
     "adjustPageHeight": True,
     "breaks": "auto",
@@ -50,7 +53,7 @@ _STYLE = """
 """
 
 
-def engrave(score: Score, *, title: str | None = None) -> list[str]:
+def engrave(score: Score, *, title: str | None = None, height: float = HIGHEST) -> list[str]:
     """Engrave a score, as the texts of SVG files.
 
     Most pieces take one page.
@@ -58,6 +61,7 @@ def engrave(score: Score, *, title: str | None = None) -> list[str]:
     Arguments:
         score: the piece.
         title: printed above; None for the score's own.
+        height: of a page at most, in pixels.
 
     Raises:
         MissingExtraError: verovio is not installed.
@@ -65,7 +69,7 @@ def engrave(score: Score, *, title: str | None = None) -> list[str]:
     """
     check_engraver()
     title = score.title if title is None else title
-    pages = _pages(notated(score))
+    pages = _pages(notated(score), {**_OPTIONS, "pageHeight": round(height * 100 / _SCALE)})
     last = len(pages)
     return [
         _framed(page, title if number == 1 else "", facts(score) if number == 1 else "")
@@ -85,12 +89,12 @@ def check_engraver() -> None:
         raise MissingExtraError("music", "engraving a score")
 
 
-def _pages(musicxml: str) -> list[str]:
+def _pages(musicxml: str, options: Mapping[str, Any]) -> list[str]:
     """Pages as verovio draws them, in a process that may die or hang."""
     with tempfile.TemporaryDirectory(prefix="rhapsode-") as name:
         folder = Path(name)
         (folder / "score.musicxml").write_text(musicxml, encoding="utf-8", newline="\n")
-        (folder / "options.json").write_text(json.dumps(_OPTIONS), encoding="utf-8")
+        (folder / "options.json").write_text(json.dumps(options), encoding="utf-8")
         command = [sys.executable, "-P", str(engraver.__file__), str(folder)]
         try:
             done = subprocess.run(  # noqa: S603
