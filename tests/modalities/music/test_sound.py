@@ -192,3 +192,19 @@ def test_a_limiter_lowers_peaks_and_nothing_else() -> None:
     np.testing.assert_allclose(limited_2T[:, :8700], loud_2T[:, :8700], rtol=1e-5)
     ratio = limited_2T[0] / loud_2T[0]
     assert np.abs(np.diff(ratio)).max() < 0.02  # no step, hence no click
+
+
+@pytest.mark.parametrize("kind", ["organ", "strings", "brass", "choir", "lead"])
+def test_notes_begin_and_end_without_clicks(kind: str) -> None:
+    sound_2T = synthesise(melody((57, 57, 60, 64), PROGRAMS[list(VOICES).index(kind)]))
+    for sound_T in sound_2T:
+        spectrum = np.fft.rfft(sound_T)
+        spectrum[np.fft.rfftfreq(len(sound_T), 1 / RATE) < 7000] = 0
+        assert peak(np.fft.irfft(spectrum, len(sound_T)).astype(np.float32)) < -70
+
+
+def test_struck_strings_die_away_and_bowed_ones_do_not() -> None:
+    for program, low, high in ((0, -25, -12), (24, -35, -15), (40, -5, 1), (19, -1, 1)):
+        sound_2T = synthesise(melody((60,), program, length=8 * TICKS))
+        early, late = (sound_2T[:, round(t * RATE) : round((t + 0.2) * RATE)] for t in (0.2, 3.5))
+        assert low < decibels(late) - decibels(early) < high
