@@ -276,7 +276,9 @@ def _ground(frame: _Frame, right: float) -> Iterator[str]:
 
 def _lines(roll: Roll, frame: _Frame, first: float, last: float) -> Iterator[str]:
     """Beats, bars, and the numbers of the bars."""
-    spans = [(RULER, RULER + frame.pitched)] if frame.pitched else []
+    spans: list[tuple[float, float]] = []
+    if frame.pitched:
+        spans.append((RULER, RULER + frame.pitched))
     if frame.drums:
         spans.append((RULER + frame.pitched + frame.gap, frame.height))
     for kind, times in (("beat", roll.beats), ("bar", (*roll.bars, roll.end))):

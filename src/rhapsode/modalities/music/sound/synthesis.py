@@ -26,7 +26,10 @@ def seconds_of(score: Score, tick_N: NDArray[np.int64]) -> NDArray[np.float64]:
     passed = np.cumsum(np.diff(starts, append=starts[-1]) * 60 / (score.ticks * quarters))
     passed = np.concatenate(([0.0], passed[:-1]))
     part_N = np.searchsorted(starts, tick_N, "right") - 1
-    return passed[part_N] + (tick_N - starts[part_N]) * 60 / (score.ticks * quarters[part_N])
+    seconds_N: NDArray[np.float64] = passed[part_N] + (tick_N - starts[part_N]) * 60 / (
+        score.ticks * quarters[part_N]
+    )
+    return seconds_N
 
 
 def sounding_ends(score: Score) -> NDArray[np.int64]:
