@@ -44,7 +44,7 @@ def _claim(source: Any) -> Claim:
     name = str(source)
     path = Path(name)
     entry = CATALOGUE.get(name)
-    if not is_there(path) and entry is not None and entry.download is None:
+    if not is_there(path) and entry is not None and not (entry.download or entry.suffix):
         return Claim(Degree.NONE, "a named corpus of another kind")
     try:
         music, files = share_of_music(name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rhapsode.data.corpora.catalogue import CATALOGUE, local_copy
+from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents, local_copy
+from rhapsode.data.document import Document
 from rhapsode.data.sources.blob import Blob, Found, file_blob, first_bytes
 from rhapsode.data.sources.compression import unpacked
 from rhapsode.data.sources.folders import archive_kind, members, named_file, walk
@@ -81,12 +83,20 @@ def blobs_of(source: str, found: Found) -> Iterator[Iterator[Blob]]:
     elif (entry := CATALOGUE.get(source)) is not None and entry.download is not None:
         copy = local_copy(source, entry.download)
         yield iter([file_blob(copy, copy.name)])
+    elif entry is not None and entry.suffix:
+        yield (_document_blob(document) for document in catalogue_documents(source))
     elif any(character in source for character in "*?["):
         # A pattern may be absolute.
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
         yield (unpacked(file_blob(path)) for path in map(Path, names) if path.is_file())
     else:
         raise DataError("no such file or folder", where=source)
+
+
+def _document_blob(document: Document) -> Blob:
+    """A document of a named corpus as a file."""
+    content = document.text.encode("utf-8")
+    return Blob(document.name, document.name, lambda: io.BytesIO(content))
 
 
 def music_files(source: str, found: Found) -> Iterator[MusicFile]:
