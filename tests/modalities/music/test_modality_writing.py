@@ -101,6 +101,14 @@ def test_scores_are_prompts_too(model: MusicModel) -> None:
     assert table.to_list()[0]["candidates"]
 
 
+def test_prompts_come_from_held_out_music(model: MusicModel, capsys: Any) -> None:
+    words = ["generate", str(model.folder), "--prompt-from-data", "2", "--bars", "1", "--seed", "1"]
+    assert main([*words, "--format", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    assert all(line["prompt"].count("bar:") == 4 for line in lines)
+
+
 def test_constraints_hold_in_what_is_written(model: MusicModel) -> None:
     document = model.generate(bars=3, key="C", pitch_range="60:84", tracks=("flute",), seed=2)
     pitches = document.value.notes.pitch_N

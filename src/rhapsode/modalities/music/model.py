@@ -111,6 +111,12 @@ class MusicModel(IdModel):
             notes += len(document.value.notes)
         return notes
 
+    def held_out(self, number: int, settings: GenerateSettings) -> list[Score]:
+        from rhapsode.modalities.music.quality.held_out import held_out_passages
+
+        assert settings.seed is not None
+        return held_out_passages(self.path, number, settings.seed)
+
     def prompt(self, value: Any, settings: GenerateSettings) -> MusicPrompt:
         """Make a prompt of a score, file of music, or notation.
 
