@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, MissingExtraError, RunError, SettingsError
 from rhapsode.modalities.music.sound import soundfonts
 from rhapsode.modalities.music.sound.sound_files import SOUNDS, read_wav, write_sound
@@ -98,6 +99,8 @@ def test_soundfonts_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert choose_soundfont(str(tmp_path / "other.sf2")) == tmp_path / "other.sf2"
     with pytest.raises(DataError, match="cannot be used"):
         render_with(melody((60,)), font)
+    with pytest.raises(DataError, match="hours"):
+        render_with(Score(ticks=1, end=1 << 28), font)
     monkeypatch.setitem(sys.modules, "midirenderer", None)
     assert choose_soundfont(None) is None
     with pytest.raises(MissingExtraError):

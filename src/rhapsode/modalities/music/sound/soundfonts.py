@@ -12,7 +12,7 @@ from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import first_line, is_there
 from rhapsode.modalities.music.sound.sound_files import read_wav
-from rhapsode.modalities.music.sound.synthesis import finished
+from rhapsode.modalities.music.sound.synthesis import check_length, finished
 
 SYNTH = "synth"
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
@@ -68,12 +68,13 @@ def render_with(score: Score, soundfont: Path) -> tuple[NDArray[np.float32], int
         Shape (2, samples), peaks at most -1 dB below full scale; and samples a second.
 
     Raises:
-        DataError: the SoundFont cannot be read, or does not fit.
+        DataError: the SoundFont cannot be read, or the piece lasts longer than two hours.
     """
     import midirenderer
 
     from rhapsode.modalities.music.files.midi.midi_writer import midi_bytes
 
+    check_length(score.seconds(score.end))
     try:
         content = soundfont.read_bytes()
     except OSError as problem:

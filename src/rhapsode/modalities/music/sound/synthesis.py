@@ -10,8 +10,8 @@ from rhapsode.errors import DataError
 from rhapsode.modalities.music.sound.timbres import VOICES, drum_row, voice_of, voice_table
 
 RATE = 44_100
-# Hours of a piece at most: a damaged file can claim weeks.
-LONGEST = 4
+# Hours of a piece at most: a damaged file can claim weeks, and an hour takes 3 GB.
+LONGEST = 2
 # Seconds after the last note.
 TAIL = 2.0
 CEILING = 10 ** (-1.2 / 20)
@@ -56,6 +56,19 @@ def sounding_ends(score: Score) -> NDArray[np.int64]:
     return end_N
 
 
+def check_length(seconds: float) -> None:
+    """Check that a piece is not too long to be rendered.
+
+    Raises:
+        DataError: it lasts longer than two hours.
+    """
+    if seconds > LONGEST * 3600:
+        raise DataError(
+            f"the piece lasts {seconds / 3600:,.1f} hours",
+            hint=f"at most {LONGEST} hours are rendered; choose a faster tempo",
+        )
+
+
 def synthesise(score: Score) -> NDArray[np.float32]:
     """Render a score in stereo at 44,100 samples a second.
 
@@ -63,7 +76,7 @@ def synthesise(score: Score) -> NDArray[np.float32]:
         Shape (2, samples), peaks at most -1 dB below full scale.
 
     Raises:
-        DataError: the piece lasts longer than four hours.
+        DataError: the piece lasts longer than two hours.
     """
     from rhapsode.modalities.music.sound.oscillators import add_drums, add_notes, add_room
 
@@ -71,11 +84,7 @@ def synthesise(score: Score) -> NDArray[np.float32]:
     begin_N = seconds_of(score, notes.start_N)
     end_N = seconds_of(score, sounding_ends(score))
     last = max(score.seconds(score.end), float(end_N.max(initial=0.0)))
-    if last > LONGEST * 3600:
-        raise DataError(
-            f"the piece lasts {last / 3600:,.1f} hours",
-            hint=f"at most {LONGEST} hours are rendered; choose a faster tempo",
-        )
+    check_length(last)
     sound_2T = np.zeros((2, round((last + TAIL) * RATE)), np.float32)
     gain_N = 0.06 + 0.94 * (notes.velocity_N / 127.0) ** 1.7
     first_N = np.rint(begin_N * RATE).astype(np.int64)
