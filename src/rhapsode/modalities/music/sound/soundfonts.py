@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding.music.score import Score
+from rhapsode.encoding.music.score import DEFAULT_TEMPO, Score
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import first_line, is_there
 from rhapsode.modalities.music.sound.sound_files import read_wav
-from rhapsode.modalities.music.sound.synthesis import check_length, finished
+from rhapsode.modalities.music.sound.synthesis import TAIL, check_length, finished
 
 SYNTH = "synth"
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
@@ -80,9 +81,16 @@ def render_with(score: Score, soundfont: Path) -> tuple[NDArray[np.float32], int
     except OSError as problem:
         raise DataError(f"cannot read: {problem.strerror}", where=str(soundfont)) from None
     try:
-        sound_2T, rate = read_wav(midirenderer.render_wave_from(content, midi_bytes(score)))
+        wav = midirenderer.render_wave_from(content, midi_bytes(_with_tail(score)))
+        sound_2T, rate = read_wav(wav)
     except RuntimeError as problem:
         raise DataError(
             f"this SoundFont cannot be used: {first_line(problem)}", where=str(soundfont)
         ) from None
     return finished(sound_2T), rate
+
+
+def _with_tail(score: Score) -> Score:
+    """The score with an end at which the last notes have died away."""
+    quarters = score.tempos[-1].quarters if score.tempos else DEFAULT_TEMPO
+    return replace(score, end=score.end + round(TAIL * quarters / 60 * score.ticks))
