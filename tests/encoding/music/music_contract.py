@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,10 @@ class MusicEncoderContract(EncoderContract):
     def test_random_walks_decode(self):
         self.walk_and_decode(self.walks, seed=0)
 
+    @pytest.mark.slow
+    def test_ten_thousand_random_walks_decode(self):
+        self.walk_and_decode(10_000, seed=1)
+
     def walk_and_decode(self, count: int, seed: int) -> None:
         encoder = self.encoder_for()
         grammar = encoder.grammar()
@@ -133,7 +138,7 @@ class MusicEncoderContract(EncoderContract):
         return int(allowed[0])
 
     @prove_music
-    @given(score=scores(), semitones=st.integers(-5, 6))
+    @given(score=scores(), semitones=st.integers(-6, 6))
     def test_transposed_elements_are_those_of_the_transposed_score(
         self, score: Score, semitones: int
     ):

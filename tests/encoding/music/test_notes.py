@@ -80,7 +80,7 @@ def test_the_vocabulary_follows_the_scores():
     encoder = NoteEncoder.for_scores([tune()], {})
     assert encoder.settings["longest_bar"] == 4
     assert encoder.settings["velocities"] is False
-    assert encoder.settings["lowest"] == 55
+    assert encoder.settings["lowest"] == 54
     assert encoder.settings["velocity"] == 80
     assert "key:Bb" in encoder.vocabulary
     assert "chord:Bb/D" in encoder.vocabulary
@@ -108,7 +108,7 @@ def test_incomplete_bars_between_others_are_kept():
 
 def test_the_report_names_what_changes():
     score = Score(
-        notes=Notes.of([3, 480], [480, 481], [60, 62], [70, 93]), metres=(Metre(0, 4, 4),)
+        notes=Notes.of([3, 480], [480, 481], [60, 62], [70, 96]), metres=(Metre(0, 4, 4),)
     )
     _, report = NoteEncoder.for_scores([score], {}).snap(score)
     assert (report.moved, report.lengths, report.velocities) == (1, 1, 1)

@@ -32,6 +32,8 @@ from rhapsode.errors import BundleError, SettingsError
 Ids = NDArray[np.uint16]
 Table = NDArray[np.int64]
 
+KEYS_APART = 6
+"""Semitones up and down by which pieces are transposed to reach all keys."""
 RESERVED = ("<end of sequence>", "<unknown element>")
 LINE = "\n"
 # White space of Unicode, written out: regular expressions differ in what `\s` is.
@@ -100,6 +102,7 @@ class MusicEncoder(Encoder):
     round_trip = "the notation, with single spaces"
     unknown_prompt = "error"
     spaced = True
+    parallel = "processes"
     line_feeds: ClassVar[bool] = False
     """True if a line feed is an element."""
     openings: ClassVar[tuple[str, ...]] = ()
@@ -116,6 +119,7 @@ class MusicEncoder(Encoder):
         super().__init__(vocabulary, asdict(known))
         self._known = known
         self._fixed = len(fixed)
+        self._transpositions: dict[int, Table] = {}
         self._ids = {name: index for index, name in enumerate(self.vocabulary, 2)}
 
     @classmethod
@@ -249,7 +253,9 @@ class MusicEncoder(Encoder):
 
         None where a pitch would leave the range, or a key or chord would have no element.
         """
-        moved_N = self.transposition(semitones)[np.asarray(ids, dtype=np.int64)]
+        if semitones not in self._transpositions:
+            self._transpositions[semitones] = self.transposition(semitones)
+        moved_N = self._transpositions[semitones][np.asarray(ids, dtype=np.int64)]
         return None if (moved_N < 0).any() else moved_N.astype(np.uint16)
 
 
@@ -275,6 +281,16 @@ class _Lines(IncrementalDecoder):
 
     def finish(self) -> str:
         return ""
+
+
+def pitch_range(scores: Iterable[Score]) -> tuple[int, int]:
+    """Lowest and highest pitch of scores in all keys, without drums."""
+    low, high = 60, 60
+    for score in scores:
+        pitch_N = score.notes.pitch_N[sounding(score.notes, score)]
+        if len(pitch_N):
+            low, high = min(low, int(pitch_N.min())), max(high, int(pitch_N.max()))
+    return max(0, low - KEYS_APART), min(127, high + KEYS_APART)
 
 
 def dropped_of(score: Score, *kinds: str) -> dict[str, int]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
@@ -22,6 +23,7 @@ from rhapsode.encoding.music.contract import (
     Table,
     dropped_of,
     pitch_name,
+    pitch_range,
     rounded,
     shifts,
     sounding,
@@ -48,17 +50,25 @@ class FrameSettings:
 
     grid: Annotated[int, Meta(ge=1, le=96)] = 4
     """Steps a quarter note: 1 for quarters, 4 for sixteenths."""
-    lowest: Annotated[int, Meta(ge=0, le=127)] = 0
-    """Lowest MIDI pitch; lower notes are dropped."""
-    highest: Annotated[int, Meta(ge=0, le=127)] = 127
-    """Highest MIDI pitch; higher notes are dropped."""
+    lowest: Annotated[int, Meta(ge=0, le=127)] | None = None
+    """Lowest MIDI pitch; lower notes are dropped. Null: the scores decide it."""
+    highest: Annotated[int, Meta(ge=0, le=127)] | None = None
+    """Highest MIDI pitch; higher notes are dropped. Null: the scores decide it."""
 
     def __post_init__(self) -> None:
-        if self.lowest > self.highest:
+        low, high = self.range
+        if low > high:
             raise SettingsError(
-                f"the lowest pitch {self.lowest} lies above the highest {self.highest}",
-                where="[encoder] lowest",
+                f"the lowest pitch {low} lies above the highest {high}", where="[encoder] lowest"
             )
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Lowest and highest pitch, the widest where they are null."""
+        return (
+            0 if self.lowest is None else self.lowest,
+            127 if self.highest is None else self.highest,
+        )
 
 
 class FrameEncoder(MusicEncoder):
@@ -77,8 +87,12 @@ class FrameEncoder(MusicEncoder):
 
     @classmethod
     def fixed(cls, settings: FrameSettings) -> tuple[str, ...]:
-        pitches = range(settings.highest, settings.lowest - 1, -1)
-        return (LINE, *(pitch_name(pitch) for pitch in pitches))
+        low, high = settings.range
+        return (LINE, *(pitch_name(pitch) for pitch in range(high, low - 1, -1)))
+
+    @classmethod
+    def for_scores(cls, scores: Iterable[Score], settings: Mapping[str, Any]) -> Self:
+        return cls.of_names({}, in_range(cls.Settings, scores, settings))
 
     @property
     def grid(self) -> int:
@@ -99,7 +113,7 @@ class FrameEncoder(MusicEncoder):
         key_N = np.unique(step_N * 128 + 127 - notes.pitch_N[note_N])
         step_N, down_N = key_N >> 7, key_N & 127
         ids_N = np.full(len(key_N) + steps, STEP_ID, dtype=np.uint16)
-        ids_N[np.arange(len(key_N)) + step_N] = down_N - (127 - self._known.highest) + STEP_ID + 1
+        ids_N[np.arange(len(key_N)) + step_N] = down_N - (127 - self._known.range[1]) + STEP_ID + 1
         return ids_N
 
     def score_of(self, ids: AnyIds) -> Score:
@@ -133,13 +147,15 @@ class FrameEncoder(MusicEncoder):
 
     def _kept_N(self, score: Score) -> NDArray[np.bool_]:
         pitch_N = score.notes.pitch_N
-        within_N = (pitch_N >= self._known.lowest) & (pitch_N <= self._known.highest)
+        low, high = self._known.range
+        within_N = (pitch_N >= low) & (pitch_N <= high)
         return sounding(score.notes, score) & within_N
 
     @cached_property
     def _grammar(self) -> FiniteGrammar:
         # State 0 is the beginning of a step, state i the i-th pitch from above.
-        pitches = self._known.highest - self._known.lowest + 1
+        low, high = self._known.range
+        pitches = high - low + 1
         next_SV = np.repeat(np.arange(pitches + 1)[:, None], self.vocab_size, axis=1)
         first = STEP_ID + 1
         next_SV[:, first : first + pitches] = np.arange(1, pitches + 1)
@@ -166,6 +182,22 @@ class FrameEncoder(MusicEncoder):
         sizes = (_RANKS + 1, self.grid)
         values_SC = np.stack((rank_S, beat_S), axis=1)
         return FiniteContexts(ContextsTable(next_SV.astype(np.int32), values_SC, sizes))
+
+
+Settings = TypeVar("Settings", bound=FrameSettings)
+
+
+def in_range(
+    kind: type[Settings], scores: Iterable[Score], settings: Mapping[str, Any]
+) -> Settings:
+    """Settings, with the range of scores in all keys where they have none."""
+    known = from_mapping(kind, settings, where="[encoder]")
+    low, high = pitch_range(scores)
+    return replace(
+        known,
+        lowest=low if known.lowest is None else known.lowest,
+        highest=high if known.highest is None else known.highest,
+    )
 
 
 def roll_score(frames: Iterable[Sequence[int]], grid: int, **parts: object) -> Score:

@@ -35,7 +35,8 @@ LONGEST_SHIFT = 100
 _TICKS = 500
 _STEP = 10
 _UP, _DOWN = "pedal:up", "pedal:down"
-_WIDTHS = {32: 4, 16: 8, 8: 16}
+# Beginnings of names by kind, in order of id.
+_HEADS = ("", "shift:", "off:", "pedal:", "vel:", "on:")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class PerformanceEncoder(MusicEncoder):
         )
 
     @cached_property
-    def pitch_V(self) -> Table:  # type: ignore[override]
+    def pitch_V(self) -> Table:
         """MIDI pitch of each element that presses or releases a key, (V,); else -1."""
         pitch_V = np.full(self.vocab_size, -1)
         for begin in (self._first("off:"), self._first("on:")):
@@ -98,15 +99,25 @@ class PerformanceEncoder(MusicEncoder):
 
     def _first(self, head: str) -> int:
         """Id of the first element whose name begins so."""
-        return next(index for index, name in enumerate(self.vocabulary, 2) if name.startswith(head))
+        return self._begins[head]
+
+    @cached_property
+    def _begins(self) -> dict[str, int]:
+        begins: dict[str, int] = {}
+        for element, name in enumerate(self.vocabulary[: self._fixed], 2):
+            begins.setdefault(name[: name.index(":") + 1], element)
+        return begins
+
+    @cached_property
+    def _kind_V(self) -> Table:
+        kind_V = np.zeros(self.vocab_size, dtype=np.int64)
+        for kind, head in enumerate(_HEADS):
+            if head in self._begins:
+                kind_V[self._begins[head] : self._fixed + 2] = kind
+        return kind_V
 
     def fields(self) -> tuple[tuple[str, ...], Table]:
-        names = ("end", "time", "release", "pedal", "velocity", "press")
-        heads = ("", "shift:", "off:", "pedal:", "vel:", "on:")
-        kind_V = np.zeros(self.vocab_size, dtype=np.int64)
-        for element, name in enumerate(self.vocabulary[: self._fixed], 2):
-            kind_V[element] = next(i for i in range(1, 6) if name.startswith(heads[i]))
-        return names, kind_V
+        return ("end", "time", "release", "pedal", "velocity", "press"), self._kind_V
 
     def elements(self, score: Score) -> Ids:
         notes, start_N, end_N = self._spans(score)
@@ -177,9 +188,8 @@ class PerformanceEncoder(MusicEncoder):
         return np.array(times, dtype=np.int64), ids.astype(np.int64)
 
     def score_of(self, ids: AnyIds) -> Score:
-        _, kind_V = self.fields()
         ids_N = np.asarray(ids, dtype=np.int64)
-        kind_N = kind_V[ids_N] if len(ids_N) else ids_N
+        kind_N = self._kind_V[ids_N] if len(ids_N) else ids_N
         shift_N = np.where(kind_N == 1, ids_N - self._first("shift:") + 1, 0)
         time_N = np.cumsum(shift_N)
         total = int(shift_N.sum())
@@ -253,7 +263,7 @@ class PerformanceEncoder(MusicEncoder):
 
     @cached_property
     def _table(self) -> GrammarTable:
-        return _grammar(self.fields()[1], self._keys)
+        return _grammar(self._kind_V, self._keys)
 
     def grammar(self) -> Grammar:
         """Order within one time, and a pedal that moves up and down in turn.

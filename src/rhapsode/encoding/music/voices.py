@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import numpy as np
 from msgspec import Meta
@@ -28,6 +28,7 @@ from rhapsode.encoding.music.frames import (
     NOT_KEPT,
     FrameSettings,
     expanded,
+    in_range,
     score_ticks,
     spans_of,
 )
@@ -72,8 +73,12 @@ class VoiceEncoder(MusicEncoder):
 
     @classmethod
     def fixed(cls, settings: VoiceSettings) -> tuple[str, ...]:
-        pitches = range(settings.highest, settings.lowest - 1, -1)
-        return (HOLD, REST, *(pitch_name(pitch) for pitch in pitches))
+        low, high = settings.range
+        return (HOLD, REST, *(pitch_name(pitch) for pitch in range(high, low - 1, -1)))
+
+    @classmethod
+    def for_scores(cls, scores: Iterable[Score], settings: Mapping[str, Any]) -> Self:
+        return cls.of_names({}, in_range(cls.Settings, scores, settings))
 
     @property
     def voices(self) -> int:
@@ -100,7 +105,8 @@ class VoiceEncoder(MusicEncoder):
     def _cells(self, score: Score) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Elements by step and voice, (T, K), and indexes of the notes that have a voice."""
         notes = score.notes
-        within_N = (notes.pitch_N >= self._known.lowest) & (notes.pitch_N <= self._known.highest)
+        low, high = self._known.range
+        within_N = (notes.pitch_N >= low) & (notes.pitch_N <= high)
         chosen_N = np.flatnonzero(sounding(notes, score) & within_N)
         chosen = notes.select(chosen_N)
         spans = spans_of(chosen, self.grid, score.ticks)
@@ -116,7 +122,7 @@ class VoiceEncoder(MusicEncoder):
         pitch_TK[place_TK == _SILENT] = _SILENT
         told_TK = pitch_TK if self._known.join else place_TK
         held_TK = np.diff(told_TK, axis=0, prepend=_SILENT) == 0
-        ids_TK = np.where(pitch_TK >= 0, FIRST_ID + self._known.highest - pitch_TK, REST_ID)
+        ids_TK = np.where(pitch_TK >= 0, FIRST_ID + high - pitch_TK, REST_ID)
         ids_TK[held_TK] = HOLD_ID
         return ids_TK, chosen_N[np.unique(place_TK[place_TK >= 0])]
 
@@ -200,8 +206,8 @@ class VoiceEncoder(MusicEncoder):
         states, grid = len(voice_S), self.grid
         # The step advances with the first voice of each step.
         last_SV = (voice_S == self.voices - 1)[:, None] & (voice_S[next_SV] == 0)
-        beat_G = np.arange(grid)[:, None, None]
-        later = np.where(last_SV, (beat_G + 1) % grid, beat_G)
+        beats = np.arange(grid)[:, None, None]
+        later = np.where(last_SV, (beats + 1) % grid, beats)
         later[:, :, END_ID] = 0
         whole_SV = (later * states + next_SV).reshape(grid * states, -1).astype(np.int32)
         values_SC = np.stack(

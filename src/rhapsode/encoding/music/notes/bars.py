@@ -112,4 +112,5 @@ def seconds_at(score: Score, tick_N: Ints) -> NDArray[np.float64]:
     pace = 60 / speeds / score.ticks
     passed = np.append(0.0, np.cumsum(np.diff(starts) * pace[:-1]))
     index_N = np.maximum(np.searchsorted(starts, tick_N, "right") - 1, 0)
-    return passed[index_N] + (tick_N - starts[index_N]) * pace[index_N]
+    second_N: NDArray[np.float64] = passed[index_N] + (tick_N - starts[index_N]) * pace[index_N]
+    return second_N

@@ -13,7 +13,14 @@ import numpy as np
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import Ids as AnyIds
-from rhapsode.encoding.music.contract import Ids, MusicEncoder, SnapReport, Table, shifts
+from rhapsode.encoding.music.contract import (
+    Ids,
+    MusicEncoder,
+    SnapReport,
+    Table,
+    pitch_range,
+    shifts,
+)
 from rhapsode.encoding.music.notes.note_elements import (
     KIND_NAMES,
     VELOCITY_WIDTH,
@@ -44,8 +51,6 @@ from rhapsode.encoding.state_machine import (
 )
 
 _MOST_CHORDS = 100
-_KEYS_DOWN, _KEYS_UP = 5, 6
-"""Semitones by which pieces are transposed while training."""
 
 
 class NoteEncoder(MusicEncoder):
@@ -148,7 +153,8 @@ class NoteEncoder(MusicEncoder):
 
 def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
     """The settings with those that are null decided by scores."""
-    pitches, bars, tempos, tracks = {60}, {4.0}, {120.0}, {1}
+    bars, tempos, tracks = {4.0}, {120.0}, {1}
+    low, high = pitch_range(scores)
     loud: Counter[int] = Counter()
     drums = False
     for score in scores:
@@ -158,12 +164,10 @@ def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
         tempos.update(tempo.quarters for tempo in score.tempos)
         loud.update(score.notes.velocity_N.tolist())
         if len(score.notes):
-            kit_N = kit_S[score.notes.track_N]
-            drums = drums or bool(kit_N.any())
-            pitches.update(np.unique(score.notes.pitch_N[~kit_N]).tolist())
+            drums = drums or bool(kit_S[score.notes.track_N].any())
     found: dict[str, Any] = {
-        "lowest": max(0, min(pitches) - _KEYS_DOWN),
-        "highest": min(127, max(pitches) + _KEYS_UP),
+        "lowest": low,
+        "highest": high,
         "tracks": min(16, max(tracks)),
         "longest_bar": max(1, *(math.ceil(bar) for bar in bars if bar <= 8)),
         "drums": drums,

@@ -36,7 +36,6 @@ class _States:
         stage_S: what was read of a bar that has begun.
         first: number of the first state of each family.
         width: positions of a stretch.
-        ranks: tracks times pitches, and drums.
     """
 
     family_S: Ints
@@ -46,7 +45,6 @@ class _States:
     stage_S: Ints
     first: dict[int, int]
     width: int
-    ranks: int
 
 
 class _Automaton:
@@ -112,8 +110,15 @@ class _Automaton:
             if name >= _PITCHED:
                 inner = np.minimum(inner // len(self._pitches), self._tracks)
             track.append(inner if name >= _TRACK else zero)
-        columns = [np.concatenate(column) for column in (family, bucket, track, rank, stage)]
-        return _States(*columns, first, width, self._ranks)
+        return _States(
+            family_S=np.concatenate(family),
+            bucket_S=np.concatenate(bucket),
+            track_S=np.concatenate(track),
+            rank_S=np.concatenate(rank),
+            stage_S=np.concatenate(stage),
+            first=first,
+            width=width,
+        )
 
     def _of(self, *families: int) -> Flags:
         return np.isin(self._states.family_S, families)

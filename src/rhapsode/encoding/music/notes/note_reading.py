@@ -64,7 +64,8 @@ class _Reading:
 
     def _last(self, which_N: NDArray[np.bool_]) -> Ints:
         """The last place until each at which a flag is true."""
-        return np.maximum.accumulate(np.where(which_N, np.arange(len(which_N)), 0))
+        last_N: Ints = np.maximum.accumulate(np.where(which_N, np.arange(len(which_N)), 0))
+        return last_N
 
     def _lengths(self, told_N: NDArray[np.bool_]) -> Ints:
         """Positions of each bar; the last one is whole, unless it is the first."""
