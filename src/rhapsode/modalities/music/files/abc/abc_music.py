@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rhapsode.errors import DataError
 from rhapsode.modalities.music.files.abc.abc_fields import (
@@ -104,7 +105,7 @@ class Voice:
     def set_key(self, key: KeySettings) -> None:
         """Change the key."""
         self.key = key
-        self.accidentals = {}
+        self.accidentals.clear()
         if not self.current.notes and self.at == 0:
             self.current.key = key.fifths, key.minor
         else:
@@ -172,6 +173,7 @@ class Voice:
         return max(1, units)
 
 
+@lru_cache(8192)
 def length_of(text: str) -> tuple[int, int]:
     """Numerator and denominator of a length: `/` is 1/2, `//` is 1/4, `3/` is 3/2."""
     if not text:
@@ -288,18 +290,29 @@ def read_field(voice: Voice, letter: str, value: str, line: int) -> None:
         voice.set_part(value[0], line)
 
 
-def _note(voice: Voice, token: str) -> tuple[WrittenNote, str]:
-    """A note with its pitch, without its time, and its length as written."""
+@lru_cache(8192)
+def _parts_of_note(token: str) -> tuple[int | None, str, int, str]:
+    """Alteration, step, pitch without alteration, and length of a note."""
     found = _NOTE.fullmatch(token)
     assert found is not None
     sign, letter, marks, length = found.groups()
     octave = 5 if letter.islower() else 4
     octave += marks.count("'") - marks.count(",")
     step = letter.upper()
-    if sign:
-        voice.accidentals[step] = ALTERATIONS[sign]
-    shift = voice.accidentals.get(step, voice.key.alterations.get(step, 0))
-    pitch = 12 * (octave + 1) + step_of_letter(step) + shift + voice.key.shift
+    alteration = ALTERATIONS[sign] if sign else None
+    return alteration, step, 12 * (octave + 1) + step_of_letter(step), length
+
+
+def _note(voice: Voice, token: str) -> tuple[WrittenNote, str]:
+    """A note with its pitch, without its time, and its length as written."""
+    alteration, step, pitch, length = _parts_of_note(token)
+    if alteration is not None:
+        voice.accidentals[step] = alteration
+    elif step in voice.accidentals:
+        alteration = voice.accidentals[step]
+    else:
+        alteration = voice.key.alterations.get(step, 0)
+    pitch += alteration + voice.key.shift
     return WrittenNote(0, 0, max(0, min(127, pitch))), length
 
 
