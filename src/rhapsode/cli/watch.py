@@ -5,10 +5,7 @@ A terminal shows one live line, other outputs plain lines.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from typing import Any
 
 from rich.live import Live
 from rich.text import Text
@@ -16,10 +13,7 @@ from rich.text import Text
 import rhapsode as rh
 from rhapsode.cli.console import note, stderr
 from rhapsode.config import format_duration
-from rhapsode.views.terminal.model_tables import samples_table
 
-# Cells of a line before a sample.
-MARGIN = 8
 _BAR = 24
 _DECAY = 0.98
 _SECONDS_BETWEEN_LINES = 10.0
@@ -33,20 +27,12 @@ class Watch:
         budget: seconds of the run, or None when steps rule.
         baseline: nats per element of the validation slice by the best n-gram model.
         members: networks that are trained in turn.
-        preview: a sample for a terminal of so many cells: its text, or a picture; None for texts.
     """
 
     def __init__(
-        self,
-        live: Live | None,
-        budget: float | None,
-        baseline: float | None,
-        members: int = 1,
-        *,
-        preview: Callable[[str, int], Any] | None = None,
+        self, live: Live | None, budget: float | None, baseline: float | None, members: int = 1
     ) -> None:
         self._live, self._budget, self._baseline = live, budget, baseline
-        self._preview = preview
         self._members, self._member = members, 0
         self._validation: float | None = None
         self._first: rh.Step | None = None
@@ -64,12 +50,6 @@ class Watch:
                 mark += f", average {event.average:.4f}"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
-        elif isinstance(event, rh.Sampled):
-            samples: Sequence[tuple[float, Any]] = event.texts
-            if self._preview is not None:
-                width = stderr().width - MARGIN
-                samples = [(heat, self._preview(text, width)) for heat, text in samples]
-            stderr().print(samples_table(samples))
 
     def _step(self, event: "rh.Step") -> None:
         if self._first is None:
@@ -122,15 +102,12 @@ def run_training(training: "rh.Training") -> bool:
         live = Live(console=stderr(), auto_refresh=False, transient=True)
     with training.stopped_by_signals(_say_stopping), live as line:
         settings = planned.settings
-        watch = Watch(
-            line,
-            settings.budget_seconds(),
-            planned.baseline,
-            settings.members,
-            preview=partial(training.run.modality.preview, planned),
-        )
+        watch = Watch(line, settings.budget_seconds(), planned.baseline, settings.members)
         for event in training.events():
             watch.show(event)
+            if isinstance(event, rh.Sampled):
+                modality, width = training.run.modality, stderr().width
+                stderr().print(modality.preview(planned, event.texts, width))
             if isinstance(event, rh.Finished):
                 reason = event.reason
     if reason == "interrupted":

@@ -297,15 +297,19 @@ class Modality(ABC, Generic[S, C, B]):
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
         """Function that generates previews, each with its temperature."""
 
-    def preview(self, planned: Planned[S, C, B], text: str, width: int) -> Any:
-        """A sample for a terminal: its text, or a `rich` renderable.
+    def preview(
+        self, planned: Planned[S, C, B], samples: Sequence[tuple[float, str]], width: int
+    ) -> Any:
+        """Samples for a terminal, as a `rich` renderable.
 
         Arguments:
             planned: the run.
-            text: from `samples`.
+            samples: temperature and text of each.
             width: cells there are.
         """
-        return text
+        from rhapsode.views.terminal.model_tables import samples_table
+
+        return samples_table(samples)
 
     @abstractmethod
     def finish(

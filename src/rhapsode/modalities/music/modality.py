@@ -39,7 +39,7 @@ from rhapsode.modalities.music.pieces.reading import read_pieces
 from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
 from rhapsode.modalities.music.quality.learnt_elements import LEARNT, save_learnt
 from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
-from rhapsode.modalities.music.report import card_of, roll_lines, told_figures
+from rhapsode.modalities.music.report import card_of, rolls_table, told_figures
 from rhapsode.modalities.music.settings import MusicTrainSettings
 from rhapsode.views.card import Card
 
@@ -122,11 +122,11 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
     def preview(
         self,
         planned: Planned[MusicTrainSettings, MusicCorpus, IdBundle],
-        text: str,
+        samples: Sequence[tuple[float, str]],
         width: int,
     ) -> Any:
-        score = music_encoder(planned.corpus.encoder).score(text)
-        return roll_lines(score, width) if len(score.notes) else text
+        encoder = music_encoder(planned.corpus.encoder)
+        return rolls_table([(heat, encoder.score(text)) for heat, text in samples], width)
 
     def finish(
         self,

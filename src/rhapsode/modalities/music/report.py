@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -23,8 +23,10 @@ from rhapsode.views.comparison_report import compared_models, dim_columns
 from rhapsode.views.evaluation_report import evaluation_report, figures_table
 from rhapsode.views.figures import interval_in_words, mixture_rows
 from rhapsode.views.tables import bare_table, number_column
+from rhapsode.views.terminal.model_tables import samples_table
 
-# Lines of a small piano roll.
+# Cells before a sample, and lines of a small piano roll.
+MARGIN = 8
 ROWS = 6
 UNITS = {
     "nats_per_note": "nats per note",
@@ -111,6 +113,21 @@ def roll_lines(score: Score, width: int, *, prompt_end: int = 0) -> RenderableTy
     from rhapsode.views.terminal.small_roll import small_roll
 
     return Group(*small_roll(roll_of(score), width, rows=ROWS, seed_end=prompt_end / score.ticks))
+
+
+def rolls_table(samples: Sequence[tuple[float, Score]], width: int) -> RenderableType:
+    """Samples as small piano rolls, a row each.
+
+    Arguments:
+        samples: temperature and score of each.
+        width: cells of a line.
+    """
+    return samples_table(
+        [
+            (heat, roll_lines(score, width - MARGIN) if len(score.notes) else "no note")
+            for heat, score in samples
+        ]
+    )
 
 
 def told_figures(summary: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
