@@ -164,5 +164,6 @@ def test_output_is_a_file_or_several(cli: Cli, run_folder: Path, tmp_path: Path)
     cli(*words, "--output", str(out), "--count", "2")
     assert (tmp_path / "new-1.txt").read_text(encoding="utf-8") == printed
     assert (tmp_path / "new-2.txt").is_file()
-    nowhere = cli(*words, "--output", str(tmp_path / "no" / "new.txt"), code=1)
+    nowhere = cli(*words, "--output", str(tmp_path / "no" / "new.txt"))
+    assert nowhere.code == 1
     assert "there is no such folder" in nowhere.err
