@@ -6,7 +6,7 @@ import pytest
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.music.chords import ChordEncoder
 from rhapsode.encoding.music.contract import MusicEncoder
-from rhapsode.encoding.music.frames import FrameEncoder
+from rhapsode.encoding.music.pitch_frames import FrameEncoder
 from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import Context

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rhapsode.encoding.music.abc import AbcEncoder
     from rhapsode.encoding.music.chords import ChordEncoder
     from rhapsode.encoding.music.contract import MusicEncoder, SnapReport
-    from rhapsode.encoding.music.frames import FrameEncoder, roll_score
     from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
     from rhapsode.encoding.music.performance import PerformanceEncoder
+    from rhapsode.encoding.music.pitch_frames import FrameEncoder, roll_score
     from rhapsode.encoding.music.voices import VoiceEncoder
 
 __all__ = [
@@ -34,8 +34,8 @@ _PLACES = {
     "ChordEncoder": ".chords",
     "MusicEncoder": ".contract",
     "SnapReport": ".contract",
-    "FrameEncoder": ".frames",
-    "roll_score": ".frames",
+    "FrameEncoder": ".pitch_frames",
+    "roll_score": ".pitch_frames",
     "NoteEncoder": ".notes.note_encoder",
     "PerformanceEncoder": ".performance",
     "VoiceEncoder": ".voices",

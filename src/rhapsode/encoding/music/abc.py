@@ -142,5 +142,5 @@ class AbcEncoder(CountingEncoder):
 
 
 def pieces_of(text: str) -> list[str]:
-    """A text in pieces that may be elements; joined they are the text."""
+    """Pieces of a text that may be elements; joined, the text."""
     return re.findall(_PIECES, without_surrogates(text))

@@ -1,4 +1,4 @@
-"""Music as chords of voices: all voices where one changes, and the position of each step."""
+"""Music as chords: all voices at the steps where one changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ChordSettings(VoiceSettings):
 
 
 class ChordEncoder(MusicEncoder):
-    """Encoder of a fixed number of voices, for music in which they often move together.
+    """Encoder of voices that often move together.
 
     A line of the notation is a step. It begins with the position of the step in its quarter note.
     If a voice changes there, the pitches of all voices follow in order of tracks, held ones too, so
@@ -185,7 +185,7 @@ class ChordEncoder(MusicEncoder):
         return self._grammar
 
     def contexts(self) -> Contexts:
-        """The position of the step, and the number of voices written in it."""
+        """The position of the step, and how many voices it has."""
         position_S, written_S, next_SV = self._walk
         values_SC = np.stack((position_S, written_S), axis=1)
         sizes = (self.grid, self.voices + 1)

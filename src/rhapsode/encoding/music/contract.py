@@ -1,4 +1,4 @@
-"""The contract of an encoder of music: scores to element ids and back."""
+"""The contract of encoders of music: scores to ids and back."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class MusicEncoder(Encoder):
     @classmethod
     @abstractmethod
     def fixed(cls, settings: Any) -> tuple[str, ...]:
-        """Names of the elements that follow from the settings, in order of id."""
+        """Names of elements that the settings decide, in order of id."""
 
     @classmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Self:
@@ -192,7 +192,10 @@ class MusicEncoder(Encoder):
 
     @cached_property
     def pitch_V(self) -> Table:
-        """MIDI pitch of each element, (V,); -1 where it has none. Drums have none."""
+        """MIDI pitch of each element, (V,); -1 without.
+
+        Drums have none.
+        """
         names = {pitch_name(pitch): pitch for pitch in range(128)}
         own = self.vocabulary[: self._fixed]
         found = [-1, -1, *(names.get(name, -1) for name in own)]
@@ -211,7 +214,10 @@ class MusicEncoder(Encoder):
 
     @abstractmethod
     def score_of(self, ids: AnyIds) -> Score:
-        """The score of elements; what has no meaning where it stands is passed over."""
+        """The score of any elements.
+
+        Those without a meaning where they stand are passed over.
+        """
 
     @abstractmethod
     def snap(self, score: Score) -> tuple[Score, SnapReport]:
@@ -229,7 +235,7 @@ class MusicEncoder(Encoder):
         return self.score_of(self.encode(notation))
 
     def grammar(self) -> Grammar | None:
-        """Elements that may follow others in the notation of a score; None without restrictions."""
+        """The elements that may follow others; None without restrictions."""
         return None
 
     def contexts(self) -> Contexts | None:

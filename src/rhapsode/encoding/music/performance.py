@@ -61,7 +61,7 @@ class PerformanceSettings:
 
 
 class PerformanceEncoder(MusicEncoder):
-    """Encoder of keys that go down and up, in steps of 10 ms.
+    """Encoder of keys going down and up, in steps of 10 ms.
 
     `shift:30` waits for 30 steps, `on:C4` and `off:C4` press and release a key, `vel:20` tells the
     loudness of the keys from there on. Bars, tempo and tracks are lost, drums are left out. At one
@@ -87,7 +87,7 @@ class PerformanceEncoder(MusicEncoder):
 
     @cached_property
     def pitch_V(self) -> Table:
-        """MIDI pitch of each element that presses or releases a key, (V,); else -1."""
+        """MIDI pitch of elements of keys, (V,); -1 for others."""
         pitch_V = np.full(self.vocab_size, -1)
         for begin in (self._first("off:"), self._first("on:")):
             pitch_V[begin : begin + self._keys] = self._known.highest - np.arange(self._keys)
@@ -266,7 +266,7 @@ class PerformanceEncoder(MusicEncoder):
         return _grammar(self._kind_V, self._keys)
 
     def grammar(self) -> Grammar:
-        """Order within one time, and a pedal that moves up and down in turn.
+        """Order within one time; the pedal moves up and down in turn.
 
         Keys that are up may go up.
         """

@@ -1,4 +1,4 @@
-"""The one internal form of music: files become scores, and encoders read scores."""
+"""Scores: what files of music become, and what encoders read."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ class Score:
         return passed + (tick - at) / self.ticks * 60 / quarters
 
     def bars(self) -> list[tuple[int, Metre]]:
-        """Start and metre of every bar until the end; 4/4 where none is given."""
+        """Start and metre of every bar; 4/4 where none is given."""
         metres = [metre for metre in self.metres if metre.start < max(1, self.end)]
         if not metres or metres[0].start > 0:
             metres.insert(0, Metre(0, 4, 4))

@@ -1,4 +1,4 @@
-"""Music in other keys: scores, key signatures and chord symbols some semitones higher."""
+"""Scores, key signatures and chord symbols in other keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keys_by_name() -> dict[str, tuple[int, bool]]:
 
 
 def transposed_key(fifths: int, semitones: int) -> int:
-    """Fifths of a key some semitones higher, from five flats to six sharps."""
+    """Fifths of a key some semitones higher, from -5 to 6."""
     if semitones % 12 == 0:
         return fifths
     return (fifths + 7 * semitones + 5) % 12 - 5

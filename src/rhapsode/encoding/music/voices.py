@@ -1,4 +1,4 @@
-"""Music as a fixed number of voices: one cell of each voice in every step of a grid."""
+"""Music as voices, each with a cell a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rhapsode.encoding.music.contract import (
     shifts,
     sounding,
 )
-from rhapsode.encoding.music.frames import (
+from rhapsode.encoding.music.pitch_frames import (
     NOT_KEPT,
     FrameSettings,
     expanded,
@@ -59,7 +59,7 @@ class VoiceSettings(FrameSettings):
 
 
 class VoiceEncoder(MusicEncoder):
-    """Encoder of a fixed number of voices, one element for each voice and step.
+    """Encoder of voices, one element for each voice and step.
 
     A line of the notation is a step, with the voices in order of tracks. An element is a pitch that
     begins, a rest that begins, or `hold`, which prolongs either; before the first step all voices
@@ -191,7 +191,7 @@ class VoiceEncoder(MusicEncoder):
         return voice_S, rests_S & bit_S, next_SV.astype(np.int32)
 
     def grammar(self) -> Grammar:
-        """Rests do not follow rests of the same voice, and a piece ends after the last voice."""
+        """No rest follows a rest, and all voices are equally long."""
         voice_S, sounds_S, next_SV = self._walk
         allowed_SV = np.zeros(next_SV.shape, dtype=np.bool_)
         allowed_SV[:, HOLD_ID] = True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.data import ElementStore
 from rhapsode.encoding.music.chords import ChordEncoder
 from rhapsode.encoding.music.contract import MusicEncoder
-from rhapsode.encoding.music.frames import FrameEncoder
+from rhapsode.encoding.music.pitch_frames import FrameEncoder
 from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, score_part

@@ -47,7 +47,7 @@ class Bars:
         return int(self.length_K.sum())
 
     def positions(self, tick_N: Ints) -> Ints:
-        """The nearest position of each tick, from the beginning; never past its bar's end."""
+        """The position nearest to each tick, at most its bar's end."""
         bar_N = np.searchsorted(self.tick_K, tick_N, "right") - 1
         within_N = rounded(tick_N - self.tick_K[bar_N], self.grid, self.ticks)
         return self.begin_K[bar_N] + np.minimum(within_N, self.length_K[bar_N])

@@ -147,7 +147,7 @@ class Limits:
         return range(tempo_level(self.slowest), tempo_level(self.fastest) + 1)
 
     def bar_length(self, metre: Metre) -> int | None:
-        """Positions of a bar; None where they are no whole number or too many."""
+        """Positions of a bar; None where they are broken or too many."""
         length, rest = divmod(4 * self.grid * metre.beats, metre.unit)
         return None if rest or not 1 <= length <= self.bar else length
 
@@ -180,7 +180,7 @@ def note_lengths(grid: int) -> Table:
 
 
 def fixed_names(limits: Limits) -> tuple[str, ...]:
-    """Names of the elements that follow from the settings, in order of id."""
+    """Names of elements that the settings decide, in order of id."""
     names = ["inst:0", *(["inst:drums", "track:drums"] if limits.drums else [])]
     metres = (Metre(0, *metre) for metre in _METRES)
     bars = [bar_name(metre) for metre in metres if limits.bar_length(metre)]
@@ -290,7 +290,10 @@ class NoteElements:
         return Kind.BAR, length
 
     def bar_id(self, metre: Metre) -> int:
-        """The element of a bar, of the same length where the metre has none, or else any."""
+        """The element of a bar.
+
+        A metre without one has that of a bar of the same length, or else the first.
+        """
         own = self.by_name.get(bar_name(metre), -1)
         if own in self.metre_of:
             return own

@@ -135,7 +135,7 @@ class NoteEncoder(MusicEncoder):
         return FiniteGrammar(self._tables[0])
 
     def contexts(self) -> Contexts:
-        """What was read last, the position in the bar, and the track."""
+        """Kind of the last element, position in the bar, and track."""
         return FiniteContexts(self._tables[1])
 
     def transposition(self, semitones: int) -> Table:

@@ -229,7 +229,7 @@ class _Automaton:
         next_SV[:, elements.of_kind(Kind.VELOCITY)] = loud_S[:, None]
 
     def values(self) -> tuple[Ints, tuple[int, ...]]:
-        """What was read last, the stretch of the bar and the track, (S, 3), and their sizes."""
+        """Kind of the last element, stretch and track, (S, 3), and their sizes."""
         states = self._states
         columns = (states.family_S, states.bucket_S, states.track_S)
         sizes = (_NOTE + 1, -(-self._bar // states.width), self._tracks + 1)

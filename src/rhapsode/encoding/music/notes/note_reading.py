@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding.music.frames import score_ticks
 from rhapsode.encoding.music.notes.note_elements import (
     VELOCITY_WIDTH,
     Kind,
@@ -15,6 +14,7 @@ from rhapsode.encoding.music.notes.note_elements import (
     drum_length,
     tempo_of,
 )
+from rhapsode.encoding.music.pitch_frames import score_ticks
 from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score, Tempo, Track
 
 Ints = NDArray[np.int64]
@@ -22,7 +22,10 @@ _DRUM_KIT = 128
 
 
 def read_notes(ids_N: Ints, elements: NoteElements) -> Score:
-    """The score of any elements; what has no meaning where it stands is passed over."""
+    """The score of any elements.
+
+    Those without a meaning where they stand are passed over.
+    """
     kind_N = elements.kind_V[ids_N] if len(ids_N) else ids_N
     header = elements.value_V[ids_N[kind_N == Kind.INSTRUMENT]].tolist() if len(ids_N) else []
     kept_N = (kind_N != Kind.OTHER) & (kind_N != Kind.INSTRUMENT)
@@ -167,4 +170,5 @@ class _Reading:
 
 def velocity_of(level_N: Ints) -> Ints:
     """Velocities of levels of loudness."""
-    return np.minimum(127, (level_N + 1) * VELOCITY_WIDTH)
+    velocity_N: Ints = np.minimum(127, (level_N + 1) * VELOCITY_WIDTH)
+    return velocity_N

@@ -53,9 +53,10 @@ class Placed:
 
 
 def placed(score: Score, elements: NoteElements) -> Placed:
-    """A score on the grid, its notes in canonical order: time, track, descending pitch.
+    """A score on the grid.
 
-    Of equal notes the longest and loudest remains.
+    Notes are in order of time, track and descending pitch. Of equal notes the longest and loudest
+    remains.
     """
     limits = elements.limits
     score, bars = barred(score, elements.bar_id, elements.metre_of, limits.grid)

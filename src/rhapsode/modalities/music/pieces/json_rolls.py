@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding.music.frames import roll_score, score_ticks
+from rhapsode.encoding.music.pitch_frames import roll_score, score_ticks
 from rhapsode.encoding.music.score import Metre, Notes, Score, Track
 from rhapsode.errors import DataError
 from rhapsode.modalities.scoring import SplitName

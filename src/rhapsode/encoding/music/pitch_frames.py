@@ -1,4 +1,4 @@
-"""Music as frames: the pitches that sound in each step of a grid."""
+"""Music as frames: pitches that sound in steps of a grid."""
 
 from __future__ import annotations
 
@@ -72,12 +72,13 @@ class FrameSettings:
 
 
 class FrameEncoder(MusicEncoder):
-    """Encoder of the pitches in each step of a grid, from the highest down.
+    """Encoder of the pitches in each step of a grid.
 
-    A line of the notation is a step. Notes that last for several steps stand in each of them, and
-    a pitch in consecutive steps is one note: repeated notes are joined. Tracks, velocities and all
-    but notes are lost, drums are left out. Every set of pitches has exactly one sequence, which the
-    grammar enforces, so that probabilities of sequences are those of sets.
+    A line of the notation is a step, its pitches from the highest down. Notes that last for several
+    steps stand in each of them, and a pitch in consecutive steps is one note: repeated notes are
+    joined. Tracks, velocities and all but notes are lost, drums are left out. Every set of pitches
+    has exactly one sequence, which the grammar enforces, so that probabilities of sequences are
+    those of sets.
     """
 
     Settings = FrameSettings
@@ -172,7 +173,7 @@ class FrameEncoder(MusicEncoder):
         return self._grammar
 
     def contexts(self) -> Contexts:
-        """The number of pitches of the step so far, and the step within the quarter."""
+        """Pitches of the step so far, and its place in the quarter."""
         rank_S, beat_S = np.divmod(np.arange((_RANKS + 1) * self.grid), self.grid)
         next_SV = np.repeat(np.arange(len(rank_S))[:, None], self.vocab_size, axis=1)
         higher_S = np.minimum(rank_S + 1, _RANKS) * self.grid + beat_S
@@ -190,7 +191,7 @@ Settings = TypeVar("Settings", bound=FrameSettings)
 def in_range(
     kind: type[Settings], scores: Iterable[Score], settings: Mapping[str, Any]
 ) -> Settings:
-    """Settings, with the range of scores in all keys where they have none."""
+    """Settings with a range; without one, that of scores in all keys."""
     known = from_mapping(kind, settings, where="[encoder]")
     low, high = pitch_range(scores)
     return replace(
@@ -215,7 +216,7 @@ def roll_score(frames: Iterable[Sequence[int]], grid: int, **parts: object) -> S
 
 
 def score_ticks(grid: int) -> int:
-    """Ticks a quarter of scores on a grid; a whole number of ticks is a step."""
+    """Ticks a quarter of scores on a grid, a multiple of it."""
     return math.lcm(DEFAULT_TICKS, grid)
 
 
