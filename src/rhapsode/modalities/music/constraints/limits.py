@@ -66,6 +66,7 @@ class MusicLimits(Filter):
         self._names = Names(encoder)
         self._banned_V = np.zeros(encoder.vocab_size, dtype=np.bool_)
         self._said: list[str] = []
+        self._tracks: _Tracks | None = None
         self._ban_pitches()
         self._ban_others("metre", "bar", settings.metre)
         self._ban_tempos()
@@ -137,6 +138,7 @@ class MusicLimits(Filter):
                 hint=f"it has {named}",
             )
         self._banned_V[[element for element in elements if element not in kept]] = True
+        self._tracks = _Tracks(self._encoder, self._names, frozenset(kept))
         self._said.append(f"tracks {', '.join(wanted)}")
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
@@ -144,6 +146,8 @@ class MusicLimits(Filter):
         for row, output in enumerate(context.output):
             if self._ends is not None:
                 self._ends.apply(logits_BV[row], output)
+            if self._tracks is not None:
+                self._tracks.apply(logits_BV[row], context.prompt[row], output)
             if self._chords is not None:
                 self._chords.apply(logits_BV[row], context.prompt[row], output)
         refuse_dead_ends(logits_BV, context, self._encoder, f"the music keeps {self.explain()}")
@@ -226,6 +230,46 @@ class _Ends:
         else:
             logits_V[:] = -np.inf
             logits_V[END_ID] = 0.0
+
+
+class _Tracks:
+    """Notes of some tracks only.
+
+    Arguments:
+        encoder: of the model.
+        names: of its elements.
+        wanted: elements of the instruments that may play.
+    """
+
+    def __init__(self, encoder: MusicEncoder, names: Names, wanted: frozenset[int]) -> None:
+        self._wanted = wanted
+        self._instruments, self._tracks = names.of("inst"), names.of("track")
+        self._positions = set(names.of("at"))
+        self._notes_V = encoder.pitch_V >= 0
+        self._notes_V[list(names.of("drum"))] = True
+
+    def apply(
+        self, logits_V: Logits, prompt_N: NDArray[np.int64], output_N: NDArray[np.int64]
+    ) -> None:
+        """Ban tracks of other instruments, and notes while such a track plays."""
+        elements = [*prompt_N.tolist(), *output_N.tolist()]
+        number, playing = 0, {DRUMS: False}
+        current = "0"
+        for element in elements:
+            text = self._instruments.get(element)
+            if text is not None:
+                name = DRUMS if text == DRUMS else str(number)
+                number += text != DRUMS
+                playing[name] = element in self._wanted
+            elif element in self._positions:
+                current = "0"
+            elif element in self._tracks:
+                current = self._tracks[element]
+        for element, text in self._tracks.items():
+            if not playing.get(text, False):
+                logits_V[element] = -np.inf
+        if not playing.get(current, False):
+            logits_V[self._notes_V] = -np.inf
 
 
 class _Polyphony:

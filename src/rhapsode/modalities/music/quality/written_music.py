@@ -92,6 +92,8 @@ def measure_writing(
     wanted = min(BEATS, max(FEWEST_BEATS, math.floor(_median_beats(scores))))
     length = min(MOST_ELEMENTS, math.ceil(ROOM * wanted * len(store) / beats))
     passages = list(_passages(scores, wanted))[: PIECES * 4]
+    if not passages:
+        return {"written": None, "reason": "the held-out pieces are too short to compare with"}
     known = mean_features(passages)
     written: list[dict[str, Any]] = []
     began = clock()
