@@ -180,6 +180,10 @@ def test_copies_are_refused_in_any_key(model: MusicModel, tmp_path: Path) -> Non
 
 def test_rolls_are_continued_in_their_own_voices(folder: Path, tmp_path: Path) -> None:
     voices = trained(roll_file(tmp_path, "rolls-16th.json"), folder / "voices")
+    metrics = evaluate(voices, str(roll_file(tmp_path, "rolls-16th.json")))
+    assert metrics.protocol.split.startswith("the test split of ")
+    units = metrics.units
+    assert units["amounts"]["cells"] == 4 * units["amounts"]["frames"] == 4 * 4 * 24
     document = voices.generate(bars=2, seed=1)
     assert len(document.value.tracks) == 4
     assert document.value.end / document.value.ticks == 8

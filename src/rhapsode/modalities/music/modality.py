@@ -103,9 +103,13 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
             raise SettingsError("no source was given", where="evaluate", hint="name music to score")
         settings = model.reading_settings()
         pieces = [piece for piece in read_pieces(sources, settings).pieces if piece.score.end]
+        which = "all"
+        if any(piece.split == "test" for piece in pieces):
+            which = "the test split"
+            pieces = [piece for piece in pieces if piece.split == "test"]
         store = store_of(music_encoder(model.bundle.encoder), pieces)
         named = ", ".join(map(source_name, sources))
-        return MusicPart.of(store, pieces, f"all of {named}; ends of pieces are scored")
+        return MusicPart.of(store, pieces, f"{which} of {named}; ends of pieces are scored")
 
     def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> MusicEvaluation:
         metrics = super().metrics(model, part, settings)
