@@ -77,11 +77,16 @@ def read_events(
             break
         status: Any = np.int64(data_N[at])
         if status < 128:
-            if running == 0:
-                counts[STRAY] += 1
+            if running == 0:  # the next byte that can be a status begins a message
+                while at < end and data_N[at] < 128:
+                    counts[STRAY] += 1
+                    at += 1
+                if at >= end:
+                    break
+                status = np.int64(data_N[at])
                 at += 1
-                continue
-            status = running
+            else:
+                status = running
         else:
             at += 1
         if status < 0xF0:

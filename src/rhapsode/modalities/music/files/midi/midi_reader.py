@@ -51,8 +51,6 @@ CHORD_TEXT = "chord: "
 UPBEAT_TEXT = "upbeat: "
 _HEADER, _TRACK = b"MThd", b"MTrk"
 _TEXT, _TRACK_NAME, _TEMPO, _METRE, _KEY = 0x01, 0x03, 0x51, 0x58, 0x59
-# Ticks a second at 120 quarters a minute and the default number of ticks a quarter.
-_TICKS_A_SECOND = 2 * DEFAULT_TICKS
 
 
 @dataclass
@@ -219,8 +217,8 @@ def _score(
 ) -> Score:
     form, division = header
     conductor = _conductor(chunks, data, repairs)
-    ticks, factor = _grid(division, repairs)
-    if factor != 1:  # its times are seconds: a tempo would change them
+    ticks, in_frames = _grid(division, repairs)
+    if in_frames:  # its times are seconds: a tempo would change them
         conductor.tempos = {0: 120.0}
     end = max(chunk.last for chunk in chunks)
     tracks: list[Track] = []
@@ -263,24 +261,27 @@ def _score(
         end=end,
         title=title,
     )
-    if factor != 1:
-        score = replace(score.rescaled(max(1, round(ticks * factor))), ticks=DEFAULT_TICKS)
+    if in_frames:
+        score = score.rescaled(DEFAULT_TICKS)
     if score.end > LONGEST * score.ticks:
         raise DataError(f"the piece is longer than {LONGEST:,} quarter notes", where=name)
     return _with_upbeat(score)
 
 
-def _grid(division: int, repairs: Repairs) -> tuple[int, float]:
-    """Ticks a quarter, and a factor for times in frames of a film."""
+def _grid(division: int, repairs: Repairs) -> tuple[int, bool]:
+    """Ticks a quarter note, and True if the file counts in frames of a film.
+
+    Half a second is a quarter note then.
+    """
     if division & 0x8000:
         frames = -_signed(division >> 8)
         repairs.add("times in film frames read as seconds")
-        rate = max(1, (29.97 if frames == 29 else frames) * (division & 0xFF))
-        return DEFAULT_TICKS, _TICKS_A_SECOND / rate
+        rate = (29.97 if frames == 29 else frames) * (division & 0xFF)
+        return max(1, round(rate / 2)), True
     if division == 0:
         repairs.add(f"no ticks a quarter note given: {DEFAULT_TICKS} taken")
-        return DEFAULT_TICKS, 1
-    return division, 1
+        return DEFAULT_TICKS, False
+    return division, False
 
 
 def _tracks_of(chunk: _Chunk, label: str, first: int) -> tuple[NDArray[np.int64], list[Track]]:
@@ -313,7 +314,7 @@ def _pedals(
     """Pedals of the tracks that they act on.
 
     A pedal acts on its channel: on the notes of its own chunk, and on chunks that have no pedal of
-    their own.
+    their own, drums apart.
     """
     if not rows:
         return ()
@@ -324,7 +325,7 @@ def _pedals(
             tracks = np.unique(track_N[notes_N6[:, CHANNEL] == channel]).tolist()
             if (channel, index) in owners:
                 reach.setdefault((channel, index), []).extend(tracks)
-            else:
+            elif channel != DRUMS:
                 for owner in owners:
                     if owner[0] == channel:
                         reach.setdefault(owner, []).extend(tracks)
@@ -360,7 +361,7 @@ def extend_notes(score: Score, repairs: Repairs) -> Score:
             continue
         down_P = np.array([pedal.start for pedal in pedals])
         up_P = np.maximum.accumulate([pedal.start + pedal.length for pedal in pedals])
-        place_N = np.searchsorted(down_P, end_N[which_N], side="right") - 1
+        place_N = np.searchsorted(down_P, end_N[which_N]) - 1  # down before the end
         reach_N = np.where(place_N >= 0, up_P[np.maximum(place_N, 0)], 0)
         extended_N[which_N] = np.maximum(end_N[which_N], reach_N)
     # The next onset of the same pitch in the same track.
