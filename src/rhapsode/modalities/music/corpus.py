@@ -27,6 +27,9 @@ from rhapsode.modalities.scoring import SplitName
 # Of pieces whose notes lie on a grid or not: its steps of a quarter note, how many are looked at,
 # and the mean distance above which they are played without it.
 STEPS, LOOKED_AT, PLAYED = 24, 200, 0.17
+# Elements of a training split from which it is learnt in its own keys: other keys teach a model of
+# little music most, and take time from one of much.
+ENOUGH = 500_000
 # Pieces below which they are cut into stretches of bars, so that some can be held out.
 FEW = 10
 
@@ -101,11 +104,10 @@ def prepare_pieces(
     for line in (*read.notes, *_said(pieces, splits, copies=copies, reason=split_reason)):
         log.info(line)
     log.info(f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})")
-    several = can_transpose(encoder) and settings.music.transpose != "none"
     plain = [encoder.elements(piece.score) for piece in splits["train"]]
-    keys = KEYS if several else (0,)
+    keys = _keys(encoder, sum(map(len, plain)), settings.music.transpose)
     train = _store(list(in_keys(encoder, plain, keys)), encoder.vocab_size)
-    if several:
+    if len(keys) > 1:
         log.info(f"the training split is learnt in {len(keys)} keys: {len(train):,} elements")
     return MusicCorpus(
         encoder,
@@ -122,6 +124,18 @@ def prepare_pieces(
         len(keys),
         split_reason,
     )
+
+
+def _keys(encoder: MusicEncoder, elements: int, asked: str) -> tuple[int, ...]:
+    """Semitones of the keys in which the training split is learnt.
+
+    Arguments:
+        encoder: of the music.
+        elements: of the training split in its own keys.
+        asked: the setting `music.transpose`.
+    """
+    several = asked == "all" or (asked == "auto" and elements < ENOUGH)
+    return KEYS if several and can_transpose(encoder) else (0,)
 
 
 def learn_encoder(

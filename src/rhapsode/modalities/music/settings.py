@@ -18,8 +18,8 @@ class MusicSettings:
     transpose: Literal["auto", "none", "all"] = "auto"
     """Keys of the training split: all adds every piece in eleven other keys, from six semitones
     down to five up, where its notes keep within the range of the encoding; none keeps the original
-    keys; auto adds them if the encoding can transpose. Validation and test split keep their
-    keys."""
+    keys; auto adds them to a training split of fewer than 500,000 elements, if the encoding can
+    transpose. Validation and test split keep their keys."""
     pedal: Literal["extend", "keep", "drop"] = "extend"
     """Sustain pedal of MIDI files: extend lengthens notes until it is released, keep keeps it apart
     for the encoding performance, drop leaves it out."""
