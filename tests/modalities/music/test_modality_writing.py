@@ -135,6 +135,7 @@ def test_turns_are_bars_that_can_be_taken_back(model: MusicModel, tmp_path: Path
     other.load(tmp_path / "session.json")
     assert other.text == session.text
     assert other.settings.bars == 1
+    assert other.keep(tmp_path / "again") == session.keep(tmp_path / "again")
 
 
 def test_losses_are_told_in_units_of_music(model: MusicModel, tunes: Path) -> None:

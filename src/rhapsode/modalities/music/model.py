@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,11 @@ from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
 from rhapsode.modalities.music.prompts import MusicPrompt
-from rhapsode.modalities.music.settings import MusicGenerateSettings, MusicSettings
+from rhapsode.modalities.music.settings import (
+    MusicGenerateSettings,
+    MusicLimitSettings,
+    MusicSettings,
+)
 from rhapsode.modalities.opened import Document, Piece, Prompt
 
 if TYPE_CHECKING:  # what loads the compiler
@@ -39,6 +43,11 @@ def with_length(settings: GenerateSettings) -> GenerateSettings:
         return settings
     bars = isinstance(settings, MusicGenerateSettings) and settings.bars is not None
     return replace(settings, length=LENGTH_OF_BARS if bars else LENGTH)
+
+
+def limits_of(settings: GenerateSettings) -> MusicLimitSettings | None:
+    """The constraints among settings; None where there are none."""
+    return settings if isinstance(settings, MusicLimitSettings) else None
 
 
 class MusicModel(IdModel):
@@ -125,7 +134,7 @@ class MusicModel(IdModel):
             EncodingError: a notation with names that are no elements.
         """
         if isinstance(value, Score):
-            return self._of_score(value)
+            return self._of_score(value, settings)
         text = str(value)
         if "\n" not in text and Path(text).suffix and is_there(Path(text)):
             from rhapsode.modalities.music.pieces.reading import read_pieces
@@ -133,16 +142,20 @@ class MusicModel(IdModel):
             pieces = read_pieces([text], self.reading_settings()).pieces
             if len(pieces) > 1:
                 log.info(f"{text} holds {len(pieces):,} pieces: the first one is continued")
-            return self._of_score(pieces[0].score)
+            return self._of_score(pieces[0].score, settings)
         checked = super().prompt(text, settings)
-        return MusicPrompt(self, checked.text)
+        return MusicPrompt(self, checked.text, settings=limits_of(settings))
 
-    def _of_score(self, score: Score) -> MusicPrompt:
+    def _of_score(self, score: Score, settings: GenerateSettings) -> MusicPrompt:
         _, report = self.encoder.snap(score)
         changes = str(report)
         if "," in changes:
             log.info(f"the prompt as the model reads it: {changes}")
-        return MusicPrompt(self, self.encoder.notation(score), score)
+        return MusicPrompt(self, self.encoder.notation(score), score, limits_of(settings))
+
+    def restored(self, saved: Mapping[str, Any]) -> MusicPrompt:
+        super().restored(saved)
+        return MusicPrompt(self, "")
 
     def without_open_space(self, value: Any) -> Any:
         return value  # elements contain no space

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rhapsode.encoding.music.contract import MusicEncoder
-from rhapsode.encoding.music.score import Score
+from rhapsode.encoding.music.score import Score, Tempo
 from rhapsode.modalities.ids.prompts import IdPrompt
+from rhapsode.modalities.music.constraints.keys import key_of, metre_of
 from rhapsode.modalities.music.pieces.continuing import continuation, joined
+from rhapsode.modalities.music.settings import MusicLimitSettings
 
 if TYPE_CHECKING:
     from rhapsode.modalities.music.model import MusicModel
@@ -77,10 +79,18 @@ class MusicPrompt(IdPrompt):
         model: continues the music.
         text: its notation; every name has an element.
         given: the score as it was read; None for a notation.
+        settings: `tempo`, `metre` and `key` are those of scores whose encoding keeps none.
     """
 
-    def __init__(self, model: MusicModel, text: str, given: Score | None = None) -> None:
+    def __init__(
+        self,
+        model: MusicModel,
+        text: str,
+        given: Score | None = None,
+        settings: MusicLimitSettings | None = None,
+    ) -> None:
         self._music: MusicEncoder = model.encoder
+        self._settings = settings or MusicLimitSettings()
         super().__init__(model, text)
         self.given_score = given
         if given is not None:
@@ -92,7 +102,7 @@ class MusicPrompt(IdPrompt):
 
     def document(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
         """The document of elements; the prompt's own score stands for its elements."""
-        whole = self._music.score_of(elements)
+        whole = self._dressed(self._music.score_of(elements))
         begins = len(self.ids_N) and np.array_equal(self.ids_N, elements[: len(self.ids_N)])
         end = 0
         if begins:
@@ -102,6 +112,17 @@ class MusicPrompt(IdPrompt):
                 end, whole = self.given_score.end, joined(self.given_score, following)
         notation = self._music.decode(elements)
         return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
+
+    def _dressed(self, score: Score) -> Score:
+        """A score with the tempo, metre and key of the settings, where it has none."""
+        settings, more = self._settings, dict[str, Any]()
+        if settings.tempo is not None and not score.tempos:
+            more["tempos"] = (Tempo(0, settings.tempo),)
+        if settings.metre is not None and not score.metres:
+            more["metres"] = (metre_of(settings.metre),)
+        if settings.key is not None and not score.keys:
+            more["keys"] = (key_of(settings.key)[0],)
+        return replace(score, **more) if more else score
 
     def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
         from rhapsode.modalities.music.report import roll_lines

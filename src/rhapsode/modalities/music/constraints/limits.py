@@ -94,9 +94,15 @@ class MusicLimits(Filter):
             low, high = range_of(settings.pitch_range)
             allowed_V &= (pitch_V >= low) & (pitch_V <= high)
             self._said.append(f"range {settings.pitch_range}")
+        if allowed_V.all():
+            return
         self._banned_V |= (pitch_V >= 0) & ~allowed_V
         if not ((pitch_V >= 0) & allowed_V).any():
-            raise SettingsError("no pitch of the model is in this range", where="--range")
+            raise SettingsError(
+                "no pitch of the model is in this key and range",
+                where="--range",
+                hint="elements of some encodings, such as abc, are no single pitches",
+            )
 
     def _ban_others(self, setting: str, head: str, wanted: str | None) -> None:
         if wanted is None:
