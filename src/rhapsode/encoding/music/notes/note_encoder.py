@@ -173,8 +173,8 @@ def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
         "drums": drums,
         "velocities": len({(velocity - 1) // VELOCITY_WIDTH for velocity in loud}) > 1,
         "velocity": loud.most_common(1)[0][0] if loud else 80,
-        "slowest": max(5, min(900, math.floor(min(tempos)))),
-        "fastest": max(20, min(1000, math.ceil(max(tempos)))),
+        "slowest": min(400, max(20, math.floor(min(tempos)))),
+        "fastest": max(20, min(400, math.ceil(max(tempos)))),
     }
     missing = {name: value for name, value in found.items() if getattr(known, name) is None}
     return replace(known, **missing)
