@@ -335,5 +335,5 @@ def rounded(ticks: NDArray[np.int64], steps: int, per: int) -> NDArray[np.int64]
 
 def sounding(notes: Notes, score: Score) -> NDArray[np.bool_]:
     """True for each note that is not a drum's, (N,)."""
-    drums_S = np.array([track.drums for track in score.tracks], dtype=np.bool_)
-    return ~drums_S[notes.track_N] if len(notes) else np.zeros(0, np.bool_)
+    drums_K = np.array([track.drums for track in score.tracks], dtype=np.bool_)
+    return ~drums_K[notes.track_N] if len(notes) else np.zeros(0, np.bool_)

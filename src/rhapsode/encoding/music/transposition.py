@@ -61,8 +61,8 @@ def transposed_score(score: Score, semitones: int) -> Score | None:
     None where a pitch would leave the range of MIDI.
     """
     notes = score.notes
-    drums_S = np.array([track.drums for track in score.tracks], dtype=np.bool_)
-    fixed_N = drums_S[notes.track_N] if len(notes) else np.zeros(0, np.bool_)
+    drums_K = np.array([track.drums for track in score.tracks], dtype=np.bool_)
+    fixed_N = drums_K[notes.track_N] if len(notes) else np.zeros(0, np.bool_)
     pitch_N = notes.pitch_N.astype(np.int64) + np.where(fixed_N, 0, semitones)
     if len(notes) and not 0 <= pitch_N.min() <= pitch_N.max() <= 127:
         return None

@@ -158,13 +158,13 @@ def _settled(known: NoteSettings, scores: Sequence[Score]) -> NoteSettings:
     loud: Counter[int] = Counter()
     drums = False
     for score in scores:
-        kit_S = np.array([track.drums for track in score.tracks], dtype=np.bool_)
-        tracks.add(int((~kit_S).sum()))
+        kit_K = np.array([track.drums for track in score.tracks], dtype=np.bool_)
+        tracks.add(int((~kit_K).sum()))
         bars.update(4 * metre.beats / metre.unit for metre in score.metres)
         tempos.update(tempo.quarters for tempo in score.tempos)
         loud.update(score.notes.velocity_N.tolist())
         if len(score.notes):
-            drums = drums or bool(kit_S[score.notes.track_N].any())
+            drums = drums or bool(kit_K[score.notes.track_N].any())
     found: dict[str, Any] = {
         "lowest": low,
         "highest": high,

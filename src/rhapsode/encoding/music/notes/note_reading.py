@@ -72,7 +72,7 @@ class _Reading:
 
     def _lengths(self, told_N: NDArray[np.bool_]) -> Ints:
         """Positions of each bar; the last one is whole, unless it is the first."""
-        length_K = self._whole_K.copy()
+        length_K: Ints = self._whole_K.copy()
         for place in np.flatnonzero(told_N):
             bar, value = self._bar_N[place], self._value_N[place]
             if 0 < value < length_K[bar] and (bar == 0 or bar < len(length_K) - 1):

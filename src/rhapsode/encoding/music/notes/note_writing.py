@@ -61,9 +61,9 @@ def placed(score: Score, elements: NoteElements) -> Placed:
     limits = elements.limits
     score, bars = barred(score, elements.bar_id, elements.metre_of, limits.grid)
     notes = score.notes
-    drums_S = np.array([track.drums for track in score.tracks], dtype=np.bool_)
-    track_S = np.where(drums_S, elements.drum_track, np.cumsum(~drums_S) - 1)
-    track_N = track_S[notes.track_N] if len(notes) else notes.track_N
+    drums_K = np.array([track.drums for track in score.tracks], dtype=np.bool_)
+    track_K = np.where(drums_K, elements.drum_track, np.cumsum(~drums_K) - 1)
+    track_N = track_K[notes.track_N] if len(notes) else notes.track_N
     pitch_N = notes.pitch_N.astype(np.int64)
     pitched_N = track_N != elements.drum_track
     kept_N = (pitch_N >= limits.lowest) & (pitch_N <= limits.highest) & (track_N < limits.tracks)
