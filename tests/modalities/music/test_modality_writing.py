@@ -115,7 +115,7 @@ def test_constraints_hold_in_what_is_written(model: MusicModel) -> None:
     assert len(pitches) == 0 or (pitches.min() >= 60 and pitches.max() <= 84)
     assert all(not track.drums for track in document.value.tracks)
     with pytest.raises(SettingsError, match="no metre"):
-        model.generate(metre="7/8")
+        model.generate(metre="13/16")
 
 
 def test_turns_are_bars_that_can_be_taken_back(model: MusicModel, tmp_path: Path) -> None:
