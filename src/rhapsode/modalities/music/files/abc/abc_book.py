@@ -14,9 +14,10 @@ _HTML = re.compile(rf"</?(?:{_TAGS})\b[^<>]*>", re.IGNORECASE)
 _FIELD = re.compile(r"\s*([A-Za-z]):(.*)", re.DOTALL)
 # Fields that may stand between lines of music. Other letters are notes there.
 BODY_FIELDS = frozenset("IKLMmNPQRrsTUVWw")
-_MUSIC = re.compile(
-    r"[\sA-Ga-gzxZXyHIJKLMNOPQRSTUVWhijklmnopqrstuvw0-9/,'^_=|:\[\](){}<>~.\-\"!+&#*%\\$`]*"
-)
+# A line of music; letters that only stand for decorations of the user are taken for prose.
+_MUSIC = re.compile(r"[\sA-Ga-gzxZXyHLMOPSTuv0-9/,'^_=|:\[\](){}<>~.\-\"!+&#*%\\$`]*")
+_PROSE = re.compile(r"\b(?=[A-Za-z]*[hijklmnopqrstwyI-KNQRUWY])[A-Za-z]{3,}")
+_MARKED = re.compile(r'"[^"]*"|![^!]*!|\+[^+]*\+|\[[A-Za-z]:[^\]]*\]')
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _DIRECTIVE = re.compile(r"\s*(%%|I:)\s*(.*)")
 
@@ -32,6 +33,8 @@ class Tune:
         fields: line number, letter and text of the fields before the music.
         body: line number and text of everything after them.
         source: text of the tune as the book has it.
+        has_key: True after `K:`.
+        prose: number of lines left out because they hold no music.
     """
 
     line: int
@@ -41,6 +44,7 @@ class Tune:
     body: list[tuple[int, str]] = field(default_factory=list)
     source: list[str] = field(default_factory=list)
     has_key: bool = False
+    prose: int = 0
 
     @property
     def text(self) -> str:
@@ -100,6 +104,8 @@ def _add(tune: Tune, line: int, text: str, letter: str, value: str) -> None:
     elif text.lstrip().startswith("%"):
         if text.lstrip().startswith("%%"):
             tune.body.append((line, text.strip()))
+    elif letter not in BODY_FIELDS and _is_prose(text):
+        tune.prose += 1
     else:
         tune.body.append((line, _line_of_music(text)))
 
@@ -114,6 +120,12 @@ def _line_of_music(text: str) -> str:
     if text.endswith("!") and text.count("!") % 2:
         text = text[:-1].rstrip()
     return text
+
+
+def _is_prose(text: str) -> bool:
+    """True for a line of words without a bar line."""
+    plain = _MARKED.sub(" ", _without_comment(text))
+    return "|" not in plain and _PROSE.search(plain) is not None
 
 
 def _goes_on(text: str, letter: str) -> bool:

@@ -87,6 +87,7 @@ def read_tune(tune: Tune, where: str, repairs: Repairs, *, repeats: bool = True)
         DataError: it has no notes, or is endless.
     """
     book, _, _ = where.rpartition(":")
+    repairs.add("lines of text left out", tune.prose)
     header = _Header(where)
     for line, letter, value in tune.fields:
         header.read(letter, value, f"{book}:{line}")

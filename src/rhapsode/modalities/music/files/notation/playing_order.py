@@ -1,7 +1,7 @@
 """The order in which the measures of a piece are played.
 
-A repeat sign goes back to the last sign that opens a repeat; without one, to the end of the last
-repeat or to the last double bar, and at first to the beginning. Endings are played in
+A repeat sign goes back to the last sign that opens a repeat; without one since the last repeat,
+to the end of that repeat or to the last double bar, and at first to the beginning. Endings are played in
 their passes only. An ending extends to its repeat sign, to a double bar, or to the next ending.
 """
 
@@ -48,51 +48,46 @@ def playing_order(measures: Sequence[Measure], parts: str = "") -> list[int]:
 def _with_repeats(measures: Sequence[Measure], begin: int, end: int) -> list[int]:
     order: list[int] = []
     start, passing, index = begin, 1, begin
-    ending = False
+    ending, is_opened = False, False
+    endings = _endings(measures, start, end)
     while index < end:
         measure = measures[index]
-        if measure.opens and index != start:
-            start, passing = index, 1
+        if measure.opens and not (is_opened and index == start):
+            start, passing, is_opened = index, 1, True
+            endings = _endings(measures, start, end)
         if measure.endings:
             ending = True
-            if passing not in measure.endings and _has_ending(measures, start, end, passing):
+            if passing not in measure.endings and passing in endings:
                 index = _after_ending(measures, index, end)
                 continue
         order.append(index)
         if len(order) > MOST_PLAYED:
             raise DataError(f"repeats play more than {MOST_PLAYED:,} measures")
-        most = max(1 + measure.closes, _last_pass(measures, start, end))
-        if measure.closes and passing < most:
+        if measure.closes and passing < max(1 + measure.closes, max(endings, default=1)):
             passing += 1
             index, ending = start, False
             continue
         index += 1
-        opened = index < end and measures[index].opens
-        if measure.closes or opened or (measure.last and (ending or passing == 1)):
-            start, passing, ending = index, 1, False
+        if measure.closes or (measure.last and (ending or not is_opened)):
+            start, passing, ending, is_opened = index, 1, False, False
+            endings = _endings(measures, start, end)
     return order
 
 
-def _group(measures: Sequence[Measure], start: int, end: int) -> list[frozenset[int]]:
-    """Endings of the repeat that begins at a measure."""
-    groups: list[frozenset[int]] = []
+def _endings(measures: Sequence[Measure], start: int, end: int) -> frozenset[int]:
+    """Passes that have an ending in the repeat that begins at a measure."""
+    passes: set[int] = set()
+    is_opened = start < end and measures[start].opens
     for index in range(start, end):
         measure = measures[index]
         if index > start and (measure.opens or measure.part):
             break
+        before = measures[index - 1] if index > start else None
         if measure.endings:
-            groups.append(measure.endings)
-        elif groups and index > start and (measures[index - 1].closes or measures[index - 1].last):
+            passes |= measure.endings
+        elif before is not None and (before.closes or (before.last and (passes or not is_opened))):
             break
-    return groups
-
-
-def _has_ending(measures: Sequence[Measure], start: int, end: int, passing: int) -> bool:
-    return any(passing in endings for endings in _group(measures, start, end))
-
-
-def _last_pass(measures: Sequence[Measure], start: int, end: int) -> int:
-    return max((max(endings) for endings in _group(measures, start, end)), default=1)
+    return frozenset(passes)
 
 
 def _after_ending(measures: Sequence[Measure], index: int, end: int) -> int:
