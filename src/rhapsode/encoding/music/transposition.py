@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,6 +39,7 @@ def transposed_key(fifths: int, semitones: int) -> int:
     return (fifths + 7 * semitones + 5) % 12 - 5
 
 
+@lru_cache(maxsize=4096)
 def transposed_chord(name: str, semitones: int) -> str:
     """A chord symbol some semitones higher; its root has its usual spelling.
 

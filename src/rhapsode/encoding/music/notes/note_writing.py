@@ -189,9 +189,10 @@ def _write_tempos(ids_K5: Ints, piece: Placed, elements: NoteElements) -> None:
 def _chords(piece: Placed, elements: NoteElements) -> tuple[Ints, Ints]:
     """Positions and elements of chord symbols, the last one of each position."""
     by_position: dict[int, int] = {}
-    for chord in piece.score.chords:
+    chords = piece.score.chords
+    at_N = piece.bars.positions(np.array([chord.start for chord in chords], dtype=np.int64))
+    for chord, position in zip(chords, at_N.tolist(), strict=True):
         element = elements.by_name.get(chord_name(chord.name), _NONE)
-        position = int(piece.bars.positions(np.array([chord.start]))[0])
         if element >= 0 and position < piece.bars.end:
             by_position[position] = element
     positions = sorted(by_position)
