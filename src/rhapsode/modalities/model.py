@@ -101,7 +101,9 @@ class OpenedModel(ABC, Generic[B]):
         return {}
 
     def check_output(self, path: Path) -> None:
-        """Check that documents can be written into a file, before anything is generated.
+        """Check that documents can be written into a file.
+
+        It is called before anything is generated.
 
         Raises:
             SettingsError: a suffix that documents have no format for, or a missing folder.
