@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, ParseError, XMLParser
+from xml.etree.ElementTree import Element
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from rhapsode.encoding.music.score import Track
 from rhapsode.errors import DataError
@@ -49,7 +50,9 @@ def read_musicxml(data: bytes, name: str, *, repeats: bool = True) -> list[ReadS
     voices, tracks = [], []
     parts = root.findall("part")[:MOST_PARTS]
     for part in parts:
-        reader = _Part(name, repairs)
+        reader = _Part(
+            name, repairs, drum_numbers=_drum_numbers(instruments.get(part.get("id", "")))
+        )
         for number, measure in enumerate(part.iterfind("measure"), 1):
             reader.read(measure, number)
         if reader.measures:
@@ -107,16 +110,17 @@ def _unpack(data: bytes, name: str) -> bytes:
 
 
 class _Builder:
-    """Elements without name spaces, not nested too deeply."""
+    """Elements without name spaces, not nested too deeply, and without entities."""
 
     deepest = 64
 
     def __init__(self) -> None:
         self.stack: list[Element] = []
+        self.texts: list[list[str]] = []
         self.root: Element | None = None
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        element = Element(tag.rpartition("}")[2], attributes)
+        element = Element(tag.rpartition(" ")[2], attributes)
         if len(self.stack) > self.deepest:
             raise DataError(f"elements are nested more than {self.deepest} deep")
         if self.stack:
@@ -124,36 +128,38 @@ class _Builder:
         else:
             self.root = element
         self.stack.append(element)
+        self.texts.append([])
 
     def end(self, tag: str) -> None:
-        self.stack.pop()
+        self.stack.pop().text = "".join(self.texts.pop())
 
     def data(self, text: str) -> None:
-        if self.stack:
-            element = self.stack[-1]
-            if not len(element):
-                element.text = (element.text or "") + text
+        if self.texts:
+            self.texts[-1].append(text)
 
-    def close(self) -> Element | None:
-        return self.root
+    def refuse_entity(self, *declared: object) -> None:
+        raise DataError("entities are declared in this XML, which MusicXML has none of")
 
 
 def _parse(data: bytes, name: str) -> Element:
-    # expat refuses entities that grow without end, and opens nothing from outside.
-    parser = XMLParser(target=_Builder())  # noqa: S314
+    builder = _Builder()
+    parser = ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = builder.refuse_entity
     try:
-        parser.feed(data)
-        root: Element | None = parser.close()
-    except ParseError as problem:
-        line = problem.position[0] if problem.position else 1
-        raise DataError("this is not well-formed XML", where=f"{name}:{line}") from None
+        parser.Parse(data, True)
+    except ExpatError as problem:
+        raise DataError("this is not well-formed XML", where=f"{name}:{problem.lineno}") from None
     except DataError as problem:
         raise DataError(problem.what, where=name) from None
     except (ValueError, LookupError):
         raise DataError("the encoding of this XML is unknown", where=name) from None
-    if root is None:  # a document of comments alone
+    if builder.root is None:  # a document of comments alone
         raise DataError("there is no XML in this file", where=name)
-    return root
+    return builder.root
 
 
 def _partwise(root: Element) -> Element:
@@ -184,6 +190,16 @@ def _track(described: Element | None, reader: _Part) -> Track:
     return Track(max(0, min(127, program - 1)), channel == 10 or reader.drums, name)
 
 
+def _drum_numbers(described: Element | None) -> dict[str, int]:
+    """MIDI numbers of the drums of a part, by the names of their instruments."""
+    found = {}
+    for instrument in described.iterfind("midi-instrument") if described is not None else ():
+        number = _integer(instrument.findtext("midi-unpitched"), 0)
+        if 0 < number <= 128:
+            found[instrument.get("id", "")] = number - 1
+    return found
+
+
 def _share_marks(voices: list[list[Measure]]) -> None:
     """Give repeats that stand in any part to the first one."""
     for others in zip(*voices, strict=False):
@@ -209,6 +225,7 @@ class _Part:
     key: tuple[int, bool] = (0, False)
     shift: int = 0
     drums: bool = False
+    drum_numbers: dict[str, int] = field(default_factory=dict)
     velocity: int = 80
     at: int = 0
     last: int = 0  # start of the last note, for chords
@@ -301,6 +318,10 @@ class _Part:
             found, prefix, shift = element.find("unpitched"), "display-", 0
             if found is None:
                 return None
+            instrument = element.find("instrument")
+            name = instrument.get("id", "") if instrument is not None else ""
+            if name in self.drum_numbers:
+                return self.drum_numbers[name]
         step = (found.findtext(f"{prefix}step") or "").strip()
         if step not in _STEPS:
             self.repairs.add("notes without a pitch left out")

@@ -58,14 +58,7 @@ def musicxml_text(score: Score) -> str:
         score: the music.
     """
     score = on_grid(score)
-    parts = "".join(
-        f'<score-part id="P{index + 1}"><part-name>{escape(track.name)}</part-name>'
-        f'<score-instrument id="P{index + 1}-I1"><instrument-name>{escape(track.name)}'
-        f'</instrument-name></score-instrument><midi-instrument id="P{index + 1}-I1">'
-        f"<midi-channel>{10 if track.drums else index % 9 + 1}</midi-channel>"
-        f"<midi-program>{track.program + 1}</midi-program></midi-instrument></score-part>\n"
-        for index, track in enumerate(score.tracks)
-    )
+    parts = "".join(_described(score, index) for index in range(len(score.tracks)))
     bodies = "".join(
         f'<part id="P{index + 1}">\n{"".join(_measures(score, index))}</part>\n'
         for index in range(len(score.tracks))
@@ -79,6 +72,31 @@ def musicxml_text(score: Score) -> str:
         "</score-partwise>\n"
     )
     return "".join(character for character in text if character >= " " or character in "\n\t")
+
+
+def _described(score: Score, index: int) -> str:
+    """A part in the list of parts; each drum is an instrument of its own."""
+    track, part = score.tracks[index], f"P{index + 1}"
+    name = escape(track.name)
+    channel = 10 if track.drums else index % 9 + 1
+    numbers = [0]
+    if track.drums:
+        numbers = sorted(set(score.notes.pitch_N[score.notes.track_N == index].tolist())) or [0]
+    instruments = "".join(
+        f'<score-instrument id="{part}-I{number}"><instrument-name>{name}</instrument-name>'
+        "</score-instrument>"
+        for number in numbers
+    )
+    sounds = "".join(
+        f'<midi-instrument id="{part}-I{number}"><midi-channel>{channel}</midi-channel>'
+        f"<midi-program>{track.program + 1}</midi-program>"
+        + (f"<midi-unpitched>{number + 1}</midi-unpitched>" if track.drums else "")
+        + "</midi-instrument>"
+        for number in numbers
+    )
+    return (
+        f'<score-part id="{part}"><part-name>{name}</part-name>{instruments}{sounds}</score-part>\n'
+    )
 
 
 def _measures(score: Score, track: int) -> Iterator[str]:
@@ -335,7 +353,7 @@ def _notes(
             if not item.begun[index]:
                 accidental = _accidental((step, alteration, octave), fifths, altered)
         chord = "<chord/>" if index else ""
-        instrument = f'<instrument id="P{track + 1}-I1"/>'
+        instrument = f'<instrument id="P{track + 1}-I{pitch if drums else 0}"/>'
         yield (
             f"<note>{chord}{sound}{time}{ties}{instrument}<voice>{voice}</voice>{kind}{accidental}"
             f"{beams if index == 0 else ''}{notations}</note>\n"
