@@ -25,12 +25,12 @@ from rhapsode.modalities.music.files import read_file
 from rhapsode.modalities.music.files.abc.abc_book import Tune, split_book
 from rhapsode.modalities.music.files.abc.abc_music import Voice
 from rhapsode.modalities.music.files.abc.abc_reader import decode, read_tune
-from rhapsode.modalities.music.files.notation import assemble
+from rhapsode.modalities.music.files.notation import score_assembly
 from rhapsode.modalities.music.files.notation.measures import Measure
 from rhapsode.modalities.music.files.reading_result import Repairs
 
 DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data"))
-OURS = assemble.playing_order
+OURS = score_assembly.playing_order
 CLOSE = 0.03  # quarters
 
 
@@ -124,7 +124,7 @@ def read_as(tune: Tune, ties: str, accidentals: str, order: str) -> Score:
         tune.fields = [(line, "P" if key == "Y" else key, text) for line, key, text in tune.fields]
     with (
         mock.patch.object(Voice, "_begin", ACCIDENTALS[accidentals]),
-        mock.patch.object(assemble, "playing_order", ORDERS[order]),
+        mock.patch.object(score_assembly, "playing_order", ORDERS[order]),
     ):
         return read_tune(tune, "tune:1", Repairs())
 

@@ -139,7 +139,7 @@ SCORE = Score(
     tempos=(Tempo(0, 100.0),),
     chords=(ChordSymbol(0, "C"), ChordSymbol(960, "G7")),
     end=5760,
-    title="A "title" < & more",
+    title="A 'title' < & more",
 )
 
 

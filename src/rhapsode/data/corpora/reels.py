@@ -1,4 +1,4 @@
-"""The corpus `reels`: reels and jigs drawn from a probabilistic grammar, in ABC notation.
+"""The corpus `reels`: dances from a probabilistic grammar, in ABC notation.
 
 The probability of every tune is known, so that the distance of a model from the optimum can be
 measured in nats, in any encoding that keeps notes, metre and key. A tune has two parts of eight

@@ -87,7 +87,7 @@ def read_score(
 def read_file(
     source: str | Path | bytes, name: str = "", rules: ReadingRules = RULES
 ) -> tuple[list[ReadScore], list[RhapsodeError]]:
-    """Pieces of a file of music, and an error for each piece that cannot be read.
+    """Pieces of a file, and an error for each unreadable one.
 
     Arguments:
         source: path, or contents.

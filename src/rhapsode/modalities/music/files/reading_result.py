@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rhapsode.encoding.music.score import Score
 
-# Longest piece, in quarter notes: 55 hours at 120 a minute. A hostile file cannot ask for more bars.
+# Longest piece, in quarter notes: 55 hours at 120 a minute, so that no file has endless bars.
 LONGEST = 400_000
 
 

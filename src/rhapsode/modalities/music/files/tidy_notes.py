@@ -11,7 +11,7 @@ OVERLAPS = "overlapping notes of one pitch shortened"
 
 
 def tidy_notes(notes: Notes, repairs: Repairs) -> Notes:
-    """Notes of which no two of one track and pitch sound at once.
+    """Notes without two of one track and pitch at once.
 
     Of notes with equal start, track and pitch the longest remains. A note ends where the next of
     its pitch begins.

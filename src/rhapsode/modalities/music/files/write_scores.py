@@ -21,7 +21,7 @@ _INNER = "score.musicxml"
 
 
 def write_score(score: Score, path: str | Path) -> None:
-    """Write a score as MIDI, ABC, MusicXML, or as a piano roll in JSON.
+    """Write a score as MIDI, ABC, MusicXML, or piano roll.
 
     The file appears whole or not at all.
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _TAGS = (
-    "html|head|body|pre|br|p|div|span|hr|font|title|table|tr|td|th|center|script|style|meta|link|img"
-    "|h[1-6]|ul|ol|li|xmp|textarea|!doctype"
+    "html|head|body|pre|br|p|div|span|hr|font|title|table|tr|td|th|center|script|style|meta|link"
+    "|img|h[1-6]|ul|ol|li|xmp|textarea|!doctype"
 )
 _HTML = re.compile(rf"</?(?:{_TAGS})\b[^<>]*>", re.IGNORECASE)
 _FIELD = re.compile(r"\s*([A-Za-z]):(.*)", re.DOTALL)

@@ -45,7 +45,7 @@ def step_of_letter(letter: str) -> int:
 
 
 def read_key(text: str, before: KeySettings | None = None) -> KeySettings:
-    """The key of a `K:` field; with nothing but a clef the key before."""
+    """The key of a `K:` field, or the key before."""
     shift = 0
     for name, number in _OPTION.findall(text):
         shift += int(number) * (12 if name == "octave" else 1)
@@ -94,7 +94,7 @@ def signature(fifths: int) -> dict[str, int]:
 
 
 def read_metre(text: str) -> tuple[int, int] | None:
-    """Beats and unit of an `M:` field; None for free time or nonsense."""
+    """Beats and unit of an `M:` field; None for free time."""
     text = text.partition("%")[0].strip()
     if text in ("C", "c"):
         return 4, 4
@@ -119,14 +119,17 @@ def read_unit(text: str) -> int | None:
 
 
 def default_unit(metre: tuple[int, int] | None) -> int:
-    """Time units of a note without `L:`: a sixteenth in short metres, an eighth in others."""
+    """Time units of a note where no field gives them.
+
+    A sixteenth in metres shorter than 3/4, an eighth in others.
+    """
     if metre is not None and metre[0] / metre[1] < 0.75:
         return UNIT // 4
     return UNIT // 2
 
 
 def read_tempo(text: str, unit: int) -> float | None:
-    """Quarters a minute of a `Q:` field; None if it has no number."""
+    """Quarters a minute of a `Q:` field; None without a number."""
     text = re.sub(r'"[^"]*"', " ", text)
     beat = 0.0
     sides = text.split("=")
@@ -146,7 +149,9 @@ def read_tempo(text: str, unit: int) -> float | None:
 
 
 def read_parts(text: str, where: str) -> str:
-    """Labels of a `P:` field before the music in the order of playing: `A2(BC)2` is AABCBC.
+    """Labels of a `P:` field in the order of playing.
+
+    `A2(BC)2` is AABCBC.
 
     Raises:
         DataError: brackets that do not match, or an endless order.

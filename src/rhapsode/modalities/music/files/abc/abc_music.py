@@ -150,13 +150,13 @@ class Voice:
         self.current.endings = frozenset(passes)
 
     def add(self, notes: list[WrittenNote]) -> None:
-        """Put notes that begin together, or a rest of no notes, after the last ones."""
+        """Put notes that begin together after the last ones."""
         self.current.notes += notes
         self.last = notes
         self.at += max((note.length for note in notes), default=0)
 
     def length(self, text: str, where: str) -> int:
-        """Time units of a length such as `3/2`, with tuplet and broken rhythm applied."""
+        """Time units of a length in its tuplet and broken rhythm."""
         above, below = length_of(text)
         units = self.unit * above
         if self.lengthen is not None:
@@ -175,7 +175,10 @@ class Voice:
 
 @lru_cache(8192)
 def length_of(text: str) -> tuple[int, int]:
-    """Numerator and denominator of a length: `/` is 1/2, `//` is 1/4, `3/` is 3/2."""
+    """Numerator and denominator of a length.
+
+    `/` is 1/2, `//` is 1/4, `3/` is 3/2.
+    """
     if not text:
         return 1, 1
     above, slash, below = text.partition("/")

@@ -17,7 +17,7 @@ from rhapsode.modalities.music.files.abc.abc_fields import (
     read_unit,
 )
 from rhapsode.modalities.music.files.abc.abc_music import Voice, read_field, read_music
-from rhapsode.modalities.music.files.notation.assemble import score_of_measures
+from rhapsode.modalities.music.files.notation.score_assembly import score_of_measures
 from rhapsode.modalities.music.files.reading_result import ReadScore, Repairs
 
 MOST_CHARACTERS = 64 << 20
@@ -31,7 +31,7 @@ _NAME = re.compile(r'\b(?:name|nm)\s*=\s*(?:"([^"]*)"|(\S+))')
 def read_abc(
     data: bytes | str, name: str, *, repeats: bool = True
 ) -> tuple[list[ReadScore], list[RhapsodeError]]:
-    """Tunes of a book, and an error for each tune that cannot be read.
+    """Tunes of a book, and an error for each unreadable one.
 
     Arguments:
         data: contents of the file.
@@ -67,7 +67,7 @@ def read_abc(
 
 
 def decode(data: bytes) -> str:
-    """Text of a file in UTF-8, or else in the encoding of western Windows."""
+    """Text of a file in UTF-8, or else in Windows-1252."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

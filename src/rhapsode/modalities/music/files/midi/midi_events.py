@@ -1,4 +1,4 @@
-"""Bytes of a MIDI track as events and notes, whatever the bytes are.
+"""Bytes of a MIDI track as events and notes.
 
 Every index is checked, so that no file can make the reader leave its bytes. Compiled, because a
 large folder holds a hundred million events.
@@ -43,7 +43,7 @@ CLIPPED, STRAY, CUT, UNDEFINED, OFFS, ONS, OVERLAPS, ZERO, UNRELEASED = range(9)
 def read_events(
     data_N: Data, begin: int, end: int, events_E4: Rows, counts: Any
 ) -> tuple[int, int]:
-    """Split a track into events; return their number and the tick at its end.
+    """Split a track into events; return their number and the last tick.
 
     A system message other than a meta event has no effect. Running status outlives meta events and
     system messages, which the standard forbids and many files need.

@@ -77,7 +77,7 @@ class _Conductor:
 
 
 def read_midi(data: bytes, name: str, *, pedal: PedalRule = "extend") -> list[ReadScore]:
-    """Pieces of a MIDI file: one, or one for each track of format 2.
+    """Pieces of a MIDI file: several only in format 2.
 
     Arguments:
         data: contents of the file.

@@ -18,8 +18,9 @@ Event = tuple[int, int, bytes]
 
 
 def midi_bytes(score: Score) -> bytes:
-    """Contents of a MIDI file: a track of tempo, metre and key, and one for each instrument.
+    """Contents of a MIDI file.
 
+    The first track has tempo, metre and key, and each instrument one of its own.
     Chord symbols are text events that begin with `chord: `. An upbeat is a short first bar with a
     metre of its own, or a text event where no metre is as short. Tempos are rounded to
     microseconds a quarter note.

@@ -10,8 +10,8 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 from rhapsode.encoding.music.score import Track
 from rhapsode.errors import DataError
-from rhapsode.modalities.music.files.notation.assemble import score_of_measures
 from rhapsode.modalities.music.files.notation.measures import UNIT, Measure, WrittenNote
+from rhapsode.modalities.music.files.notation.score_assembly import score_of_measures
 from rhapsode.modalities.music.files.reading_result import ReadScore, Repairs
 
 MOST_BYTES = 64 << 20
@@ -19,8 +19,9 @@ MOST_PARTS = 256
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _KINDS = {
     "major": "", "minor": "m", "dominant": "7", "major-seventh": "maj7", "minor-seventh": "m7",
-    "diminished": "dim", "augmented": "aug", "half-diminished": "m7b5", "diminished-seventh": "dim7",
-    "major-sixth": "6", "minor-sixth": "m6", "suspended-fourth": "sus4", "suspended-second": "sus2",
+    "diminished": "dim", "augmented": "aug", "half-diminished": "m7b5",
+    "diminished-seventh": "dim7", "major-sixth": "6", "minor-sixth": "m6",
+    "suspended-fourth": "sus4", "suspended-second": "sus2",
     "dominant-ninth": "9", "major-ninth": "maj9", "minor-ninth": "m9", "power": "5",
 }  # fmt: skip
 

@@ -131,7 +131,8 @@ def _measures(score: Score, track: int) -> Iterator[str]:
         )
         last = index == len(bars) - 1
         line = '<barline location="right"><bar-style>light-heavy</bar-style></barline>\n'
-        yield f"<measure {number}{implicit}>\n{attributes}{voices}{line if last else ''}</measure>\n"
+        content = f"{attributes}{voices}{line if last else ''}"
+        yield f"<measure {number}{implicit}>\n{content}</measure>\n"
 
 
 def _bar_of(tick: int, bars: Sequence[Bar]) -> int:
@@ -182,7 +183,8 @@ def _symbol(symbol: ChordSymbol | Tempo) -> str:
     name = symbol.name
     root, rest = name[:1], name[1:]
     if root not in "ABCDEFG" or not root:
-        return f"<direction><direction-type><words>{escape(name)}</words></direction-type></direction>\n"
+        words = f"<direction-type><words>{escape(name)}</words></direction-type>"
+        return f"<direction>{words}</direction>\n"
     alter = {"#": 1, "b": -1}.get(rest[:1], 0)
     rest = rest[1:] if alter else rest
     quality, _, bass = rest.partition("/")
@@ -327,7 +329,8 @@ def _notes(
         measure = "" if sign.name else ' measure="yes"'
         hidden = "" if voice == 1 else ' print-object="no"'
         notations = f"<notations>{bracket}</notations>" if bracket else ""
-        yield f"<note{hidden}><rest{measure}/>{time}<voice>{voice}</voice>{kind}{notations}</note>\n"
+        rest = f"<rest{measure}/>{time}<voice>{voice}</voice>"
+        yield f"<note{hidden}>{rest}{kind}{notations}</note>\n"
         return
     beams = "".join(
         f'<beam number="{level}">{mark}</beam>' for level, mark in enumerate(sign.beams, 1)

@@ -1,1 +1,1 @@
-"""Written music: measures, the order in which they are played, and scores of them."""
+"""Written music: measures, their order of playing, and scores of them."""

@@ -1,8 +1,9 @@
 """The order in which the measures of a piece are played.
 
 A repeat sign goes back to the last sign that opens a repeat; without one since the last repeat,
-to the end of that repeat or to the last double bar, and at first to the beginning. Endings are played in
-their passes only. An ending extends to its repeat sign, to a double bar, or to the next ending.
+to the end of that repeat or to the last double bar, and at first to the beginning. Endings are
+played in their passes only. An ending extends to its repeat sign, to a double bar, or to the
+next ending.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ def _spellings(fifths: int) -> tuple[tuple[str, int], ...]:
 
 
 def spell(pitch: int, fifths: int) -> tuple[str, int, int]:
-    """Step, alteration and octave of a pitch in a key; middle C is in octave 4.
+    """Step, alteration and octave of a pitch in a key.
+
+    Middle C is in octave 4.
 
     Arguments:
         pitch: MIDI pitch.
