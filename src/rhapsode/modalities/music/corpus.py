@@ -46,7 +46,7 @@ class MusicCorpus(IdCorpus):
     """
 
     encoding_reason: str
-    pieces: Mapping[str, Sequence[Piece]]
+    pieces: Mapping[SplitName, Sequence[Piece]]
     keys: int
     split_reason: str
 
@@ -235,7 +235,7 @@ def _by_hash(
     """Whole pieces in order of their hashes; the first ones are held out."""
     sizes = {tune: len(group[0].score.notes) for tune, group in groups.items()}
     total, passed = sum(sizes.values()), 0
-    ends = [("test", settings.test_share * total)]
+    ends: list[tuple[SplitName, float]] = [("test", settings.test_share * total)]
     rest = total - ends[0][1]
     ends.append(("validation", ends[0][1] + settings.validation_share * rest))
     chosen: dict[bytes, SplitName] = {}

@@ -140,9 +140,9 @@ def _files(source: str, settings: MusicSettings) -> Pieces:
         files += 1
         try:
             if file.kind == ROLLS:
-                grid = step_of(file.blob.name, settings.step)
-                grids.add(grid)
-                read = read_rolls(file.read(), file.blob.name, grid)
+                steps = step_of(file.blob.name, settings.step)
+                grids.add(steps)
+                read = read_rolls(file.read(), file.blob.name, steps)
                 pieces += [Piece(name, score, split) for name, split, score in read]
                 continue
             grids.add(None)

@@ -72,8 +72,8 @@ def stretch(score: Score, begin: int, end: int) -> Score:
 
 def _within(events: Sequence[E], begin: int, end: int) -> tuple[E, ...]:
     """Events of a stretch; the last one before it counts from its beginning."""
-    before = [replace(event, start=0) for event in events if event.start <= begin][-1:]
-    inside = [
+    before: list[E] = [replace(event, start=0) for event in events if event.start <= begin][-1:]
+    inside: list[E] = [
         replace(event, start=event.start - begin) for event in events if begin < event.start < end
     ]
     return (*before, *inside)

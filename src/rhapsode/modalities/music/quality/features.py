@@ -113,8 +113,8 @@ def mean_features(scores: Sequence[Score]) -> Features:
     means: dict[str, Any] = {
         name: np.mean([getattr(one, name) for one in each], axis=0) for name in HISTOGRAMS
     }
-    numbers = {name: float(np.mean([getattr(one, name) for one in each])) for name in NUMBERS}
-    return Features(**means, **numbers)
+    means |= {name: float(np.mean([getattr(one, name) for one in each])) for name in NUMBERS}
+    return Features(**means)
 
 
 def distance(one_P: Floats, other_P: Floats) -> float:
