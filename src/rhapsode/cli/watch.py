@@ -107,7 +107,7 @@ def run_training(training: "rh.Training") -> bool:
             watch.show(event)
             if isinstance(event, rh.Sampled):
                 modality, width = training.run.modality, stderr().width
-                stderr().print(modality.preview(planned, event.texts, width))
+                stderr().print(modality.samples_shown(planned, event.texts, width))
             if isinstance(event, rh.Finished):
                 reason = event.reason
     if reason == "interrupted":

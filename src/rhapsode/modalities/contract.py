@@ -297,7 +297,7 @@ class Modality(ABC, Generic[S, C, B]):
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
         """Function that generates previews, each with its temperature."""
 
-    def preview(
+    def samples_shown(
         self, planned: Planned[S, C, B], samples: Sequence[tuple[float, str]], width: int
     ) -> Any:
         """Samples for a terminal, as a `rich` renderable.

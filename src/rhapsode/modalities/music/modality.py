@@ -123,7 +123,7 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
             kinds=kind_losses(encoder, part.store.elements_N, nats_N),
         )
 
-    def preview(
+    def samples_shown(
         self,
         planned: Planned[MusicTrainSettings, MusicCorpus, IdBundle],
         samples: Sequence[tuple[float, str]],

@@ -76,4 +76,4 @@ def _within(events: Sequence[E], begin: int, end: int) -> tuple[E, ...]:
     inside: list[E] = [
         replace(event, start=event.start - begin) for event in events if begin < event.start < end
     ]
-    return (*before, *inside)
+    return tuple(before + inside)
