@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rhapsode.config import (
-    GenerateSettings,
     OptimisationSettings,
     ReadingSettings,
     SampleSettings,
@@ -21,6 +20,13 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
 from rhapsode.heads import HEADS
+from rhapsode.modalities.music.render_settings import RenderSettings
+from rhapsode.modalities.music.settings import (
+    MusicDataSettings,
+    MusicGenerateSettings,
+    MusicSettings,
+    MusicTrainSettings,
+)
 from rhapsode.modalities.series.settings import (
     CalibrationSettings,
     ForecastSettings,
@@ -45,8 +51,9 @@ SECTIONS: dict[str, Sequence[type[Any]]] = {
     "track": [TrackSettings],
     "reading": [ReadingSettings],
     "source": [SourceSettings],
-    "data": [DataSettings, SeriesDataSettings],
+    "data": [DataSettings, SeriesDataSettings, MusicDataSettings],
     "series": [SeriesSettings],
+    "music": [MusicSettings],
     "calibration": [CalibrationSettings],
     "network": [FAMILIES.get(name).Config for name in FAMILIES.names()],
     "encoder": [
@@ -124,13 +131,14 @@ def stub() -> str:
         parts.append(
             typed_dict(f"{section.title()}Options", about, fields_of(classes, OWN.get(section, {})))
         )
-    run = [TrainSettings, SeriesTrainSettings]
+    run = [TrainSettings, SeriesTrainSettings, MusicTrainSettings]
     top = fields_of(run, {})
     top |= {section: f"{section.title()}Options" for section in SECTIONS}
     parts.append(typed_dict("TrainOptions", "Keywords of `train` and `plan`.", top))
     for name, about, classes in (
-        ("GenerateOptions", "Keywords of `generate`.", [GenerateSettings]),
+        ("GenerateOptions", "Keywords of `generate`.", [MusicGenerateSettings]),
         ("ForecastOptions", "Keywords of `forecast`.", [ForecastSettings]),
+        ("RenderOptions", "Keywords of `render`.", [RenderSettings]),
         (
             "EvaluateOptions",
             "Keywords of `evaluate`.",

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rhapsode.views.pictures.mixture_picture import Mark
@@ -106,6 +106,8 @@ And bonny Kate and sometimes Kate the curst;
 But Kate, the prettiest Kate in Christendom
 Kate of Kate Hall, my super-dainty Kate,
 """
+# The network alone is shown, too, so that it learns without the counts.
+APART = {"beside_counts": "off"}
 # Seconds of training.
 BUDGETS = (5, 10, 20, 40, 80)
 
@@ -120,7 +122,7 @@ def marks(*, adapt: bool = False) -> list["Mark"]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = os.environ.get("RHAPSODE_PICTURES_RUN") or f"{scratch}/run"
         if not Path(folder).exists():
-            rh.train("tinyshakespeare", output=folder, budget="40s", seed=0)
+            rh.train("tinyshakespeare", output=folder, budget="40s", seed=0, training=APART)
         session = rh.Session(rh.load(folder), GenerateSettings(seed=0, adapt=adapt))
         session.add(BEFORE + PASSAGE)
         found = []
@@ -167,7 +169,7 @@ def losses_by_time(path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for seconds in BUDGETS:
             folder = Path(scratch, f"{seconds}")
-            rh.train("tinyshakespeare", output=folder, budget=f"{seconds}s", seed=0)
+            rh.train("tinyshakespeare", output=folder, budget=f"{seconds}s", seed=0, training=APART)
             found = json.loads((folder / "summary.json").read_text())
             rows.append((found["network"]["loss"], found["baselines"]["ngram"], found["loss"]))
     network, counts, both = zip(*rows, strict=True)
@@ -184,6 +186,71 @@ def losses_by_time(path: Path) -> None:
         axis="time of training, logarithmic",
     )
     path.write_text(drawn, encoding="utf-8")
+def _band() -> Any:
+    """The tune of docs/rendering.md with chords, a bass and drums."""
+    import numpy as np
+
+    from rhapsode.encoding.music.score import Key, Metre, Notes, Score, Tempo, Track
+
+    first = (
+        (66, 1),
+        (66, 1),
+        (67, 1),
+        (69, 1),
+        (69, 1),
+        (67, 1),
+        (66, 1),
+        (64, 1),
+        (62, 1),
+        (62, 1),
+        (64, 1),
+        (66, 1),
+    )
+    half = (*first, (66, 1.5), (64, 0.5), (64, 2))
+    end = (*first, (64, 1.5), (62, 0.5), (62, 2))
+    middle = (
+        (64, 1), (64, 1), (66, 1), (62, 1), (64, 1), (66, 0.5), (67, 0.5), (66, 1), (62, 1),
+        (64, 1), (66, 0.5), (67, 0.5), (66, 1), (64, 1), (62, 1), (64, 1), (57, 2),
+    )  # fmt: skip
+    roots = (50, 45, 50, 45, 50, 45, 47, 50, 45, 50, 45, 45, 50, 45, 47, 50)
+    rows, at = [], 0.0
+    for place, (pitch, length) in enumerate((*half, *end, *middle, *end)):
+        rows.append((at, length * 0.94, pitch + 12, 74 + 16 * (at % 4 == 0) + 5 * (place % 3), 0))
+        at += length
+    for bar, root in enumerate(roots):
+        minor = root == 47
+        rows += [(4 * bar, 3.9, root + 12 + step, 52, 1) for step in (0, 3 if minor else 4, 7)]
+        rows += [
+            (4 * bar + beat, 0.9, root - 12 + 7 * (beat == 2), 84 - 8 * beat, 2)
+            for beat in (0, 2, 3)
+        ]
+        rows += [(4 * bar + beat, 0.1, (36, 38)[beat % 2], 100, 3) for beat in range(4)]
+        rows += [(4 * bar + half / 2, 0.1, 42, 80 - 30 * (half % 2), 3) for half in range(8)]
+        rows += [(4 * bar, 0.1, 49, 90, 3)] * (bar % 8 == 0)
+    table = np.array(rows)
+    return Score(
+        ticks=480,
+        notes=Notes.of(table[:, 0] * 480, table[:, 1] * 480, *table[:, 2:].T),
+        tracks=(Track(73), Track(0), Track(33), Track(0, drums=True)),
+        tempos=(Tempo(0, 132.0),),
+        metres=(Metre(0, 4, 4),),
+        keys=(Key(0, 2),),
+        title="Ode to Joy",
+    )
+
+
+def roll(path: Path) -> None:
+    """What `rhapsode render -o roll.svg` draws of a tune in the public domain."""
+    from rhapsode.modalities.music.drawing.rolls import roll_svg
+
+    path.write_text(roll_svg(_band(), seed_end=4 * 4 * 480), encoding="utf-8", newline="\n")
+
+
+def score(path: Path) -> None:
+    """What `rhapsode render --as score` draws of it."""
+    import rhapsode as rh
+
+    rh.render(_band(), path, as_="score")
 
 
 PICTURES: dict[str, Callable[[Path], None]] = {
@@ -194,7 +261,9 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "forecast.svg": forecast,
     "losses-by-time.svg": losses_by_time,
     "network-and-counts.svg": network_and_counts,
+    "roll.svg": roll,
     "run.svg": run,
+    "score.svg": score,
 }
 
 

@@ -18,6 +18,7 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import BinSettings, SeriesEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
+from rhapsode.modalities.music.settings import MusicDataSettings, MusicSettings
 from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
 from rhapsode.modalities.text.settings import DataSettings
 from rhapsode.models import FAMILIES
@@ -45,6 +46,11 @@ SERIES = """## Time series
 
 Models of series have the settings of the first table, `[training]`, `[network]` (`embedding_size` adds a linear layer before
 the network), and the following settings.
+"""
+
+MUSIC = """## Music
+
+Models of music have the settings of models of text except `[source]` and `[data]`, and the following settings.
 """
 
 HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial. The default is student_t, or
@@ -108,6 +114,8 @@ def page() -> str:
         own = table(config, without=("feature_size", "target_size"))
         if issubclass(HEADS.get(name), AlikeHead) and own.count("\n") > 2:
             parts += [f"#### {name}\n", own]
+    parts += [MUSIC, "### [music]\n", table(MusicSettings)]
+    parts += ["### [data] for music\n", table(MusicDataSettings)]
     return "\n".join(parts)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.cli.main import main
+from tests.modalities.music.chorales import write_tunes
 
 ROOT = Path(__file__).parent.parent
 TRANSLATIONS = sorted(ROOT.glob("README.*.md"))
@@ -97,6 +98,8 @@ def test_examples_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-texts.txt").write_text(prose, encoding="utf-8")
     (tmp_path / "held-out.txt").write_text(prose[:2000], encoding="utf-8")
+    if page.name == "music.md":
+        write_tunes(tmp_path / "midi", 24)
     for kind, block in blocks(page):
         if kind == "python":
             run_python(page, re.sub(r'budget="\w+"', PYTHON_QUICK, block))

@@ -28,6 +28,7 @@ __all__ = [
     "Model",
     "Piece",
     "Plan",
+    "RenderSettings",
     "Request",
     "RhapsodeError",
     "Sampled",
@@ -55,6 +56,7 @@ __all__ = [
     "next",
     "plan",
     "prepare",
+    "render",
     "repeat",
     "request",
     "session",
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from rhapsode.modalities.session import PlaySession as Session
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
     from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
+    from rhapsode.verbs.render import RenderSettings, render
     from rhapsode.verbs.series import SeriesForecast as Forecast
     from rhapsode.verbs.series import SeriesModel
     from rhapsode.views.history import History
@@ -104,6 +107,7 @@ _HOMES = {
     "modalities.session": "Session=PlaySession",
     "training.events": "Evaluated Event Finished Sampled Saved Step",
     "verbs.forecast": "ForecastSettings SeriesSettings forecast",
+    "verbs.render": "RenderSettings render",
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",

@@ -76,7 +76,7 @@ class DataOptions(TypedDict, total=False):
 
     test_share: float
     validation_share: float | None
-    split: Literal["tail", "documents"]
+    split: Literal["tail", "documents"] | Literal["auto", "source", "documents"]
     duplicates: Literal["keep", "drop"]
     horizon: int | None
     season: int | None
@@ -100,6 +100,15 @@ class SeriesOptions(TypedDict, total=False):
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
     header: Literal["auto", "yes", "no"]
+
+
+class MusicOptions(TypedDict, total=False):
+    """Settings under `music`."""
+
+    transpose: Literal["auto", "none", "all"]
+    pedal: Literal["extend", "keep", "drop"]
+    repeats: bool
+    step: int
 
 
 class CalibrationOptions(TypedDict, total=False):
@@ -139,17 +148,32 @@ class NetworkOptions(TypedDict, total=False):
 class EncoderOptions(TypedDict, total=False):
     """Settings under `encoder`."""
 
+    max_vocabulary: int | None
+    min_count: int
     lowercase: bool
     unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"]
     chinese: Literal["", "simplified", "traditional"]
     vocab_size: int
-    min_count: int
     graphemes: bool
-    max_vocabulary: int | None
+    grid: int
+    lowest: int | None
+    highest: int | None
+    voices: int
+    join: bool
     unknown: Literal["element", "spell"]
     user_dictionary: str
     hmm: bool
     segmenter: Mapping[str, str]
+    tracks: int | None
+    longest_bar: int | None
+    drums: bool | None
+    velocities: bool | None
+    velocity: int | None
+    slowest: int | None
+    fastest: int | None
+    keys: bool
+    chords: bool
+    pedal: bool
     file: str
     round_trip: Literal["", "lossless", "as its tokenizer.json decodes"]
     split: Literal["words", "whitespace"]
@@ -210,6 +234,7 @@ class TrainOptions(TypedDict, total=False):
     series: SeriesOptions
     calibration: CalibrationOptions
     head: HeadOptions
+    music: MusicOptions
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -268,6 +293,13 @@ class GenerateOptions(TypedDict, total=False):
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
     threads: int | None
+    key: str | None
+    pitch_range: str | None
+    metre: str | None
+    tracks: Sequence[str]
+    tempo: float | None
+    bars: int | None
+    max_polyphony: int | None
 
 
 class ForecastOptions(TypedDict, total=False):
@@ -307,6 +339,15 @@ class ForecastOptions(TypedDict, total=False):
     network_alone: bool
     paths: bool
     format: Literal["csv", "json"]
+
+
+class RenderOptions(TypedDict, total=False):
+    """Keywords of `render`."""
+
+    as_: Literal["roll", "score"]
+    soundfont: str | None
+    tempo: float | None
+    piece: int
 
 
 class EvaluateOptions(TypedDict, total=False):

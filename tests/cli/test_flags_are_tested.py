@@ -19,7 +19,7 @@ def flags_of(command: str) -> list[str]:
     fields = [*dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))]
     for name in MODALITIES.names() if command in OF_MODALITIES else ():
         fields += dataclasses.fields(getattr(MODALITIES.get(name), OF_MODALITIES[command]))
-    positional = {"sources", "source", "text", "action", "models", "history"}
+    positional = {"sources", "source", "text", "action", "models", "history", "score"}
     if command in ("generate", "play"):
         positional.add("prompt")
     if command != "train":

@@ -149,3 +149,21 @@ def test_a_missing_model(cli: Cli) -> None:
     assert "no such model" in cli("generate", "nowhere").err
     Path("folder").mkdir()
     assert "holds no model.safetensors" in cli("generate", "folder").err
+
+
+def test_output_is_a_file_or_several(cli: Cli, run_folder: Path, tmp_path: Path) -> None:
+    words = ("generate", str(run_folder), "The ", "--length", "30", "--seed", "1")
+    printed = cli(*words).out.removesuffix("\n")
+    out = tmp_path / "new.txt"
+    told = cli(*words, "--output", str(out))
+    assert told.out == ""
+    assert told.err == f"wrote {out}\n"
+    assert out.read_text(encoding="utf-8") == printed
+    cli(*words, "--output", str(out), "--only-new")
+    assert out.read_text(encoding="utf-8") == printed.removeprefix("The ")
+    cli(*words, "--output", str(out), "--count", "2")
+    assert (tmp_path / "new-1.txt").read_text(encoding="utf-8") == printed
+    assert (tmp_path / "new-2.txt").is_file()
+    nowhere = cli(*words, "--output", str(tmp_path / "no" / "new.txt"))
+    assert nowhere.code == 1
+    assert "there is no such folder" in nowhere.err

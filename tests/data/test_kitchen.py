@@ -5,15 +5,17 @@ import math
 import numpy as np
 
 from rhapsode.data.corpora.kitchen import (
+    grammar,
+    kitchen_documents,
+    kitchen_log_prob,
+    kitchen_record,
+)
+from rhapsode.data.corpora.text_grammar import (
     Choice,
     Recall,
     Series,
     Text,
     draw_text,
-    grammar,
-    kitchen_documents,
-    kitchen_log_prob,
-    kitchen_record,
     log_prob,
     optional,
     parses,

@@ -10,11 +10,12 @@ text, alone or in a batch.
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import rhapsode as rh
-from rhapsode.cli.console import json_text, plain, put, say, stdout
-from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of
+from rhapsode.cli.console import json_text, note, plain, put, say, stdout
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of, typed_of
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 
@@ -27,15 +28,23 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
     """Text to continue, or a table of series; - reads it from standard input. Escapes such as \\n
     are read if the training text has no backslash, here and in --stop, --ban, --bias, --prefix,
     --dry-breakers and --penalty-spare."""
+    output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
+    """Write the result into this file in the format of its suffix: text; a table of series; .mid,
+    .abc, .musicxml, .wav, .mp3 or .svg of music. Several continuations are numbered: new-1.mid,
+    new-2.mid and so on."""
     only_new: bool = False
     """Leave the prompt out of the output."""
 
     def run(self, typed: Typed, began: float) -> None:
         model = rh.load(self.model)
-        settings = read_texts(model, settings_of(self, GenerateSettings))
+        own = typed_of({**typed, **vars(self)}, model.generation)
+        settings = read_texts(model, model.generation(**own))
         more = settings_of(self, RequestSettings)
         request = rh.request(model, model.typed(self.prompt), settings, more, read_stdin=read_stdin)
-        if settings.format == "jsonl":
+        if self.output is not None:
+            for path in request.save(Path(self.output), only_new=self.only_new):
+                note(f"wrote {path}")
+        elif settings.format == "jsonl":
             for one in request.settings:
                 for continuation in request.continuations(one):
                     entry = request.model.described(continuation)
@@ -51,14 +60,23 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
 
 
 def _stream(request: "rh.Request", *, only_new: bool) -> None:
-    last = "" if only_new else request.prompts[0].text
+    prompt = request.prompts[0]
+    last = "" if only_new else prompt.text
     say(last)
+    elements: list[Any] = []
     for piece in request.model.write(request.prompts, request.settings[0]):
+        elements += piece.chosen
         if piece.text:
             say(piece.text)
             last = piece.text
     if not last.endswith("\n"):
         put("\n")
+    if sys.stdout.isatty():
+        console = stdout()
+        whole = (*prompt.opening.elements, *elements)
+        picture = prompt.picture(whole, len(elements), console.width)
+        if picture is not None:
+            console.print(picture)
 
 
 def _by_temperature(request: "rh.Request", *, only_new: bool) -> None:

@@ -26,6 +26,7 @@ _KNOWN = {
     "compare": "compare several models on the same data, or by a blind vote",
     "info": "show components, parameters and provenance of a model",
     "forecast": "forecast series of numbers: sample paths, quantiles, a picture",
+    "render": "render a score as sound, a picture or notation",
     "encode": "show the elements of a text",
     "data": "list the named corpora, or survey a source",
     "demo": "train on the documentation of Python and generate; needs no data and no internet",
@@ -114,8 +115,7 @@ def _run(name: str, words: Sequence[str], began: float) -> None:
 
 # CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the
 # end of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth
-# slower. A frame that claims a large stack makes one chunk of a megabyte, with room for every call
-# it makes.
+# slower. A frame that claims a large stack makes one chunk of a megabyte for all of its calls.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
 
 

@@ -20,7 +20,7 @@ S = TypeVar("S")
 Typed = Mapping[str, Any]  # values that were typed, by field
 
 # Commands with flags of their own for each kind of data.
-MEASURING: dict[str, Any] = {"evaluate": "evaluation", "compare": "comparison"}
+MEASURING: Any = {"evaluate": "evaluation", "compare": "comparison", "generate": "generation"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,6 @@ from rhapsode.cli.console import note
 from rhapsode.cli.parse import ModelArgument, Typed
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import (
-    GenerateSettings,
     Positional,
     Repeated,
     apply_assignments,
@@ -55,12 +54,11 @@ class PlayCommand(ModelArgument):
             asked["seed"] = self.seed
         if self.adapt:
             asked["adapt"] = True
-        settings = from_mapping(GenerateSettings, asked, where="--set")
         from rhapsode.cli.play_lines import NAMES, Player
         from rhapsode.cli.play_screen import PlayScreen
 
         model = rh.load(self.model)
-        settings = read_texts(model, settings)
+        settings = read_texts(model, from_mapping(model.generation, asked, where="--set"))
         session = rh.Session(model, settings, model.typed(self.prompt))
         model.ready(session.settings)  # errors come before the first line
         if self.load is not None:
@@ -82,5 +80,5 @@ class PlayCommand(ModelArgument):
             note(GREETING)
             if session.turns:
                 player.show_text()
-        names = [field.name for field in dataclasses.fields(GenerateSettings)]
+        names = [field.name for field in dataclasses.fields(model.generation)]
         player.play(screen.lines(NAMES, names))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rhapsode.cli.console import note, print_parts
 from rhapsode.cli.play_words import HELP, file_in, number_in
 from rhapsode.cli.typed_settings import TEXTS
-from rhapsode.config import GenerateSettings, suggest, to_mapping, unescaped
+from rhapsode.config import suggest, to_mapping, unescaped
 from rhapsode.errors import SettingsError
 from rhapsode.views.terminal.text_tables import (
     branches_table,
@@ -95,7 +95,7 @@ def _shown_settings(player: "Player", words: list[str]) -> Iterator[tuple[str, s
     named = [word.replace("-", "_") for word in words]
     if not set(named) <= set(known):
         raise SettingsError(f"unknown setting {words[0]!r}", hint=suggest(words[0], known))
-    changed = [n for n in known if getattr(settings, n) != getattr(GenerateSettings, n)]
+    changed = [n for n in known if getattr(settings, n) != getattr(type(settings), n)]
     for name in known:
         if name in (named or {*changed, *USUAL}):
             yield name, str(mapping.get(name, "none"))
@@ -103,7 +103,7 @@ def _shown_settings(player: "Player", words: list[str]) -> Iterator[tuple[str, s
 
 def _keep(player: "Player", words: list[str]) -> None:
     number = player.session.keep(player.kept)
-    note(f"{number:,} characters appended to {player.kept}")
+    note(f"{number:,} {player.session.model.kept_unit} appended to {player.kept}")
 
 
 def _save(player: "Player", words: list[str]) -> None:

@@ -83,6 +83,7 @@ class Player:
                     break
         if not last.endswith("\n"):
             self.screen.write("\n")
+        self.show_picture()
         turns = self.session.turns
         if not turns or turns[-1].kind != "written":
             return
@@ -90,6 +91,13 @@ class Player:
             note("stopped; press Enter to continue")
         elif self.session.ends_document(turns[-1]):
             note("end of the text; press Enter to start another")
+
+    def show_picture(self) -> None:
+        """Draw the document on a terminal, if it has a picture."""
+        if self.screen.is_terminal:
+            picture = self.session.picture(self.screen.console.width)
+            if picture is not None:
+                self.screen.console.print(picture)
 
     def show_text(self) -> None:
         """Print the whole text, the parts that were given in bold."""

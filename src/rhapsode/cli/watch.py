@@ -13,7 +13,6 @@ from rich.text import Text
 import rhapsode as rh
 from rhapsode.cli.console import note, stderr
 from rhapsode.config import format_duration
-from rhapsode.views.terminal.model_tables import samples_table
 
 _BAR = 24
 _DECAY = 0.98
@@ -51,8 +50,6 @@ class Watch:
                 mark += f", average {event.average:.4f}"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
-        elif isinstance(event, rh.Sampled):
-            stderr().print(samples_table(event.texts))
 
     def _step(self, event: "rh.Step") -> None:
         if self._first is None:
@@ -108,6 +105,9 @@ def run_training(training: "rh.Training") -> bool:
         watch = Watch(line, settings.budget_seconds(), planned.baseline, settings.members)
         for event in training.events():
             watch.show(event)
+            if isinstance(event, rh.Sampled):
+                modality, width = training.run.modality, stderr().width
+                stderr().print(modality.samples_shown(planned, event.texts, width))
             if isinstance(event, rh.Finished):
                 reason = event.reason
     if reason == "interrupted":

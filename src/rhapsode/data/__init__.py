@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         local_copy,
     )
     from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
+    from rhapsode.data.corpora.reels import reel_documents, reel_log_prob
     from rhapsode.data.document import Document
     from rhapsode.data.sources import Found, read_pieces, record_kind
     from rhapsode.data.sources.memory import holds_documents, holds_records
@@ -101,6 +102,8 @@ __all__ = [
     "part_of",
     "read_pieces",
     "record_kind",
+    "reel_documents",
+    "reel_log_prob",
     "write_store",
     "write_texts",
 ]
@@ -119,6 +122,7 @@ _PLACES = {
     ),
     **dict.fromkeys(("Download", "find_copy", "local_copy"), "corpora.catalogue"),
     **dict.fromkeys(("kitchen_documents", "kitchen_log_prob", "kitchen_record"), "corpora.kitchen"),
+    **dict.fromkeys(("reel_documents", "reel_log_prob"), "corpora.reels"),
     **dict.fromkeys(("Document",), "document"),
     **dict.fromkeys(("Found", "read_pieces", "record_kind"), "sources"),
     **dict.fromkeys(("holds_documents", "holds_records"), "sources.memory"),

@@ -22,7 +22,8 @@ from rhapsode.data import (
     sweep_values,
     sweep_windows,
 )
-from rhapsode.encoding import END_ID, Grammar
+from rhapsode.encoding import END_ID, FiniteGrammar, Grammar
+from rhapsode.encoding.state_machine import Place
 
 RUN_UP = 2048
 WINDOW = 512
@@ -260,6 +261,8 @@ def allowed_elements(
     """
     total = len(elements_N)
     which_N = np.zeros(total, dtype=np.int64)
+    table = grammar.compiled()
+    machine = None if table is None else FiniteGrammar(table)
     known: dict[bytes, int] = {}
     spans = document_spans(np.union1d(np.zeros(1, dtype=np.int64), starts), total)
     spans = spans[np.argsort(spans[:, 0] - spans[:, 1], kind="stable")]  # the longest first
@@ -267,7 +270,7 @@ def allowed_elements(
         begins, ends = spans[first : first + DOCUMENTS_AT_ONCE].T
         longest = int((ends - begins).max())
         most = max(1, NUMBERS_AT_ONCE // (len(begins) * grammar.vocab_size))
-        state = grammar.init(len(begins))
+        state = (machine or grammar).init(len(begins))
         for offset in range(0, longest, most):
             columns_T = np.arange(offset, min(longest, offset + most), dtype=np.int64)
             places_BT = begins[:, None] + columns_T
@@ -275,10 +278,17 @@ def allowed_elements(
             read_BT = inside_BT & (columns_T > 0)
             before_BT = np.clip(places_BT - 1, 0, total - 1)
             inputs_BT = np.where(read_BT, elements_N[before_BT], END_ID).astype(np.int64)
+            if machine is not None:  # each of its states has a mask
+                state_BT = machine.path(inputs_BT, state)[:, 1:]
+                which_N[places_BT[inside_BT]] = state_BT[inside_BT]
+                state = Place(state_BT[:, -1].copy())
+                continue
             allowed_BTV, state = grammar.masks(inputs_BT, state)
             distinct_MV, which_M = np.unique(allowed_BTV[inside_BT], axis=0, return_inverse=True)
             numbers_M = [known.setdefault(mask.tobytes(), len(known)) for mask in distinct_MV]
             which_N[places_BT[inside_BT]] = np.array(numbers_M)[which_M.reshape(-1)]
+    if table is not None:
+        return AllowedElements(table.allowed_SV, which_N)
     if not known:
         return AllowedElements(np.ones((1, grammar.vocab_size), dtype=np.bool_), which_N)
     masks_MV = np.frombuffer(b"".join(known), dtype=np.bool_).reshape(len(known), -1)

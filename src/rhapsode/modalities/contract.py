@@ -299,6 +299,20 @@ class Modality(ABC, Generic[S, C, B]):
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
         """Function that generates previews, each with its temperature."""
 
+    def samples_shown(
+        self, planned: Planned[S, C, B], samples: Sequence[tuple[float, str]], width: int
+    ) -> Any:
+        """Samples for a terminal, as a `rich` renderable.
+
+        Arguments:
+            planned: the run.
+            samples: temperature and text of each.
+            width: cells there are.
+        """
+        from rhapsode.views.terminal.model_tables import samples_table
+
+        return samples_table(samples)
+
     @abstractmethod
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path

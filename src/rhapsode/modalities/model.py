@@ -55,12 +55,16 @@ class OpenedModel(ABC, Generic[B]):
     """Contents of the file."""
     prompts_are_text: ClassVar[bool] = True
     """True if a prompt is the text itself, False if it names a file."""
+    generation: ClassVar[type[GenerateSettings]] = GenerateSettings
+    """Dataclass of the settings of its continuations."""
     seed: ClassVar[int | None] = None
     """Default seed of the draw; None for a random one, which is printed."""
     turn_length: int = 200
     """Default number of elements of a turn of a session."""
     kept: ClassVar[str] = "kept.jsonl"
     """File beside the model for saved documents of sessions."""
+    kept_unit: ClassVar[str] = "characters"
+    """Unit of the numbers that `keep` returns."""
 
     @abstractmethod
     def __init__(self, path: str | Path) -> None:
@@ -95,6 +99,18 @@ class OpenedModel(ABC, Generic[B]):
         "linear" holds the linear part of a network; see `views.terminal.model_tables`.
         """
         return {}
+
+    def check_output(self, path: Path) -> None:
+        """Check that documents can be written into a file.
+
+        It is called before anything is generated.
+
+        Raises:
+            SettingsError: a suffix that documents have no format for, or a missing folder.
+            MissingExtraError: a package is missing that writes the format.
+        """
+        if not path.parent.is_dir():
+            raise SettingsError("there is no such folder", where=str(path.parent))
 
     def refuse(self, names: Iterable[str]) -> None:
         """Refuse settings that do not apply to this kind of model.
@@ -294,11 +310,11 @@ class Model(OpenedModel[B], Generic[B]):
 
     def encode(self, value: Any) -> NDArray[Any]:
         """Elements of a document: ids (N,), or values (T, K)."""
-        return np.array(self.prompt(value, GenerateSettings()).opening.elements)
+        return np.array(self.prompt(value, self.generation()).opening.elements)
 
     def decode(self, elements: Sequence[Any]) -> Document:
         """The document of some elements."""
-        beginning = self.prompt("", GenerateSettings())
+        beginning = self.prompt("", self.generation())
         return beginning.document(list(map(beginning.restored, np.asarray(elements).tolist())))
 
     def generate(
@@ -312,7 +328,7 @@ class Model(OpenedModel[B], Generic[B]):
         Arguments:
             prompt: any value that `prompt` takes.
             settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`.
+            options: those of `generation` by name, in place of `settings`.
 
         Returns:
             Prompt and continuation: for text a `str`, with `elements`, `seed` and `finish_reason`.
@@ -354,7 +370,7 @@ class Model(OpenedModel[B], Generic[B]):
         Arguments:
             prompt: any value that `prompt` takes.
             settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`: length=100,
+            options: those of `generation` by name, in place of `settings`: length=100,
                 temperature=0.8, ...
 
         Raises:
@@ -386,8 +402,8 @@ class Model(OpenedModel[B], Generic[B]):
         if top < 1:
             raise SettingsError(f"{top} is too small", where="top", hint="1 or more")
         for temperature in several:
-            from_mapping(GenerateSettings, {"temperature": temperature}, where="temperatures")
-        settings = from_mapping(GenerateSettings, options, where="next")
+            from_mapping(self.generation, {"temperature": temperature}, where="temperatures")
+        settings = from_mapping(self.generation, options, where="next")
         self.refuse(changed(settings))
         usable = [self.begin(value, settings) for value in prompts or ("",)]
         self.tell_notes(usable, settings)
@@ -405,7 +421,7 @@ class Model(OpenedModel[B], Generic[B]):
         """
         from rhapsode.modalities.session import PlaySession
 
-        return PlaySession(self, from_mapping(GenerateSettings, options, where="session"), prompt)
+        return PlaySession(self, from_mapping(self.generation, options, where="session"), prompt)
 
     def info(self) -> Info:
         """Components, layers, encoder and provenance."""
@@ -443,7 +459,7 @@ class Model(OpenedModel[B], Generic[B]):
             EncodingError: the model cannot read the document.
             DataError: the model has no such elements.
         """
-        beginning = self.prompt(value, GenerateSettings())
+        beginning = self.prompt(value, self.generation())
         plain = beginning.opening.elements if elements is None else np.asarray(elements).tolist()
         return beginning.log_probs(self.predictor, list(map(beginning.restored, plain)))
 
@@ -458,7 +474,7 @@ class Model(OpenedModel[B], Generic[B]):
         """
         if settings is not None and options:
             raise SettingsError("give settings or single options, not both")
-        asked = settings or from_mapping(GenerateSettings, options, where="generate")
+        asked = settings or from_mapping(self.generation, options, where="generate")
         self.refuse([name for name in changed(asked) if name in options])
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
@@ -470,7 +486,7 @@ class Model(OpenedModel[B], Generic[B]):
         return beginning
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
-        """Append documents to training data; return the number of characters.
+        """Append documents to training data; return their size in `kept_unit`.
 
         A `.jsonl` file gets one object for each document, which `train --field text` reads; any
         other file gets the texts with a blank line between.

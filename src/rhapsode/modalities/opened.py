@@ -313,6 +313,26 @@ class Prompt(ABC):
             made: `seed` and `finish_reason` of the draw.
         """
 
+    def continued(self, elements: Sequence[Any], text: str = "", **made: Any) -> Document:
+        """The document of new elements alone, without those of `opening`.
+
+        Arguments:
+            elements: the new ones.
+            text: as in `document`, of the new elements.
+            made: `seed` and `finish_reason` of the draw.
+        """
+        return self.document(elements, text, **made)
+
+    def picture(self, elements: Sequence[Any], new: int, width: int) -> Any:
+        """A `rich` renderable of elements for a terminal; None if their text is enough.
+
+        Arguments:
+            elements: those of `opening` among them.
+            new: number of the last ones that are new.
+            width: cells there are.
+        """
+        return None
+
     def saved(self) -> dict[str, Any]:
         """Plain values from which `Model.restored` restores it."""
         return {}

@@ -94,8 +94,8 @@ class PlaySession:
         self, model: "Model[Any]", settings: GenerateSettings | None = None, prompt: Any = ""
     ) -> None:
         self.model = model
-        self._refuse(changed(settings or GenerateSettings()))
-        self.settings = self._complete(settings or GenerateSettings())
+        self._refuse(changed(settings or model.generation()))
+        self.settings = self._complete(settings or model.generation())
         self.model.chain(self.settings)  # refuses what does not fit this model
         self.prompt: Prompt = model.begin(prompt, self.settings)
         self.current = 1
@@ -229,7 +229,7 @@ class PlaySession:
         """Change a setting for all that is written from now on.
 
         Arguments:
-            name: a field of `GenerateSettings`.
+            name: a field of the model's `generation`.
             value: as on the command line; "none" takes the default.
 
         Raises:
@@ -238,7 +238,7 @@ class PlaySession:
         name = name.replace("-", "_")
         self._refuse([name])
         mapping = to_mapping(self.settings)
-        default = getattr(GenerateSettings, name, None)
+        default = getattr(self.model.generation, name, None)
         mapping.pop(name, None)
         if value.lower() != "none":
             parsed: Any = apply_assignments({}, [f"{name}={value}"])[name]
@@ -247,7 +247,7 @@ class PlaySession:
             elif isinstance(default, tuple) and not isinstance(parsed, list):
                 parsed = [value]
             mapping[name] = parsed
-        settings = self._complete(from_mapping(GenerateSettings, mapping, where="/set"))
+        settings = self._complete(from_mapping(self.model.generation, mapping, where="/set"))
         if settings.adapt != self.settings.adapt:
             raise SettingsError(
                 "a session adapts from its beginning or never", hint="start one with --adapt"
@@ -283,7 +283,7 @@ class PlaySession:
         turn = self._branch.turns[at]
         settings = self.settings
         if turn.kind == "written":
-            settings = from_mapping(GenerateSettings, turn.settings, where="turn")
+            settings = from_mapping(self.model.generation, turn.settings, where="turn")
         chain = self.model.chain(settings)
         rows = self._branch.rows_before(at, offset, chain, settings)
         element = turn.elements[offset]
@@ -300,7 +300,7 @@ class PlaySession:
         )
 
     def keep(self, path: Path) -> int:
-        """Append the documents to a file; return the number of characters.
+        """Append the documents to a file; return their size.
 
         See `Model.keep`.
 
@@ -312,6 +312,21 @@ class PlaySession:
         if not any(text.strip() for text in self.documents):
             raise SettingsError("there is nothing to keep yet")
         return self.model.keep(path, self._branch.documents())
+
+    def picture(self, width: int) -> Any:
+        """A picture of the document that was written last, for a terminal; None without one.
+
+        Arguments:
+            width: cells there are.
+        """
+        elements: list[Any] = []
+        new = 0
+        for turn in self._branch.turns:
+            if elements and elements[-1] == self.prompt.end:
+                elements = []
+            elements += turn.elements
+            new = len(turn.elements) if turn.kind == "written" else 0
+        return self.prompt.picture(elements, new, width)
 
     def save(self, path: Path) -> None:
         """Write the session into a file.
@@ -342,7 +357,7 @@ class PlaySession:
             raise DataError(f"there is no branch {saved.current}", where=str(path))
         try:
             prompt = self.model.restored(saved.prompt)
-            settings = from_mapping(GenerateSettings, saved.settings, where=str(path))
+            settings = from_mapping(self.model.generation, saved.settings, where=str(path))
             branches = {
                 kept.name: Branch(
                     self.model,
@@ -353,7 +368,7 @@ class PlaySession:
                 for kept in saved.branches
             }
             for turn in (turn for kept in saved.branches for turn in kept.turns):
-                from_mapping(GenerateSettings, turn.settings, where=str(path))
+                from_mapping(self.model.generation, turn.settings, where=str(path))
             self.model.chain(settings)
         except RhapsodeError as problem:
             raise DataError(problem.what, where=str(path), hint=problem.hint) from None

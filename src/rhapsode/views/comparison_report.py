@@ -38,9 +38,9 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         )
     others = [
         Column("elements", style="dim", no_wrap=True),
-        *_dim_columns("nats each", "network", "n-gram", "unknown"),
+        *dim_columns("nats each", "network", "n-gram", "unknown"),
     ]
-    yield from _comparison(found, title, "bits/char", others, rows)
+    yield from compared_models(found, title, "bits/char", others, rows)
     for protocol in protocols:
         yield Text(protocol, style="dim")
     if found["caution"] is not None:
@@ -72,34 +72,43 @@ def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[Render
                 row["encoding"],
             )
         )
-    others = _dim_columns("values", "MASE", "CRPS", "distribution")
-    yield from _comparison(found, title, "nats per value", others, rows)
+    others = dim_columns("values", "MASE", "CRPS", "distribution")
+    yield from compared_models(found, title, "nats per value", others, rows)
     yield Text(found["rows"][0]["figures"]["protocol"]["split"], style="dim")
 
 
 def plain_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
     """Nats per element of models that share their elements, and paired differences."""
     losses = ((f"{row['figures']['loss']:.4f}",) for row in found["rows"])
-    yield from _comparison(found, title, "nats each", (), losses)
+    yield from compared_models(found, title, "nats each", (), losses)
 
 
-def _dim_columns(*names: str) -> list[Column]:
+def dim_columns(*names: str) -> list[Column]:
+    """Columns of numbers that matter less."""
     return number_columns(*names, style="dim", no_wrap=True)
 
 
-def _comparison(
+def compared_models(
     found: Mapping[str, Any],
     title: str,
     measure: str,
     others: Sequence[Column],
     rows: Iterable[tuple[str, ...]],
 ) -> Iterator[RenderableType]:
-    """A row for each model, and the paired differences."""
+    """A row for each model, and the paired differences.
+
+    Arguments:
+        found: plain values of the comparison.
+        title: printed above.
+        measure: heading of the first column of numbers.
+        others: further columns.
+        rows: cells of each model.
+    """
     yield bare_table(
         Column("model", style="bold", overflow="fold"),
         number_column(measure, "bold", no_wrap=True),
         *others,
-        *_dim_columns("weights"),
+        *dim_columns("weights"),
         rows=(
             (row["model"], *cells, f"{row['parameters'] / 1e6:.2f}M")
             for row, cells in zip(found["rows"], rows, strict=True)

@@ -68,6 +68,27 @@ def plain_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTyp
     yield from _training(found["training"], width)
 
 
+def facts_survey(
+    found: Mapping[str, Any],
+    width: int,
+    sizes: Sequence[str],
+    facts: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> Iterator[RenderableType]:
+    """A survey with sizes and further facts.
+
+    Arguments:
+        found: plain values of the survey.
+        width: cells of a line.
+        sizes: of the sources, in words.
+        facts: by name, in words.
+        notes: remarks on reading, a line each.
+    """
+    yield from _head(found, sizes, notes)
+    yield from _section("Contents", "", width, [_facts(facts.items())])
+    yield from _training(found["training"], width)
+
+
 def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     """A survey of series, from top to bottom.
 

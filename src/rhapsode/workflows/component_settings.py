@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rhapsode.modalities import MODALITIES
+from rhapsode.modalities import MODALITIES, MODELS
 from rhapsode.models import FAMILIES
 
 
@@ -30,9 +30,10 @@ def setting_places() -> dict[str, str]:
 
 
 def measuring_settings(
-    use: Literal["evaluation", "comparison"], paths: Sequence[str | Path] | None = None
+    use: Literal["evaluation", "comparison", "generation"],
+    paths: Sequence[str | Path] | None = None,
 ) -> list[type[Any]]:
-    """Settings classes of evaluations or comparisons.
+    """Settings classes of evaluations, comparisons or continuations.
 
     Arguments:
         use: of the settings.
@@ -43,4 +44,6 @@ def measuring_settings(
     known = MODALITIES.names()
     if paths is not None:
         known = [name for name in map(modality_of, paths) if name in known][:1]
+    if use == "generation":  # whose settings load nothing that only training needs
+        return [MODELS.get(name).generation for name in known]
     return [getattr(MODALITIES.get(name), use) for name in known]

@@ -9,10 +9,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
 from rhapsode.data.corpora.kitchen import kitchen_documents
+from rhapsode.data.corpora.reels import reel_documents
 from rhapsode.data.document import Document
 from rhapsode.data.store import cache_folder
 from rhapsode.errors import DataError, RunError
@@ -126,12 +128,14 @@ class CatalogueEntry:
         licence: its terms of use.
         download: where it is fetched from; None when it is on this machine already.
         series: True for a time series, False for text.
+        suffix: of files in whose format the documents are; empty for plain text.
     """
 
     title: str
     licence: str
     download: Download | None = None
     series: bool = False
+    suffix: str = ""
 
     @property
     def kind(self) -> str:
@@ -159,6 +163,14 @@ CATALOGUE = MappingProxyType(
         ),
         "kitchen": CatalogueEntry(
             "10,000 recipes from a grammar, so that the best possible loss is known", "Apache-2.0"
+        ),
+        "tunes": CatalogueEntry(
+            "42 traditional melodies in ABC notation", "public domain", suffix=".abc"
+        ),
+        "reels": CatalogueEntry(
+            "4,000 reels and jigs from a grammar, so that the best possible loss is known",
+            "Apache-2.0",
+            suffix=".abc",
         ),
         "tinyshakespeare": CatalogueEntry(
             "1.1 MB of Shakespeare's plays, the sample of char-rnn",
@@ -250,7 +262,16 @@ def catalogue_documents(name: str) -> Iterator[Document]:
         "python-docs": _python_docs,
         "python-code": _python_code,
         "kitchen": kitchen_documents,
+        "tunes": _tunes,
+        "reels": reel_documents,
     }[name]()
+
+
+def _tunes() -> Iterator[Document]:
+    file = resources.files("rhapsode.data.corpora") / "tunes.abc"
+    _, *tunes = file.read_text(encoding="utf-8").split("\n\n")
+    for number, tune in enumerate(tunes, 1):
+        yield Document(tune.rstrip("\n") + "\n", f"tunes/{number}.abc")
 
 
 def _python_docs() -> Iterator[Document]:

@@ -15,7 +15,7 @@ from rhapsode.config import GenerateSettings, SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import SettingsError
-from rhapsode.generation import PENALTIES, Chain, Job, StopText, chain_of, continue_jobs
+from rhapsode.generation import PENALTIES, Chain, Filter, Job, StopText, chain_of, continue_jobs
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.generation.search import search
 from rhapsode.generation.search.ranking import rank_by_likelihood, rank_by_novelty
@@ -41,7 +41,10 @@ OpenIndex = Callable[[], "SuffixIndex"]
 
 
 def chain_for(
-    bundle: IdBundle, settings: GenerateSettings, open_index: OpenIndex | None = None
+    bundle: IdBundle,
+    settings: GenerateSettings,
+    open_index: OpenIndex | None = None,
+    own: Sequence[Filter] = (),
 ) -> Chain:
     """The filters between a bundle's logits and the draw.
 
@@ -49,6 +52,7 @@ def chain_for(
         bundle: its encoder names the elements.
         settings: of the filters.
         open_index: for `no_copy`.
+        own: constraints of the kind of sequence, which come first.
 
     Raises:
         SettingsError: a value out of range.
@@ -62,13 +66,16 @@ def chain_for(
         settings,
         vocab_size=encoder.vocab_size,
         suppressed=suppressed,
-        control=control_filters(
-            settings,
-            encoder,
-            open_index,
-            length=LENGTH if settings.length is None else settings.length,
-            suppressed=suppressed,
-        ),
+        control=[
+            *own,
+            *control_filters(
+                settings,
+                encoder,
+                open_index,
+                length=LENGTH if settings.length is None else settings.length,
+                suppressed=suppressed,
+            ),
+        ],
         protected=(END_ID, *_elements_with(encoder, ("\n",)))
         if settings.xtc_probability
         else (END_ID,),
@@ -117,6 +124,8 @@ def continue_prompts(
     prompts: Sequence[NDArray[np.int64]],
     settings: GenerateSettings,
     open_index: OpenIndex | None = None,
+    *,
+    own: Sequence[Filter] = (),
 ) -> Iterator[Piece]:
     """Continue prompts `count` times each, up to 64 continuations side by side.
 
@@ -129,9 +138,10 @@ def continue_prompts(
         prompts: ids of each.
         settings: how.
         open_index: for `no_copy`.
+        own: constraints of the kind of sequence.
     """
     settings = with_seed(settings)
-    encoder, chain = bundle.encoder, chain_for(bundle, settings, open_index)
+    encoder, chain = bundle.encoder, chain_for(bundle, settings, open_index, own)
     length = LENGTH if settings.length is None else settings.length
     if settings.searching or settings.best_of is not None:
         for number, prompt_N in enumerate(prompts):

@@ -20,7 +20,7 @@ from rhapsode.bundle import (
 )
 from rhapsode.config import GenerateSettings, to_mapping, unescaped
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
-from rhapsode.generation import Chain, Rows
+from rhapsode.generation import Chain, Filter, Rows
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import (
     OpenIndex,
@@ -183,8 +183,16 @@ class IdModel(Model[IdBundle]):
         """Function that opens the index of the training data, or None."""
         return None
 
+    def own_filters(self, settings: GenerateSettings) -> list[Filter]:
+        """Constraints of one kind of sequence.
+
+        Raises:
+            SettingsError: they do not go with this model.
+        """
+        return []
+
     def chain(self, settings: GenerateSettings) -> Chain:
-        return chain_for(self.bundle, settings, self.open_index())
+        return chain_for(self.bundle, settings, self.open_index(), self.own_filters(settings))
 
     def explained(self, settings: GenerateSettings) -> str:
         return self.chain(settings).explain(way_of(settings))
@@ -196,6 +204,7 @@ class IdModel(Model[IdBundle]):
             [prompt.seen(prompt.opening.elements) for prompt in prompts],
             settings,
             self.open_index(),
+            own=self.own_filters(settings),
         )
 
     def described(self, continuation: Continuation) -> dict[str, Any]:

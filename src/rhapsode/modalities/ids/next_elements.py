@@ -106,7 +106,9 @@ def next_elements(
         several: settings of the filters, a table for each.
         top: how many elements to name.
     """
-    chains = [chain_for(model.bundle, settings) for settings in several]
+    chains = [
+        chain_for(model.bundle, settings, own=model.own_filters(settings)) for settings in several
+    ]
     predictor = model.predictor_of(adapt=several[0].adapt)
     tables = []
     for prompt in prompts:

@@ -18,7 +18,7 @@ from rhapsode.errors import DataError
 from rhapsode.files import write_atomically
 from rhapsode.generation import StopText
 from rhapsode.generation.loop import DrawKey
-from rhapsode.modalities.opened import Fragments, Given, Prompt
+from rhapsode.modalities.opened import Document, Fragments, Given, Prompt
 
 if TYPE_CHECKING:
     from rhapsode.modalities.ids.model import IdModel
@@ -154,5 +154,5 @@ class IdPrompt(Prompt):
         rest = text[len(encoder.decode(elements[:kept])) :]
         return elements[:kept] + tuple(int(element) for element in encoder.encode(rest))
 
-    def document(self, elements: Sequence[int], text: str = "", **made: Any) -> IdDocument:
+    def document(self, elements: Sequence[int], text: str = "", **made: Any) -> Document:
         return IdDocument(text or self._model.bundle.encoder.decode(elements), elements, **made)

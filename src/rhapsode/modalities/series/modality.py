@@ -112,7 +112,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         if any(map(holds_documents, memory)):
             return Claim(Degree.NONE, "texts in memory")
         if memory:
-            return Claim(Degree.SURE, "a table in memory")
+            return Claim(Degree.LIKELY, "a table in memory")
         if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
             return Claim(Degree.NONE, "series are one table")
         source = str(sources[0])

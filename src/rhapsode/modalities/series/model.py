@@ -26,7 +26,7 @@ from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.forecast_frames import frame_kind
 from rhapsode.modalities.series.metrics import whole_series
-from rhapsode.modalities.series.output import csv_text, series_rows
+from rhapsode.modalities.series.output import check_table, csv_text, series_rows
 from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
 from rhapsode.modalities.series.series_forecast import (
     SeriesForecast,
@@ -80,6 +80,9 @@ class SeriesModel(ValueModel[SeriesBundle]):
             return SeriesPrompt(self, series, (stats, int(start)))
         except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
             raise DataError("the beginning of this session is damaged") from None
+
+    def check_output(self, path: Path) -> None:
+        check_table(path)
 
     def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])

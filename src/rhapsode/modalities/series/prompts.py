@@ -162,6 +162,11 @@ class SeriesPrompt(ValuePrompt):
         values_TK = np.concatenate((history.values_NK, self.stack(elements)[0]))
         return SeriesDocument(with_steps(history, [(times_T, values_TK)]), **made)
 
+    def continued(self, elements: Sequence[Step], text: str = "", **made: Any) -> SeriesDocument:
+        history = self.history.select([self.only()])
+        steps = (self._ahead(len(elements))[0], self.stack(elements)[0])
+        return SeriesDocument(with_steps(history, [steps]), **made)
+
     def saved(self) -> dict[str, Any]:
         series = msgspec.to_builtins(self.series, enc_hook=np.ndarray.tolist)
         place = None if self.place is None else [self.place[0].to_array().tolist(), self.place[1]]

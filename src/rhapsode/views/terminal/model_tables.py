@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -34,16 +35,21 @@ MOST_WEIGHTS = 12
 _ORIGIN = ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss")
 
 
-def samples_table(samples: Sequence[tuple[float, str]]) -> Table:
-    """Samples, one a row; line ends shown as a small arrow.
+def samples_table(samples: Sequence[tuple[float, RenderableType]]) -> Table:
+    """Samples, one a row; line ends of texts shown as a small arrow.
 
     Arguments:
-        samples: temperature and text of each.
+        samples: temperature, and the text or a picture of each.
     """
     arrow = Text.assemble(("↵ ", "dim"))
     rows = (
-        (f"{temperature:>6g}", arrow.join(Text(one_line(line)) for line in text.split("\n")))
-        for temperature, text in samples
+        (
+            f"{temperature:>6g}",
+            arrow.join(Text(one_line(line)) for line in sample.split("\n"))
+            if isinstance(sample, str)
+            else sample,
+        )
+        for temperature, sample in samples
     )
     names, texts = Column(style="cyan", no_wrap=True), Column(overflow="fold")
     return bare_table(names, texts, rows=rows, padding=(0, 1, 0, 0))

@@ -9,7 +9,14 @@ from typing import Any
 from rhapsode.config import GenerateSettings, RequestSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.log import log
-from rhapsode.modalities.opened import Continuation, Prompt, changed, collect, with_seed
+from rhapsode.modalities.opened import (
+    Continuation,
+    Document,
+    Prompt,
+    changed,
+    collect,
+    with_seed,
+)
 from rhapsode.workflows.inference.ask import AnyModel, as_model
 
 
@@ -31,6 +38,42 @@ class Request:
         """Continue all prompts, giving each text when it is finished."""
         texts = [prompt.text for prompt in self.prompts]
         return collect(self.model.write(self.prompts, settings), texts, settings)
+
+    def save(self, path: Path, *, only_new: bool = False) -> Iterator[Path]:
+        """Generate documents, write them, and give their paths.
+
+        The suffix decides the format.
+
+        Several documents are numbered: `name-1.txt`, `name-2.txt`, ...
+
+        Arguments:
+            path: of the file; its folder must exist.
+            only_new: True to leave out the prompt.
+
+        Raises:
+            SettingsError: a suffix that documents have no format for.
+            RunError: a file cannot be written.
+        """
+        self.model.check_output(path)
+        documents = self._documents(only_new=only_new)
+        several = len(self.settings) * len(self.prompts) * self.settings[0].count > 1
+        for number, document in enumerate(documents, 1):
+            place = path.with_stem(f"{path.stem}-{number}") if several else path
+            document.save(place)
+            yield place
+
+    def _documents(self, *, only_new: bool) -> Iterator[Document]:
+        """Documents by temperature, prompt and index."""
+        for settings in self.settings:
+            for prompt in self.prompts:
+                pieces = self.model.write([prompt], settings)
+                for one in collect(pieces, [prompt.text], settings):
+                    made = {"seed": one.seed, "finish_reason": one.finish_reason}
+                    if only_new:
+                        yield prompt.continued(one.chosen, one.text, **made)
+                    else:
+                        elements = (*prompt.opening.elements, *one.chosen)
+                        yield prompt.document(elements, prompt.text + one.text, **made)
 
 
 def request(

@@ -1,0 +1,1 @@
+"""Music as notes in bars: elements, grammar, writing and reading."""

@@ -1,0 +1,174 @@
+"""Elements of notes as scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.encoding.music.notes.note_elements import (
+    VELOCITY_WIDTH,
+    Kind,
+    NoteElements,
+    drum_length,
+    tempo_of,
+)
+from rhapsode.encoding.music.pitch_frames import score_ticks
+from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score, Tempo, Track
+
+Ints = NDArray[np.int64]
+_DRUM_KIT = 128
+
+
+def read_notes(ids_N: Ints, elements: NoteElements) -> Score:
+    """The score of any elements.
+
+    Those without a meaning where they stand are passed over.
+    """
+    kind_N = elements.kind_V[ids_N] if len(ids_N) else ids_N
+    header = elements.value_V[ids_N[kind_N == Kind.INSTRUMENT]].tolist() if len(ids_N) else []
+    kept_N = (kind_N != Kind.OTHER) & (kind_N != Kind.INSTRUMENT)
+    # Nothing sounds before the first bar.
+    kept_N &= np.maximum.accumulate(kind_N == Kind.BAR)
+    ids_N = ids_N[kept_N]
+    if not len(ids_N):
+        ids_N = np.array([min(elements.metre_of)])
+    return _Reading(ids_N, elements).score(header)
+
+
+class _Reading:
+    """Elements from the first bar on.
+
+    Arguments:
+        ids_N: the elements.
+        elements: their kinds and values.
+    """
+
+    def __init__(self, ids_N: Ints, elements: NoteElements) -> None:
+        self._elements = elements
+        self._ids_N = ids_N
+        self._kind_N = kind_N = elements.kind_V[ids_N]
+        self._value_N = elements.value_V[ids_N]
+        self._step = score_ticks(elements.limits.grid) // elements.limits.grid
+        self._bar_N = np.cumsum(kind_N == Kind.BAR) - 1
+        self._bar_K = ids_N[kind_N == Kind.BAR]
+        self._whole_K = self._value_N[kind_N == Kind.BAR]
+        before_N = np.append(Kind.OTHER, kind_N[:-1])
+        told_N = (kind_N == Kind.AT) & (before_N == Kind.SHORT)
+        self._length_K = self._lengths(told_N)
+        self._begin_K = np.cumsum(self._length_K) - self._length_K
+        moment_N = (kind_N == Kind.AT) & ~told_N
+        place_N = self._last(moment_N | (kind_N == Kind.BAR))
+        within_N = np.where(moment_N[place_N], self._value_N[place_N], 0)
+        self._at_N = self._begin_K[self._bar_N] + within_N
+        place_N = self._last(moment_N | (kind_N == Kind.BAR) | (kind_N == Kind.TRACK))
+        self._track_N = np.where(kind_N[place_N] == Kind.TRACK, self._value_N[place_N], 0)
+
+    def _last(self, which_N: NDArray[np.bool_]) -> Ints:
+        """The last place until each at which a flag is true."""
+        last_N: Ints = np.maximum.accumulate(np.where(which_N, np.arange(len(which_N)), 0))
+        return last_N
+
+    def _lengths(self, told_N: NDArray[np.bool_]) -> Ints:
+        """Positions of each bar; the last one is whole, unless it is the first."""
+        length_K: Ints = self._whole_K.copy()
+        for place in np.flatnonzero(told_N):
+            bar, value = self._bar_N[place], self._value_N[place]
+            if 0 < value < length_K[bar] and (bar == 0 or bar < len(length_K) - 1):
+                length_K[bar] = value
+        return length_K
+
+    def score(self, header: list[int]) -> Score:
+        """The score.
+
+        Arguments:
+            header: programs of instruments; 128 for drums.
+        """
+        elements, step = self._elements, self._step
+        notes, tracks = self._notes(header)
+        upbeat = int(self._length_K[0]) if self._length_K[0] < self._whole_K[0] else 0
+        chords = {at: elements.names[element] for at, element in self._told(Kind.CHORD, self._at_N)}
+        return Score(
+            ticks=step * elements.limits.grid,
+            notes=notes,
+            tracks=tracks,
+            tempos=tuple(self._tempos()),
+            metres=tuple(self._metres()),
+            keys=tuple(self._keys()),
+            chords=tuple(
+                ChordSymbol(at * step, name.removeprefix("chord:"))
+                for at, name in sorted(chords.items())
+            ),
+            upbeat=upbeat * step,
+            end=int(self._length_K.sum()) * step,
+        )
+
+    def _notes(self, header: list[int]) -> tuple[Notes, tuple[Track, ...]]:
+        """Complete notes, and tracks."""
+        kind_N, value_N, limits = self._kind_N, self._value_N, self._elements.limits
+        following_N = np.append(kind_N[1:], Kind.OTHER)
+        pitched_N = (kind_N == Kind.PITCH) & (following_N == Kind.LENGTH)
+        drum_N = kind_N == Kind.DRUM
+        length_N = np.where(pitched_N, np.append(value_N[1:], 0), drum_length(limits.grid))
+        track_N = np.where(self._track_N == self._elements.drum_track, 0, self._track_N)
+        programs = [program for program in header if program != _DRUM_KIT][: limits.tracks]
+        some = bool(drum_N.any()) or _DRUM_KIT in header
+        needed = int(track_N[pitched_N].max(initial=-1)) + 1
+        programs += [0] * (max(needed, 0 if some else 1) - len(programs))
+        tracks = [Track(program) for program in programs]
+        tracks += [Track(drums=True)] if some else []
+        track_N = np.where(drum_N, len(programs), track_N)
+        chosen_N = np.flatnonzero(pitched_N | drum_N)
+        # The loudness stands after the length of a note, or after a drum.
+        loud_N = chosen_N + np.where(drum_N[chosen_N], 1, 2)
+        kinds = np.append(kind_N, (Kind.OTHER, Kind.OTHER))
+        values = np.append(value_N, (0, 0))
+        told_N = kinds[loud_N] == Kind.VELOCITY
+        velocity_N = np.where(told_N, velocity_of(values[loud_N]), limits.velocity)
+        notes = Notes.of(
+            self._at_N[chosen_N] * self._step,
+            length_N[chosen_N] * self._step,
+            value_N[chosen_N],
+            velocity_N,
+            track_N[chosen_N],
+        )
+        return notes, tuple(tracks)
+
+    def _metres(self) -> Iterator[Metre]:
+        """Changes of metre, and beginnings of bars after incomplete ones."""
+        changed_K = np.diff(self._bar_K, prepend=-1) != 0
+        changed_K[2:] |= (self._length_K < self._whole_K)[1:-1]
+        for bar in np.flatnonzero(changed_K):
+            beats, unit = self._elements.metre_of[int(self._bar_K[bar])]
+            yield Metre(int(self._begin_K[bar]) * self._step, beats, unit)
+
+    def _keys(self) -> Iterator[Key]:
+        now = None
+        at_N = self._begin_K[self._bar_N]
+        for at, element in dict(self._told(Kind.KEY, at_N)).items():
+            value = int(self._elements.value_V[element])
+            if value != now:
+                minor = value > 50
+                yield Key(at * self._step, value - 100 * minor, minor)
+            now = value
+
+    def _tempos(self) -> Iterator[Tempo]:
+        now = 0
+        at_N = self._begin_K[self._bar_N]
+        for at, element in dict(self._told(Kind.TEMPO, at_N)).items():
+            level = int(self._elements.value_V[element])
+            if level != now:
+                yield Tempo(at * self._step, tempo_of(level))
+            now = level
+
+    def _told(self, kind: Kind, at_N: Ints) -> list[tuple[int, int]]:
+        """Positions and ids of a kind of element."""
+        places = np.flatnonzero(self._kind_N == kind)
+        return list(zip(at_N[places].tolist(), self._ids_N[places].tolist(), strict=True))
+
+
+def velocity_of(level_N: Ints) -> Ints:
+    """Velocities of levels of loudness."""
+    velocity_N: Ints = np.minimum(127, (level_N + 1) * VELOCITY_WIDTH)
+    return velocity_N

@@ -1,0 +1,1 @@
+"""Pictures of scores: piano rolls and engraved pages."""

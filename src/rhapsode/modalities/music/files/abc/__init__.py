@@ -1,0 +1,1 @@
+"""Tunes in ABC notation (version 2.1, and what old files do)."""

@@ -1,0 +1,1 @@
+"""Standard MIDI files: read leniently, written exactly."""

@@ -1,0 +1,1 @@
+"""Written music: measures, their order of playing, and scores of them."""

@@ -1,0 +1,164 @@
+"""Opened models of music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score
+from rhapsode.errors import BundleError
+from rhapsode.files import is_there
+from rhapsode.generation import Chain, Filter
+from rhapsode.log import log
+from rhapsode.modalities.ids.continuation import OpenIndex
+from rhapsode.modalities.ids.model import IdModel
+from rhapsode.modalities.music.facts import MusicFacts, music_encoder
+from rhapsode.modalities.music.prompts import MusicPrompt
+from rhapsode.modalities.music.settings import (
+    MusicGenerateSettings,
+    MusicLimitSettings,
+    MusicSettings,
+)
+from rhapsode.modalities.opened import Document, Piece, Prompt
+
+if TYPE_CHECKING:  # what loads the compiler
+    from rhapsode.counts import SuffixIndex
+
+# Elements of a turn of a session.
+TURN = 160
+# Elements of a continuation at most, where nothing else ends it; and with a number of bars.
+LENGTH, LENGTH_OF_BARS = 2000, 200_000
+
+
+def with_length(settings: GenerateSettings) -> GenerateSettings:
+    """The settings with a length.
+
+    A number of bars ends the music by itself.
+    """
+    if settings.length is not None:
+        return settings
+    bars = isinstance(settings, MusicGenerateSettings) and settings.bars is not None
+    return replace(settings, length=LENGTH_OF_BARS if bars else LENGTH)
+
+
+def limits_of(settings: GenerateSettings) -> MusicLimitSettings | None:
+    """The constraints among settings; None where there are none."""
+    return settings if isinstance(settings, MusicLimitSettings) else None
+
+
+class MusicModel(IdModel):
+    """A model file of music, opened."""
+
+    facts = MusicFacts
+    generation = MusicGenerateSettings
+    kept, kept_unit = "kept", "notes"
+    turn_length = TURN
+    _elements: SuffixIndex | None = None
+
+    @property
+    def encoder(self) -> MusicEncoder:
+        """The encoder of scores."""
+        return music_encoder(self.bundle.encoder)
+
+    def reading_settings(self) -> MusicSettings:
+        """Settings of reading, as in training."""
+        kept = self.bundle.provenance.section("music")
+        return from_mapping(MusicSettings, kept, where="settings", error=BundleError)
+
+    def elements_index(self) -> SuffixIndex:
+        """The index of the training music by elements, in all keys.
+
+        It is made on first use.
+
+        Raises:
+            RunError: there are no elements of the training music beside the model.
+        """
+        if self._elements is None:
+            from rhapsode.modalities.music.pieces.transposing import can_transpose
+            from rhapsode.modalities.music.quality.learnt_elements import open_learnt
+
+            keys = can_transpose(self.encoder)
+            self._elements = open_learnt(self.path, self.encoder, keys=keys)
+        return self._elements
+
+    def open_index(self) -> OpenIndex:
+        return self.elements_index
+
+    def chain(self, settings: GenerateSettings) -> Chain:
+        return super().chain(with_length(settings))
+
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+        yield from super().write(prompts, with_length(settings))
+
+    def own_filters(self, settings: GenerateSettings) -> list[Filter]:
+        if not isinstance(settings, MusicGenerateSettings) or not settings.limited:
+            return []
+        from rhapsode.modalities.music.constraints.limits import MusicLimits
+
+        return [MusicLimits(self.encoder, settings)]
+
+    def check_output(self, path: Path) -> None:
+        from rhapsode.modalities.music.render_settings import RenderSettings
+        from rhapsode.modalities.music.rendering import check_output
+
+        check_output(path, RenderSettings())
+
+    def keep(self, path: Path, documents: Sequence[Document]) -> int:
+        """Write each document as a MIDI file into a folder.
+
+        The number of notes is returned.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        number, notes = len(list(path.glob("*.mid"))), 0
+        for document in documents:
+            number += 1
+            document.save(path / f"{number:03d}.mid")
+            notes += len(document.value.notes)
+        return notes
+
+    def held_out(self, number: int, settings: GenerateSettings) -> list[Score]:
+        from rhapsode.modalities.music.quality.held_out import held_out_passages
+
+        assert settings.seed is not None
+        return held_out_passages(self.path, number, settings.seed)
+
+    def prompt(self, value: Any, settings: GenerateSettings) -> MusicPrompt:
+        """Make a prompt of a score, file of music, or notation.
+
+        Raises:
+            DataError: a file that cannot be read.
+            EncodingError: a notation with names that are no elements.
+        """
+        if isinstance(value, Score):
+            return self._of_score(value, settings)
+        text = str(value)
+        if "\n" not in text and Path(text).suffix and is_there(Path(text)):
+            from rhapsode.modalities.music.pieces.reading import read_pieces
+
+            pieces = read_pieces([text], self.reading_settings()).pieces
+            if len(pieces) > 1:
+                log.info(f"{text} holds {len(pieces):,} pieces: the first one is continued")
+            return self._of_score(pieces[0].score, settings)
+        checked = super().prompt(text, settings)
+        return MusicPrompt(self, checked.text, settings=limits_of(settings))
+
+    def _of_score(self, score: Score, settings: GenerateSettings) -> MusicPrompt:
+        _, report = self.encoder.snap(score)
+        changes = str(report)
+        if "," in changes:
+            log.info(f"the prompt as the model reads it: {changes}")
+        return MusicPrompt(self, self.encoder.notation(score), score, limits_of(settings))
+
+    def restored(self, saved: Mapping[str, Any]) -> MusicPrompt:
+        super().restored(saved)
+        return MusicPrompt(self, "")
+
+    def without_open_space(self, value: Any) -> Any:
+        return value  # elements contain no space
+
+    def typed(self, text: str) -> str:
+        return text if is_there(Path(text)) else super().typed(text)

@@ -1,0 +1,1 @@
+"""Pieces of music: read from sources, cut, transposed, joined."""

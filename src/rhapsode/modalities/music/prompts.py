@@ -1,0 +1,147 @@
+"""Prompts and documents of music."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.score import Score, Tempo
+from rhapsode.modalities.ids.prompts import IdPrompt
+from rhapsode.modalities.music.constraints.keys import key_of, metre_of
+from rhapsode.modalities.music.pieces.continuing import continuation, joined
+from rhapsode.modalities.music.settings import MusicLimitSettings
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.music.model import MusicModel
+
+
+@dataclass(frozen=True, eq=False)
+class MusicDocument:
+    """Music as a document.
+
+    Arguments:
+        value: the score.
+        elements: ids, those of the prompt first.
+        notation: of the elements, as text.
+        seed: of the draw; None if nothing was drawn.
+        finish_reason: "stop" or "length"; None if it is not known.
+        prompt_end: tick of the score at which the prompt ends.
+    """
+
+    value: Score
+    elements: tuple[int, ...] = ()
+    notation: str = ""
+    seed: int | None = None
+    finish_reason: str | None = None
+    prompt_end: int = 0
+
+    def text(self) -> str:
+        """The notation."""
+        return self.notation
+
+    def svg(self) -> str:
+        """A piano roll."""
+        from rhapsode.modalities.music.drawing.rolls import roll_svg
+
+        return roll_svg(self.value, seed_end=self.prompt_end)
+
+    def save(self, path: str | Path) -> None:
+        """Write it in the format of the suffix.
+
+        Raises:
+            SettingsError: a suffix that music has no format for.
+            RunError: it cannot be written.
+        """
+        from rhapsode.modalities.music.render_settings import RenderSettings
+        from rhapsode.modalities.music.rendering import render_score
+
+        render_score(self.value, Path(path), RenderSettings(), prompt_end=self.prompt_end)
+
+    def __repr__(self) -> str:
+        from rhapsode.modalities.music.drawing.rolls import facts
+
+        return f"<music: {facts(self.value)}>"
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+class MusicPrompt(IdPrompt):
+    """Music that is continued.
+
+    Arguments:
+        model: continues the music.
+        text: its notation; every name has an element.
+        given: the score as it was read; None for a notation.
+        settings: `tempo`, `metre` and `key` are those of scores whose encoding keeps none.
+    """
+
+    def __init__(
+        self,
+        model: MusicModel,
+        text: str,
+        given: Score | None = None,
+        settings: MusicLimitSettings | None = None,
+    ) -> None:
+        self._music: MusicEncoder = model.encoder
+        self._settings = settings or MusicLimitSettings()
+        super().__init__(model, text)
+        self.given_score = given
+        if given is not None:
+            self.ids_N = self._music.elements(given).astype(np.int64)
+
+    @cached_property
+    def _snapped(self) -> Score:
+        return self._music.score_of(self.ids_N)
+
+    def document(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
+        """The document of elements; the prompt's own score stands for its elements."""
+        whole = self._dressed(self._music.score_of(elements))
+        begins = len(self.ids_N) and np.array_equal(self.ids_N, elements[: len(self.ids_N)])
+        end = 0
+        if begins:
+            end = self._snapped.end * whole.ticks // self._snapped.ticks
+            if self.given_score is not None:
+                following = continuation(self._snapped, whole)
+                end, whole = self.given_score.end, joined(self.given_score, following)
+        notation = self._music.decode(elements)
+        return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
+
+    def _dressed(self, score: Score) -> Score:
+        """A score with the tempo, metre and key of the settings, where it has none."""
+        settings, more = self._settings, dict[str, Any]()
+        if settings.tempo is not None and not score.tempos:
+            more["tempos"] = (Tempo(0, settings.tempo),)
+        if settings.metre is not None and not score.metres:
+            more["metres"] = (metre_of(settings.metre),)
+        if settings.key is not None and not score.keys:
+            more["keys"] = (key_of(settings.key)[0],)
+        return replace(score, **more) if more else score
+
+    def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
+        from rhapsode.modalities.music.report import roll_lines
+
+        score = self._music.score_of(elements)
+        if not len(score.notes):
+            return None
+        before = self._music.score_of(elements[: len(elements) - new]) if new else score
+        end = before.end * score.ticks // before.ticks if new < len(elements) and new else 0
+        return roll_lines(score, width, prompt_end=end)
+
+    def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
+        """The document of new elements alone.
+
+        Its tempo, metre and key are those of the prompt.
+        """
+        from rhapsode.modalities.music.pieces.stretches import stretch
+
+        document = self.document((*self.opening.elements, *elements), **made)
+        whole = document.value
+        rest = stretch(whole, document.prompt_end, max(whole.end, document.prompt_end))
+        return MusicDocument(rest, tuple(elements), self._music.decode(elements), **made)

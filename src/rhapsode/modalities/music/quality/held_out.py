@@ -1,0 +1,67 @@
+"""Passages of the held-out music of a run, as prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rhapsode.config import from_mapping, read_toml
+from rhapsode.encoding.music.score import Score
+from rhapsode.errors import DataError, RhapsodeError, RunError
+from rhapsode.modalities.music.corpus import split_pieces
+from rhapsode.modalities.music.pieces.reading import Piece, read_pieces
+from rhapsode.modalities.music.pieces.stretches import stretch
+from rhapsode.modalities.music.settings import MusicTrainSettings
+
+# Bars of a prompt.
+BARS = 4
+
+
+def held_out_passages(model: Path, number: int, seed: int) -> list[Score]:
+    """First bars of held-out pieces of a run, drawn by a seed.
+
+    Without a test split they come from the validation split, and without that from the training
+    split.
+
+    Arguments:
+        model: a model file in its run folder.
+        number: how many.
+        seed: decides which.
+
+    Raises:
+        RunError: the file lies in no run folder.
+        DataError: the sources cannot be read.
+    """
+    config = model.parent / "config.toml"
+    if not config.exists():
+        raise RunError(
+            "there is no config.toml beside the model to name its sources",
+            where=str(model),
+            hint="prompts from data need the run folder",
+        )
+    kept = read_toml(config)
+    try:
+        sources = [str(source) for source in kept.pop("run")["sources"]]
+    except (KeyError, TypeError):
+        raise RunError("the section [run] is missing or damaged", where=str(config)) from None
+    settings = from_mapping(MusicTrainSettings, kept, where=str(config))
+    try:
+        pieces = [piece for piece in read_pieces(sources, settings.music).pieces if piece.score.end]
+        splits, _, _ = split_pieces(pieces, settings.data)
+    except RhapsodeError as problem:
+        raise DataError(
+            f"the sources of this run cannot be read ({problem.what})",
+            where=", ".join(sources),
+            hint="restore them, or give a file of music as the prompt",
+        ) from None
+    held = splits["test"] or splits["validation"] or splits["train"]
+    generator = np.random.default_rng(seed)
+    return [_opening(held[int(generator.integers(len(held)))]) for _ in range(number)]
+
+
+def _opening(piece: Piece) -> Score:
+    """The first bars of a piece."""
+    bars = piece.score.bars()
+    end = bars[BARS][0] if len(bars) > BARS else piece.score.end
+    return stretch(piece.score, 0, end)

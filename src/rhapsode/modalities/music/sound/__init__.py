@@ -1,0 +1,1 @@
+"""Sound of scores: a synthesiser, SoundFonts, and files of sound."""

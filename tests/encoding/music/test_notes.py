@@ -1,0 +1,143 @@
+"""Notes in bars: positions, bars of any length, tempo, keys, chords, tracks and drums."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from rhapsode.encoding.music import NoteEncoder
+from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score, Tempo, Track
+from rhapsode.encoding.music.transposition import transposed_score
+from rhapsode.errors import SettingsError
+from tests.contracts.contexts_contract import ContextsContract
+from tests.contracts.grammar_contract import GrammarContract
+from tests.encoding.music.music_contract import MusicEncoderContract
+
+SMALL = {"lowest": 58, "highest": 62, "tracks": 2, "longest_bar": 1, "slowest": 118, "fastest": 122}
+
+
+class TestNotes(MusicEncoderContract):
+    encoding = "notes.v1"
+    exact_walks = False
+
+    def normalised(self, text: str) -> str:
+        return super().normalised(text).replace(" bar:", "\nbar:")
+
+    def shifted(self, score: Score, semitones: int) -> Score:
+        moved = transposed_score(score, semitones)
+        assert moved is not None
+        return moved
+
+
+class TestFewNotes(TestNotes):
+    settings: ClassVar[dict[str, Any]] = {
+        "grid": 4, "longest_bar": 3, "velocities": False, "drums": False, "keys": False, "chords": False,
+        "tracks": 2,
+    }  # fmt: skip
+
+
+class TestNoteGrammar(GrammarContract):
+    def make(self):
+        return NoteEncoder.learn(["key:C bar:3/16 chord:Am"], {"grid": 4, **SMALL}).grammar()
+
+
+class TestNoteContexts(ContextsContract):
+    def make(self):
+        return NoteEncoder.learn((), {"grid": 4, **SMALL}).contexts()
+
+
+def tune() -> Score:
+    return Score(
+        ticks=480,
+        notes=Notes.of(
+            [0, 480, 480, 640, 800, 480, 1920],
+            [480, 160, 480, 160, 160, 100, 960],
+            [67, 72, 64, 74, 76, 38, 60],
+            80,
+            [0, 0, 1, 0, 0, 2, 1],
+        ),
+        tracks=(Track(73), Track(0), Track(drums=True)),
+        tempos=(Tempo(0, 90),),
+        metres=(Metre(0, 3, 4),),
+        keys=(Key(0, -1),),
+        chords=(ChordSymbol(480, "Db/F"),),
+        upbeat=480,
+    )
+
+
+def test_the_notation_of_a_tune():
+    encoder = NoteEncoder.for_scores([tune()], {})
+    assert encoder.notation(tune()).split("\n") == [
+        "inst:73 inst:0 inst:drums",
+        "bar:3/4 short at:24 key:F tempo:89.3 at:0 G4 len:24",
+        "bar:3/4 at:0 chord:C#/F C5 len:8 track:1 E4 len:24 track:drums drum:38 at:8 D5 len:8 "
+        "at:16 E5 len:8",
+        "bar:3/4 at:0 track:1 C4 len:48",
+    ]
+
+
+def test_the_vocabulary_follows_the_scores():
+    encoder = NoteEncoder.for_scores([tune()], {})
+    assert encoder.settings["longest_bar"] == 4
+    assert encoder.settings["velocities"] is False
+    assert encoder.settings["lowest"] == 54
+    assert encoder.settings["velocity"] == 80
+    assert "key:Bb" in encoder.vocabulary
+    assert "chord:Bb/D" in encoder.vocabulary
+
+
+def test_rests_of_many_bars_cost_one_element_each():
+    notes = Notes.of([0, 20 * 1920], [480, 480], [60, 60])
+    encoder = NoteEncoder.for_scores([Score(notes=notes)], {})
+    ids_N = encoder.elements(Score(notes=notes))
+    assert len(ids_N) == 1 + 21 + 2 * 3
+
+
+def test_incomplete_bars_between_others_are_kept():
+    metres = (Metre(0, 4, 4), Metre(960, 4, 4), Metre(2880, 3, 4))
+    score = Score(notes=Notes.of([0, 960, 2880], 480, 60), metres=metres)
+    encoder = NoteEncoder.for_scores([score], {})
+    text = encoder.notation(score)
+    assert [line.split()[0:3] for line in text.split("\n")[1:]] == [
+        ["bar:4/4", "short", "at:48"],
+        ["bar:4/4", "at:0", "C4"],
+        ["bar:3/4", "at:0", "C4"],
+    ]
+    assert [start for start, _ in encoder.score(text).bars()] == [0, 960, 2880]
+
+
+def test_the_report_names_what_changes():
+    score = Score(
+        notes=Notes.of([3, 480], [480, 481], [60, 62], [70, 96]), metres=(Metre(0, 4, 4),)
+    )
+    _, report = NoteEncoder.for_scores([score], {}).snap(score)
+    assert (report.moved, report.lengths, report.velocities) == (1, 1, 1)
+    assert report.largest_shift == pytest.approx(3 / 480)
+    assert "1 moved by up to 0.00625 quarters" in str(report)
+
+
+def test_longer_bars_become_other_bars():
+    score = Score(notes=Notes.of([0, 480 * 14], 480, 60), metres=(Metre(0, 13, 4),))
+    encoder = NoteEncoder.for_scores([score], {})
+    assert encoder.notation(score).count("bar:4/4") == 4
+
+
+def test_settings_upside_down_are_refused():
+    with pytest.raises(SettingsError, match="lowest pitch"):
+        NoteEncoder.learn((), {"lowest": 60, "highest": 50})
+    with pytest.raises(SettingsError, match="slowest tempo"):
+        NoteEncoder.learn((), {"slowest": 200, "fastest": 100})
+
+
+def test_the_grammar_stays_small_with_many_tracks():
+    encoder = NoteEncoder.learn((), {"tracks": 16})
+    table = encoder.grammar().compiled()
+    assert table is not None
+    assert table.next_SV.size < 1 << 23
+
+
+def test_elements_before_the_first_bar_are_passed_over():
+    encoder = NoteEncoder.learn((), {})
+    score = encoder.score("C4 len:24 bar:4/4 at:0 C4")
+    assert len(score.notes) == 0
+    np.testing.assert_array_equal(encoder.score("").notes.start_N, [])
