@@ -186,6 +186,8 @@ def losses_by_time(path: Path) -> None:
         axis="time of training, logarithmic",
     )
     path.write_text(drawn, encoding="utf-8")
+
+
 def _band() -> Any:
     """The tune of docs/rendering.md with chords, a bass and drums."""
     import numpy as np

@@ -1,4 +1,4 @@
-"""Evidence of counts along the text that they were counted on, each place left out.
+"""Evidence of counts along their own text, each place left out.
 
 A network that is trained beside counts learns what they do not know. In the text that was counted
 every context predicts its own continuation too well, so that each place is taken out of the counts
@@ -129,7 +129,7 @@ def evidence_at(
     elements_T: Any, node_T: Any, word_T: Any, weight_F: Any, left_out: int,
     position_P: Any, z_PV: Any,
 ) -> None:  # fmt: skip
-    """Write the evidence before the elements at some places; 0 outside of the text."""
+    """Write the evidence at some places; 0 outside of the text."""
     for p in range(len(position_P)):
         t = position_P[p]
         z_V = z_PV[p]
@@ -225,7 +225,7 @@ class TextEvidence:
 
 
 def training_weights(experts: Experts) -> NDArray[np.float64]:
-    """Weights of counts beside a network that is trained; its own is 1."""
+    """Weights of counts beside a network in training, whose own is 1."""
     weight_F = np.zeros(experts.lead)
     words = experts.lead - KINDS * WORDS
     weight_F[LEAD : min(words, LEAD + KINDS * LONGEST)] = CONTEXT_WEIGHT

@@ -120,7 +120,6 @@ class RunRequest(Generic[S]):
         base: the base model; None for fresh weights.
         first: True on rank 0, which logs and counts.
         accelerator: the GPU that trains; None for a CPU.
-        processes: how many train together.
     """
 
     settings: S
@@ -129,7 +128,6 @@ class RunRequest(Generic[S]):
     base: BaseModel | None
     first: bool
     accelerator: Accelerator | None = None
-    processes: int = 1
 
 
 @dataclass(frozen=True)

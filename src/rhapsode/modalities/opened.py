@@ -324,7 +324,9 @@ class Prompt(ABC):
         return self.document(elements, text, **made)
 
     def picture(self, elements: Sequence[Any], new: int, width: int) -> Any:
-        """A `rich` renderable of elements for a terminal; None if their text is enough.
+        """A picture of elements for a terminal, as a `rich` renderable.
+
+        None if their text is enough.
 
         Arguments:
             elements: those of `opening` among them.

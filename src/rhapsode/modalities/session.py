@@ -314,7 +314,7 @@ class PlaySession:
         return self.model.keep(path, self._branch.documents())
 
     def picture(self, width: int) -> Any:
-        """A picture of the document that was written last, for a terminal; None without one.
+        """A picture of the last document, for a terminal; None without one.
 
         Arguments:
             width: cells there are.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Predictor, Provenance
 from rhapsode.data import EvidenceStream, Stream
 from rhapsode.errors import SettingsError
 
@@ -47,7 +47,6 @@ def why_not_beside(
         (training.counts_share is not None, "counts_share is set"),
         (not validation, "there is no validation split"),
         (context.kind == "window", "its contexts are windows"),
-        (request.processes > 1, "several processes train"),
         (train.scored_N is not None, "parts of its documents are given"),
         (vocab_size > MOST_IDS, f"there are more than {MOST_IDS:,} different elements"),
         (len(train) > MOST_ELEMENTS, f"there are more than {MOST_ELEMENTS:,} elements"),
@@ -91,3 +90,11 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     weight_F = np.zeros(experts.size)
     weight_F[: experts.lead] = training_weights(experts)
     return MixedPredictor(network, ngram, tuple(weight_F.tolist()))
+
+
+def without_counts(provenance: Provenance) -> str:
+    """Consequence of missing counts, for a warning."""
+    told = "metrics and text are those of the network alone"
+    if provenance.section("training").get("beside_counts") == "on":
+        told += ", which was trained beside the counts and predicts much worse without them"
+    return told

@@ -219,9 +219,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
         soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
         soon = soon or settings.training.beside_counts == "on"
-        if soon and request.first:
+        # Every process reads the counts that a network is trained beside.
+        if soon and (request.first or unfit is None):
             counted = self._count(corpus, fresh=context.kind == "fresh")
-        if counted is not None:
+        if counted is not None and request.first:
             log.info(
                 f"the best n-gram model ({ngram_in_words(counted.model)}): "
                 f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"

@@ -22,6 +22,7 @@ from rhapsode.config import GenerateSettings, to_mapping, unescaped
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Filter, Rows
 from rhapsode.log import log
+from rhapsode.modalities.ids.beside_counts import without_counts
 from rhapsode.modalities.ids.continuation import (
     OpenIndex,
     chain_for,
@@ -439,12 +440,7 @@ class IdModel(Model[IdBundle]):
         """Warn once if the network predicts without the counts of its figures."""
         if not self._told and self.alone is not None:
             self._told = True
-            trained = self.bundle.provenance.section("training")
-            beside = ", which was trained beside counts and predicts much worse without them"
-            log.warning(
-                f"{self.alone}: metrics and text are those of the network alone"
-                f"{beside if trained.get('beside_counts') == 'on' else ''}"
-            )
+            log.warning(f"{self.alone}: {without_counts(self.bundle.provenance)}")
 
 
 def _mixed(model: IdModel, network: Predictor, *, adapt: bool = False) -> Predictor:

@@ -36,7 +36,9 @@ _ORIGIN = ("documents", "characters", "data_sha256", "selected_on", "step", "val
 
 
 def samples_table(samples: Sequence[tuple[float, RenderableType]]) -> Table:
-    """Samples, one a row; line ends of texts shown as a small arrow.
+    """Samples, one a row.
+
+    Line ends are small arrows.
 
     Arguments:
         samples: temperature, and the text or a picture of each.

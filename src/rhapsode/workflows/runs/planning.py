@@ -157,7 +157,7 @@ def plan_training(
     def decide(accelerator: Accelerator | None) -> tuple[Planned[Any, Any, Any], Network, bool]:
         planned = plan_corpus(
             modality, corpus, asked, speed,
-            base=opened, first=group.first, accelerator=accelerator, processes=group.size,
+            base=opened, first=group.first, accelerator=accelerator,
         )  # fmt: skip
         by_hand = asked.training.batch_size is not None
         rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
@@ -204,7 +204,6 @@ def plan_corpus(
     base: BaseModel | None = None,
     first: bool = False,
     accelerator: Accelerator | None = None,
-    processes: int = 1,
 ) -> Planned[Any, Any, Any]:
     """Decide on everything that a run on a corpus leaves open.
 
@@ -216,11 +215,9 @@ def plan_corpus(
         base: the model that the run begins as.
         first: True for the process that logs and counts.
         accelerator: the GPU that trains; None for a CPU.
-        processes: how many train together.
     """
     own, seconds = member_part(settings)
-    request = RunRequest(own, seconds, speed, base, first, accelerator, processes)
-    planned = modality.plan(corpus, request)
+    planned = modality.plan(corpus, RunRequest(own, seconds, speed, base, first, accelerator))
     return with_members(planned, settings)
 
 
