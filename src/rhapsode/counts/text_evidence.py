@@ -34,7 +34,7 @@ from rhapsode.counts.ngram_evidence import (
 )
 
 # Weights of order 0 and of every context beside a network in training.
-ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.2
+ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3
 # Elements of the longest contexts. With longer ones, or with contexts of two words, the network
 # learnt less of what holds elsewhere.
 LONGEST = 4
