@@ -14,6 +14,8 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score, Tempo
 from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.music.constraints.keys import key_of, metre_of
+from rhapsode.modalities.music.files.reading_result import Repairs
+from rhapsode.modalities.music.files.tidy_notes import tidy_notes
 from rhapsode.modalities.music.pieces.continuing import continuation, joined
 from rhapsode.modalities.music.settings import MusicLimitSettings
 
@@ -110,6 +112,8 @@ class MusicPrompt(IdPrompt):
             if self.given_score is not None:
                 following = continuation(self._snapped, whole)
                 end, whole = self.given_score.end, joined(self.given_score, following)
+        # Files hold no two notes of one track and pitch at once.
+        whole = replace(whole, notes=tidy_notes(whole.notes, Repairs()))
         notation = self._music.decode(elements)
         return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
 
