@@ -14,6 +14,7 @@ from rhapsode.cli.main import main
 from rhapsode.errors import RhapsodeError, RunError, SettingsError
 from rhapsode.modalities.music.files import read_score
 from rhapsode.modalities.music.model import MusicModel
+from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.session import PlaySession
 from rhapsode.workflows.inference.comparison import compare, evaluate
 from rhapsode.workflows.runs.run import prepare_training
@@ -88,6 +89,16 @@ def test_a_continuation_of_a_file_keeps_the_file(
     document.save(tmp_path / "whole.mid")
     assert len(read_score(tmp_path / "whole.mid")[0].score.notes) == len(whole.notes)
     assert "<svg" in document.svg()
+
+
+def test_a_bar_that_the_prompt_leaves_open_is_continued(model: MusicModel, tunes: Path) -> None:
+    given = read_score(tunes / "tune-01.mid")[0].score
+    bars = [start for start, _ in given.bars()]
+    opened = stretch(given, 0, (bars[-2] + bars[-1]) // 2)
+    document = model.generate(opened, bars=2, seed=1)
+    starts = [start for start, _ in document.value.bars()]
+    assert starts[: len(bars)] == bars
+    assert document.prompt_end == opened.end
 
 
 @pytest.mark.parametrize(
