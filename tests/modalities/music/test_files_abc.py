@@ -200,6 +200,13 @@ def test_a_book_is_taken_apart() -> None:
     assert [str(error) for error in errors] == ["book.abc:18: the tune has no notes"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "cp1252"])
+def test_encodings_of_characters_are_recognised(encoding: str) -> None:
+    data = "X:1\r\nT:Käse\r\nK:G\r\nGABc|\r\n".encode(encoding)
+    pieces, errors = read_abc(data, "test.abc")
+    assert (errors, pieces[0].score.title) == ([], "Käse")
+
+
 def test_files_without_tunes_are_one_clear_line() -> None:
     for data in (b"", b"just prose", b"\xff\xfe\x00"):
         with pytest.raises(DataError, match="no tune"):

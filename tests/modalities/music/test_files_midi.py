@@ -265,6 +265,14 @@ def test_a_score_comes_back_from_its_file(score: Score) -> None:
     assert same(piece.score, score)
 
 
+def test_pieces_too_long_for_the_ticks_of_a_file_have_fewer() -> None:
+    score = Score(ticks=32767, notes=Notes.of([0, 32767 * 20_000], 32767, 60), end=32767 * 30_000)
+    (piece,) = read_midi(midi_bytes(score), "long.mid")
+    assert not piece.repairs
+    assert (piece.score.notes.start_N // piece.score.ticks).tolist() == [0, 20_000]
+    assert piece.score.end // piece.score.ticks == 30_000
+
+
 def test_notes_are_those_that_symusic_reads() -> None:
     symusic = pytest.importorskip("symusic")
     generator = np.random.default_rng(7)

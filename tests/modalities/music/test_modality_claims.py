@@ -55,6 +55,32 @@ def test_texts_stay_texts(tmp_path: Path) -> None:
     assert claim_sources([Score()], "no such encoding").degree == Degree.NONE
 
 
+def test_a_missing_file_is_named_beside_others(tmp_path: Path) -> None:
+    sources = [str(write_tunes(tmp_path / "midi", 1)), str(tmp_path / "nowhere.mid")]
+    assert choose_modality(sources, {})[0].name == "music.v1"
+    with pytest.raises(DataError, match=r"no such file or folder$") as caught:
+        read_pieces(sources, MusicSettings())
+    assert caught.value.where == sources[1]
+
+
+def test_errors_name_the_whole_path(tmp_path: Path) -> None:
+    broken = tmp_path / "sub" / "broken.mid"
+    broken.parent.mkdir()
+    broken.write_bytes(b"MThd")
+    with pytest.raises(DataError, match=f"^{broken}: "):
+        read_pieces([broken], MusicSettings())
+    with pytest.raises(DataError, match=f"^{broken}: "):
+        read_pieces([tmp_path], MusicSettings())
+
+
+@pytest.mark.parametrize("entry", ["NaN", "1e999", "true", "60.5", "-2", '"C4"', "[60]", "{}"])
+def test_rolls_of_anything_but_pitches_are_refused(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "rolls.json"
+    path.write_text(f'{{"train": [[[60, {entry}]]]}}', encoding="utf-8-sig")
+    with pytest.raises(DataError, match="is not a pitch from 0 to 127"):
+        read_pieces([path], MusicSettings())
+
+
 def test_a_folder_is_read_as_far_as_it_can_be(tmp_path: Path) -> None:
     folder = write_tunes(tmp_path / "midi", 2)
     (folder / "broken.mid").write_bytes(b"MThd")

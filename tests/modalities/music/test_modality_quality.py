@@ -124,7 +124,7 @@ def test_a_continuation_keeps_the_ticks_notes_and_tempo_of_the_prompt() -> None:
         metres=(Metre(0, 6, 8),),
         end=144,
     )
-    result = joined(first, continuation(snapped, whole))
+    result = joined(first, continuation(first, snapped, whole))
     assert result.ticks == 480
     assert result.tempos == first.tempos
     assert result.metres == first.metres

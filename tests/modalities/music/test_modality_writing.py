@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from rhapsode import load
 from rhapsode.cli.main import main
-from rhapsode.errors import RunError, SettingsError
+from rhapsode.errors import RhapsodeError, RunError, SettingsError
 from rhapsode.modalities.music.files import read_score
 from rhapsode.modalities.music.model import MusicModel
+from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.session import PlaySession
 from rhapsode.workflows.inference.comparison import compare, evaluate
 from rhapsode.workflows.runs.run import prepare_training
@@ -61,6 +63,14 @@ def test_bars_are_counted_and_every_sample_is_a_score(model: MusicModel) -> None
         )
 
 
+def test_written_files_need_no_repair(model: MusicModel, tunes: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        for prompt in ("", tunes / "tune-01.mid"):
+            path = tmp_path / "written.mid"
+            model.generate(prompt, bars=3, seed=number, temperature=1.5).save(path)
+            assert not read_score(path)[0].repairs
+
+
 def test_a_continuation_of_a_file_keeps_the_file(
     model: MusicModel, tunes: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +89,39 @@ def test_a_continuation_of_a_file_keeps_the_file(
     document.save(tmp_path / "whole.mid")
     assert len(read_score(tmp_path / "whole.mid")[0].score.notes) == len(whole.notes)
     assert "<svg" in document.svg()
+
+
+def test_a_bar_that_the_prompt_leaves_open_is_continued(model: MusicModel, tunes: Path) -> None:
+    given = read_score(tunes / "tune-01.mid")[0].score
+    bars = [start for start, _ in given.bars()]
+    opened = stretch(given, 0, (bars[-2] + bars[-1]) // 2)
+    document = model.generate(opened, bars=2, seed=1)
+    starts = [start for start, _ in document.value.bars()]
+    assert starts[: len(bars)] == bars
+    assert document.prompt_end == opened.end
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("nowhere.mid", "^nowhere.mid: no such file$"),
+        ("{folder}", "this is a folder"),
+        ("C4 Q9", "the model has no element 'Q9'"),
+    ],
+)
+def test_prompts_of_no_music_are_refused(
+    model: MusicModel, folder: Path, prompt: str, message: str
+) -> None:
+    with pytest.raises(RhapsodeError) as caught:
+        model.generate(prompt.format(folder=folder))
+    assert re.search(message, str(caught.value))
+
+
+def test_files_are_encoded_as_the_model_reads_them(model: MusicModel, tunes: Path) -> None:
+    seen = model.encoded(str(tunes / "tune-01.mid")).to_mapping()
+    score = read_score(tunes / "tune-01.mid")[0].score
+    assert seen["ids"] == model.encoder.elements(score).tolist()
+    assert not seen["unknown"]
 
 
 def test_only_the_new_bars_are_written(model: MusicModel, tunes: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import is_there
 from rhapsode.modalities.contract import Claim, Degree
+from rhapsode.modalities.music.files import SUFFIXES
 from rhapsode.modalities.music.pieces.music_files import share_of_music
 
 
@@ -49,6 +50,8 @@ def _claim(source: Any) -> Claim:
     try:
         music, files = share_of_music(name)
     except DataError as problem:
+        if path.suffix.lower() in SUFFIXES:
+            return Claim(Degree.SURE, "music by its suffix")  # reading tells what is wrong
         return Claim(Degree.NONE, problem.what)
     if not music or 2 * music < files:
         return Claim(Degree.NONE, "no music by its suffix and first bytes")

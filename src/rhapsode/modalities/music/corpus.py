@@ -23,6 +23,7 @@ from rhapsode.modalities.music.pieces.stretches import cut_pieces
 from rhapsode.modalities.music.pieces.transposing import KEYS, can_transpose, in_keys
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicTrainSettings
 from rhapsode.modalities.scoring import SplitName
+from rhapsode.views.figures import plural
 
 # Of pieces whose notes lie on a grid or not: its steps of a quarter note, how many are looked at,
 # and the mean distance above which they are played without it.
@@ -281,11 +282,12 @@ def _said(
     reason: str,
 ) -> Iterable[str]:
     notes = sum(len(piece.score.notes) for piece in pieces)
-    yield f"{len(pieces):,} {'piece' if len(pieces) == 1 else 'pieces'}, {notes:,} notes"
+    yield f"{plural(len(pieces), 'piece')}, {plural(notes, 'note')}"
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     yield f"{sizes}: {reason}"
     if copies:
         yield (
-            f"{copies:,} pieces repeat another one, perhaps in another key; "
+            f"{copies:,} {'piece repeats' if copies == 1 else 'pieces repeat'} another one, "
+            "perhaps in another key; "
             "no piece is in two splits"
         )

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score
-from rhapsode.errors import BundleError
+from rhapsode.errors import BundleError, DataError, EncodingError
 from rhapsode.files import is_there
 from rhapsode.generation import Chain, Filter
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
+from rhapsode.modalities.ids.typed_text import named
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
+from rhapsode.modalities.music.files import SUFFIXES
 from rhapsode.modalities.music.prompts import MusicPrompt
 from rhapsode.modalities.music.settings import (
     MusicGenerateSettings,
@@ -27,6 +29,7 @@ from rhapsode.modalities.opened import Document, Piece, Prompt
 
 if TYPE_CHECKING:  # what loads the compiler
     from rhapsode.counts import SuffixIndex
+    from rhapsode.modalities.ids.next_elements import IdsSeen
 
 # Elements of a turn of a session.
 TURN = 160
@@ -133,18 +136,46 @@ class MusicModel(IdModel):
             DataError: a file that cannot be read.
             EncodingError: a notation with names that are no elements.
         """
-        if isinstance(value, Score):
-            return self._of_score(value, settings)
+        score = self._score_in(value)
+        if score is not None:
+            return self._of_score(score, settings)
         text = str(value)
-        if "\n" not in text and Path(text).suffix and is_there(Path(text)):
+        missing = self.encoder.unknown(text)
+        if missing and settings.unknown != "skip":
+            names = [name for name in self.encoder.vocabulary[:4] if name.strip()]
+            raise EncodingError(
+                f"the model has no element {named(missing)}",
+                where="prompt",
+                hint=f"name a file of music, or elements such as {', '.join(names)}",
+            )
+        checked = super().prompt(text, settings)
+        return MusicPrompt(self, checked.text, settings=limits_of(settings))
+
+    def _score_in(self, value: Any) -> Score | None:
+        """A score, or the first one of a file; None for a notation."""
+        if isinstance(value, Score):
+            return value
+        text = str(value)
+        path = Path(text)
+        if not text or "\n" in text:
+            return None
+        if is_there(path) and not path.is_dir():
             from rhapsode.modalities.music.pieces.reading import read_pieces
 
             pieces = read_pieces([text], self.reading_settings()).pieces
             if len(pieces) > 1:
-                log.info(f"{text} holds {len(pieces):,} pieces: the first one is continued")
-            return self._of_score(pieces[0].score, settings)
-        checked = super().prompt(text, settings)
-        return MusicPrompt(self, checked.text, settings=limits_of(settings))
+                log.info(f"{text} holds {len(pieces):,} pieces: the first one is read")
+            return pieces[0].score
+        if self.encoder.unknown(text):
+            if is_there(path):
+                raise DataError("this is a folder", where=text, hint="name a file of music in it")
+            if path.suffix.lower() in SUFFIXES:
+                raise DataError("no such file", where=text)
+        return None
+
+    def encoded(self, value: Any) -> IdsSeen:
+        score = self._score_in(value)
+        return super().encoded(value if score is None else self.encoder.notation(score))
 
     def _of_score(self, score: Score, settings: GenerateSettings) -> MusicPrompt:
         _, report = self.encoder.snap(score)

@@ -14,7 +14,10 @@ from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score, Tempo
 from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.music.constraints.keys import key_of, metre_of
+from rhapsode.modalities.music.files.reading_result import Repairs
+from rhapsode.modalities.music.files.tidy_notes import tidy_notes
 from rhapsode.modalities.music.pieces.continuing import continuation, joined
+from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.music.settings import MusicLimitSettings
 
 if TYPE_CHECKING:
@@ -108,8 +111,10 @@ class MusicPrompt(IdPrompt):
         if begins:
             end = self._snapped.end * whole.ticks // self._snapped.ticks
             if self.given_score is not None:
-                following = continuation(self._snapped, whole)
+                following = continuation(self.given_score, self._snapped, whole)
                 end, whole = self.given_score.end, joined(self.given_score, following)
+        # Files hold no two notes of one track and pitch at once.
+        whole = replace(whole, notes=tidy_notes(whole.notes, Repairs()))
         notation = self._music.decode(elements)
         return MusicDocument(whole, tuple(elements), notation, prompt_end=end, **made)
 
@@ -125,22 +130,23 @@ class MusicPrompt(IdPrompt):
         return replace(score, **more) if more else score
 
     def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
-        from rhapsode.modalities.music.report import roll_lines
+        """A piano roll of the new music, and of as much before it; the new music in numbers."""
+        from rhapsode.modalities.music.report import roll_picture
 
-        score = self._music.score_of(elements)
-        if not len(score.notes):
-            return None
+        score = self._dressed(self._music.score_of(elements))
         before = self._music.score_of(elements[: len(elements) - new]) if new else score
         end = before.end * score.ticks // before.ticks if new < len(elements) and new else 0
-        return roll_lines(score, width, prompt_end=end)
+        begin = max(start for start, _ in score.bars() if start <= max(0, 2 * end - score.end))
+        shown = stretch(score, begin, score.end)
+        if not len(shown.notes):
+            return None
+        return roll_picture(shown, width, prompt_end=end - begin)
 
     def continued(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
         """The document of new elements alone.
 
         Its tempo, metre and key are those of the prompt.
         """
-        from rhapsode.modalities.music.pieces.stretches import stretch
-
         document = self.document((*self.opening.elements, *elements), **made)
         whole = document.value
         rest = stretch(whole, document.prompt_end, max(whole.end, document.prompt_end))

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rhapsode.bundle import IdBundle
 from rhapsode.encoding.music.score import Score
+from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.music.quality.writing_report import (
     copy_lines,
     protocol,
@@ -113,6 +114,21 @@ def roll_lines(score: Score, width: int, *, prompt_end: int = 0) -> RenderableTy
     from rhapsode.views.terminal.small_roll import small_roll
 
     return Group(*small_roll(roll_of(score), width, rows=ROWS, seed_end=prompt_end / score.ticks))
+
+
+def roll_picture(score: Score, width: int, *, prompt_end: int) -> RenderableType:
+    """A small piano roll, and below it what follows the prompt in numbers.
+
+    Arguments:
+        score: with at least one note.
+        width: cells of a line.
+        prompt_end: tick at which the prompt ends.
+    """
+    from rhapsode.modalities.music.drawing.rolls import facts
+
+    new = stretch(score, prompt_end, max(prompt_end, score.end))
+    line = Text(facts(new), style="dim", no_wrap=True, overflow="ellipsis")
+    return Group(roll_lines(score, width, prompt_end=prompt_end), line)
 
 
 def rolls_table(samples: Sequence[tuple[float, Score]], width: int) -> RenderableType:

@@ -101,12 +101,17 @@ def _plain(track: Track) -> bool:
     return track == Track() or (track.program == 0 and not track.name)
 
 
-def continuation(snapped: Score, whole: Score) -> Score:
+def continuation(given: Score, snapped: Score, whole: Score) -> Score:
     """The part of a score after its beginning.
 
+    A beginning that ends within a bar is continued in that bar, although its encoding fills it.
+
     Arguments:
+        given: the beginning as it was given.
         snapped: the beginning, as the encoding keeps it.
-        whole: the beginning and what follows it.
+        whole: the beginning as the encoding keeps it, and what follows it.
     """
-    begin = snapped.end * whole.ticks // snapped.ticks
+    begin = min(
+        snapped.end * whole.ticks // snapped.ticks, round(given.end * whole.ticks / given.ticks)
+    )
     return stretch(whole, begin, max(begin, whole.end))

@@ -24,7 +24,7 @@ SPLITS: dict[str, SplitName] = {
 """Splits by their names in sources."""
 
 _STEPS = ((r"quarter|4th", 1), (r"8th|eighth", 2), (r"16th|sixteenth", 4), (r"32nd", 8))
-_ROLL = re.compile(rb'\s*(\{\s*"\w+"\s*:\s*)?\[\s*\[\s*\[\s*(-?\d|\])')
+_ROLL = re.compile(rb'(?:\xef\xbb\xbf)?\s*(\{\s*"\w+"\s*:\s*)?\[\s*\[\s*\[\s*(-?\d|\])')
 DEFAULT_STEP = 4
 _VOICES = ("soprano", "alto", "tenor", "bass")
 # Entries of a step at most, for them to be voices.
@@ -110,7 +110,9 @@ def _frame(frame: Any, where: str) -> Sequence[int]:
         raise DataError("a step of a piano roll is a list of pitches", where=where)
     pitches = [-1 if pitch is None else pitch for pitch in frame]
     for pitch in pitches:
-        if not isinstance(pitch, int | float) or pitch != int(pitch) or not -1 <= pitch <= 127:
+        # The range comes first, as infinity and NaN are no integers.
+        number = isinstance(pitch, int | float) and not isinstance(pitch, bool)
+        if not number or not -1 <= pitch <= 127 or pitch != int(pitch):
             raise DataError(f"{pitch!r} is not a pitch from 0 to 127", where=where)
     return [int(pitch) for pitch in pitches]
 

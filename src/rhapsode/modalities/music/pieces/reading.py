@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from rhapsode.data import Found
+from rhapsode.data.sources.blob import Blob
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.modalities.music.files import ReadingRules, read_file
@@ -148,9 +150,9 @@ def _files(source: str, settings: MusicSettings) -> Pieces:
             grids.add(None)
             scores, problems = read_file(file.read(), file.blob.relative, rules)
         except RhapsodeError as problem:
-            errors.append(problem)
+            errors.append(_located(problem, file.blob))
             continue
-        errors += problems
+        errors += [_located(problem, file.blob) for problem in problems]
         for score in scores:
             repairs.update(score.repairs)
             pieces.append(Piece(score.name, score.score, SPLITS.get((score.split or "").lower())))
@@ -160,6 +162,13 @@ def _files(source: str, settings: MusicSettings) -> Pieces:
         raise DataError("there is no music in it", where=source)
     grid = grids.pop() if len(grids) == 1 else None
     return Pieces(pieces, grid, list(_notes(files, errors, repairs, found.skipped)))
+
+
+def _located(problem: RhapsodeError, blob: Blob) -> RhapsodeError:
+    """An error in a file, with the file's whole path; names of pieces hold less of it."""
+    place = (problem.where or "").removeprefix(blob.relative)
+    problem.where = blob.name + place.removeprefix(PurePath(blob.relative).name)
+    return problem
 
 
 def _notes(

@@ -16,6 +16,7 @@ from rhapsode.modalities.music.corpus import MusicCorpus, prepare_pieces
 from rhapsode.modalities.music.pieces.reading import read_pieces
 from rhapsode.modalities.music.quality.features import NUMBERS, mean_features
 from rhapsode.modalities.music.settings import MusicTrainSettings
+from rhapsode.views.figures import plural
 from rhapsode.views.survey_report import facts_survey
 
 # Names of a kind that are told.
@@ -103,12 +104,12 @@ def music_survey_report(found: Mapping[str, Any], width: int) -> Iterator[Render
         found: from `survey_music`, with `training`.
         width: cells of a line.
     """
-    minutes = found["seconds"] / 60
+    seconds = found["seconds"]
     sizes = [
-        f"{found['documents']:,} pieces",
-        f"{found['notes']:,} notes",
-        f"{found['bars']:,} bars",
-        f"{minutes:,.0f} minutes",
+        plural(found["documents"], "piece"),
+        plural(found["notes"], "note"),
+        plural(found["bars"], "bar"),
+        plural(round(seconds / 60), "minute") if seconds > 90 else plural(round(seconds), "second"),
     ]
     facts = {
         "splits": ", ".join(f"{name} {count:,}" for name, count in found["splits"].items()),

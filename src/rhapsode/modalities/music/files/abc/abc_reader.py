@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from rhapsode.encoding.music.score import Score, Track
@@ -67,7 +68,12 @@ def read_abc(
 
 
 def decode(data: bytes) -> str:
-    """Text of a file in UTF-8, or else in Windows-1252."""
+    """Text of a file in UTF-8 or UTF-16, or else in Windows-1252."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    if len(data) > 1 and (data[0] == 0) != (data[1] == 0):
+        # A tune book begins with a character of ASCII.
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -11,6 +11,8 @@ from rhapsode.encoding.music.score import Metre, Score
 from rhapsode.modalities.music.files.midi.midi_reader import CHORD_TEXT, DRUMS, UPBEAT_TEXT
 
 MOST_TICKS = 0x7FFF
+# Ticks between two events at most: four groups of seven bits.
+_LONGEST = (1 << 28) - 1
 # Events of one tick are written in this order.
 _FIRST, _OFF, _PEDAL, _ON = range(4)
 _CHANNELS = tuple(channel for channel in range(16) if channel != DRUMS)
@@ -23,10 +25,10 @@ def midi_bytes(score: Score) -> bytes:
     The first track has tempo, metre and key, and each instrument one of its own.
     Chord symbols are text events that begin with `chord: `. An upbeat is a short first bar with a
     metre of its own, or a text event where no metre is as short. Tempos are rounded to
-    microseconds a quarter note.
+    microseconds a quarter note. Ticks are fewer where the piece is too long for a MIDI file.
     """
-    if score.ticks > MOST_TICKS:
-        score = score.rescaled(MOST_TICKS)
+    fitting = score.ticks * _LONGEST // max(1, score.end)
+    score = score.rescaled(max(1, min(score.ticks, MOST_TICKS, fitting)))
     chunks = [_chunk(_conductor(score), score.end)]
     chunks += [_chunk(_track(score, index), score.end) for index in range(len(score.tracks))]
     header = b"MThd" + struct.pack(">IHHH", 6, 1, len(chunks), score.ticks)
