@@ -114,6 +114,11 @@ def test_the_report_names_what_changes():
     assert (report.moved, report.lengths, report.velocities) == (1, 1, 1)
     assert report.largest_shift == pytest.approx(3 / 480)
     assert "1 moved by up to 0.00625 quarters" in str(report)
+    assert "1 length changed, 1 velocity rounded" in str(report)
+    faster = Score(notes=Notes.of([0], [480], [60], 80), tempos=(Tempo(0, 90), Tempo(480, 120)))
+    _, report = NoteEncoder.for_scores([faster], {}).snap(faster)
+    assert str(report).startswith("1 note, ")
+    assert str(report).endswith("1 tempo dropped")
 
 
 def test_longer_bars_become_other_bars():

@@ -153,6 +153,17 @@ def test_music_is_drawn_on_a_terminal_and_written_into_a_pipe(
         assert drawn.err.count("with --seed 1, -o new.mid keeps it, | cat shows the notation") == 1
 
 
+def test_notes_after_the_end_of_their_bar_are_told(
+    model: MusicModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = model.encoder.encode("bar:3/4 at:0 C5 len:24 at:84 C5 len:24 bar:3/4 at:0 C5 len:24")
+    assert 1 not in ids
+    with caplog.at_level("INFO", "rhapsode"):
+        document = model.prompt("", model.generation()).document(ids.tolist())
+    assert len(document.value.notes) == 2
+    assert caplog.messages == ["left out 1 note that begins after the end of a bar"]
+
+
 def test_scores_are_prompts_too(model: MusicModel) -> None:
     score = tune(99, bars=2)
     document = model.generate(score, bars=1, seed=0)
