@@ -177,8 +177,8 @@ def test_text_is_not_written_as_another_format(
     assert told.code == 1
     assert told.out == ""
     assert told.err.splitlines()[-1] == (
-        f"error: new{suffix}: this model writes text, not {suffix.lower()} files "
-        "(write into new.txt)"
+        f"error: new{suffix}: this model writes text, not {suffix.lower()} files; "
+        "write into new.txt"
     )
     assert not list(tmp_path.glob("new*"))
 

@@ -145,7 +145,7 @@ def test_music_is_drawn_on_a_terminal_and_written_into_a_pipe(
     assert piped.out.startswith("inst:")
     assert "new.mid" not in piped.err
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for more, rolls in (([], 1), (["-n", "2"], 2), (["--temperatures", "0.8", "1"], 2)):
+    for more, rolls in (([], 1), (["--count", "2"], 2), (["--temperatures", "0.8", "1"], 2)):
         assert main(asked + more) == 0
         drawn = capsys.readouterr()
         assert "bar:" not in drawn.out

@@ -229,7 +229,10 @@ class MusicEncoder(Encoder):
         """
 
     def outside(self, ids: AnyIds) -> int:
-        """Number of notes that `score_of` drops, as they begin when their bar has ended."""
+        """Number of notes that begin after their bar has ended.
+
+        `score_of` drops them.
+        """
         return 0
 
     @abstractmethod

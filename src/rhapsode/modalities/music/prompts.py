@@ -136,7 +136,10 @@ class MusicPrompt(IdPrompt):
         return replace(score, **more) if more else score
 
     def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
-        """A piano roll of the new music, and of as much before it; the new music in numbers."""
+        """A piano roll of the new music, and of as much before it.
+
+        Numbers of the new music stand below it.
+        """
         from rhapsode.modalities.music.report import roll_picture
 
         score = self._dressed(self._music.score_of(elements))
