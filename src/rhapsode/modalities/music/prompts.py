@@ -136,7 +136,7 @@ class MusicPrompt(IdPrompt):
         return replace(score, **more) if more else score
 
     def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
-        """A piano roll of the new music, and of as much before it.
+        """A piano roll of the new music and some before it.
 
         Numbers of the new music stand below it.
         """
