@@ -167,3 +167,26 @@ def test_output_is_a_file_or_several(cli: Cli, run_folder: Path, tmp_path: Path)
     nowhere = cli(*words, "--output", str(tmp_path / "no" / "new.txt"))
     assert nowhere.code == 1
     assert "there is no such folder" in nowhere.err
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".MP3", ".svg", ".pdf", ".gz"])
+def test_text_is_not_written_as_another_format(
+    suffix: str, cli: Cli, run_folder: Path, tmp_path: Path
+) -> None:
+    told = cli("generate", str(run_folder), "The ", "-o", f"new{suffix}")
+    assert told.code == 1
+    assert told.out == ""
+    assert told.err.splitlines()[-1] == (
+        f"error: new{suffix}: this model writes text, not {suffix.lower()} files; "
+        "write into new.txt"
+    )
+    assert not list(tmp_path.glob("new*"))
+
+
+@pytest.mark.parametrize("name", ["new", "new.md", "new.abc", "new.jsonl", "new.1", "new.xyz"])
+def test_text_is_written_under_any_other_name(
+    name: str, cli: Cli, run_folder: Path, tmp_path: Path
+) -> None:
+    words = ("generate", str(run_folder), "The ", "--length", "5", "--seed", "1", "-o", name)
+    assert cli(*words).code == 0
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith("The ")

@@ -32,6 +32,11 @@ def test_the_plan_is_the_config_of_the_run_it_stands_for(cli: Cli, prose_file: P
     assert kept == tomllib.loads(planned.out)
 
 
+def test_many_passes_are_a_whole_number(cli: Cli, prose_file: Path) -> None:
+    planned = cli("train", str(prose_file), "--epochs", "5000", "--plan")
+    assert "about 5,000 passes are expected" in planned.out
+
+
 @pytest.mark.parametrize("more", [("--resume",), ("--repeat", "2")])
 def test_what_has_no_plan_of_its_own_is_refused(
     cli: Cli, prose_file: Path, more: tuple[str, ...]

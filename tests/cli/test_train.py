@@ -164,7 +164,7 @@ def test_a_source_that_cannot_be_learnt_from(cli: Cli, name: str) -> None:
 BAD_REQUESTS = {
     "no source": ([], "no source was given"),
     "missing path": (["nowhere.txt"], "nowhere.txt: no such file or folder"),
-    "empty folder": (["folder"], "folder: no text file in this folder"),
+    "empty folder": (["folder"], "folder: no file in this folder"),
     "budget words": (["ok.txt", "--budget", "soon"], "'soon' is not a length of time"),
     "budget zero": (["ok.txt", "--budget", "0s"], "out of range"),
     "budget below zero": (["ok.txt", "--budget", "-3m"], "not a length of time"),

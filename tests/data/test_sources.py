@@ -182,7 +182,8 @@ def test_a_folder_without_text_is_an_error(tmp_path: Path, content: bytes | None
     if content is not None:
         put(tmp_path / "a.bin", content)
     put(tmp_path / ".hidden", "text")
-    with pytest.raises(DataError, match="no text file in this folder") as caught:
+    kind = "file" if content is None else "text file"
+    with pytest.raises(DataError, match=f"no {kind} in this folder") as caught:
         read_sources([str(tmp_path)])
     assert str(caught.value).startswith(str(tmp_path))
 

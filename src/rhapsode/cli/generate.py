@@ -1,6 +1,6 @@
 """Continue a prompt.
 
-Only the prompt and the continuation are printed to stdout.
+Only the prompt and the continuation are printed to stdout; on a terminal, music is drawn.
 
 Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 always
 takes the likeliest element, and such text tends to repeat itself. The same seed gives the same
@@ -9,15 +9,18 @@ text, alone or in a batch.
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, note, plain, put, say, stdout
 from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of, typed_of
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
+
+if TYPE_CHECKING:  # takes longer to load than a text to write
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
                     if self.only_new:
                         del entry["prompt"]
                     put(json_text(entry) + "\n")
+        elif request.prompts[0].picture_hint and sys.stdout is not None and sys.stdout.isatty():
+            _draw(request, only_new=self.only_new)
         elif more.temperatures:
             _by_temperature(request, only_new=self.only_new)
         elif len(request.prompts) > 1 or settings.count > 1:
@@ -63,20 +68,30 @@ def _stream(request: "rh.Request", *, only_new: bool) -> None:
     prompt = request.prompts[0]
     last = "" if only_new else prompt.text
     say(last)
-    elements: list[Any] = []
     for piece in request.model.write(request.prompts, request.settings[0]):
-        elements += piece.chosen
         if piece.text:
             say(piece.text)
             last = piece.text
     if not last.endswith("\n"):
         put("\n")
-    if sys.stdout.isatty():
-        console = stdout()
-        whole = (*prompt.opening.elements, *elements)
-        picture = prompt.picture(whole, len(elements), console.width)
-        if picture is not None:
-            console.print(picture)
+
+
+def _draw(request: "rh.Request", *, only_new: bool) -> None:
+    """Print pictures of continuations, and how to get what they show."""
+    console = stdout()
+    for settings in request.settings:
+        if len(request.settings) > 1:
+            _say_temperature(settings.temperature, console)
+        for prompt in request.prompts:
+            for one in replace(request, prompts=[prompt]).continuations(settings):
+                whole = (*prompt.opening.elements, *one.chosen)
+                picture = prompt.picture(whole, len(one.chosen), console.width)
+                if picture is None:
+                    _say_all([one], only_new=only_new)
+                else:
+                    console.print(picture)
+    seed = request.settings[0].seed
+    note(f"with --seed {seed}, {request.prompts[0].picture_hint}")
 
 
 def _by_temperature(request: "rh.Request", *, only_new: bool) -> None:
@@ -98,9 +113,13 @@ def _by_temperature(request: "rh.Request", *, only_new: bool) -> None:
             console.print(continuation_columns(temperatures, texts))
             return
     for temperature, row in zip(temperatures, rows, strict=True):
-        console.rule(f"temperature {temperature:g}", align="left", style="cyan")
-        sys.stdout.flush()
+        _say_temperature(temperature, console)
         _say_all(row, only_new=only_new)
+
+
+def _say_temperature(temperature: float, console: "Console") -> None:
+    console.rule(f"temperature {temperature:g}", align="left", style="cyan")
+    sys.stdout.flush()
 
 
 def _say_all(continuations: Iterable["rh.Continuation"], *, only_new: bool) -> None:

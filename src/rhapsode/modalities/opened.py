@@ -232,6 +232,9 @@ class Prompt(ABC):
     """Beginning of the text of every document."""
     end: int | None = None
     """The element that ends a document; None without one."""
+    picture_hint: str = ""
+    """How to get the text or a file, where a picture stands for the text on a terminal; empty where
+    the text is printed."""
 
     @property
     @abstractmethod

@@ -269,7 +269,8 @@ def plan_id_run(
         reasons.append(
             f"each document separately{memory}: {documents:,} of about {length:,} elements"
         )
-    reasons.append(f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected")
+    passes = f"{seen:.1f}" if seen < 100 else f"{seen:,.0f}"
+    reasons.append(f"dropout {network.get('dropout', 0):g}: about {passes} passes are expected")
     if averaging:
         reasons.append(f"weights averaged over {1 / (1 - averaging):.0f} updates")
     if accelerator is not None:

@@ -114,6 +114,11 @@ def test_the_report_names_what_changes():
     assert (report.moved, report.lengths, report.velocities) == (1, 1, 1)
     assert report.largest_shift == pytest.approx(3 / 480)
     assert "1 moved by up to 0.00625 quarters" in str(report)
+    assert "1 length changed, 1 velocity rounded" in str(report)
+    faster = Score(notes=Notes.of([0], [480], [60], 80), tempos=(Tempo(0, 90), Tempo(480, 120)))
+    _, report = NoteEncoder.for_scores([faster], {}).snap(faster)
+    assert str(report).startswith("1 note, ")
+    assert str(report).endswith("1 tempo dropped")
 
 
 def test_longer_bars_become_other_bars():
@@ -141,3 +146,20 @@ def test_elements_before_the_first_bar_are_passed_over():
     score = encoder.score("C4 len:24 bar:4/4 at:0 C4")
     assert len(score.notes) == 0
     np.testing.assert_array_equal(encoder.score("").notes.start_N, [])
+
+
+def test_notes_and_chords_after_the_end_of_their_bar_are_dropped():
+    text = (
+        "bar:2/4 at:24 C4 len:24 at:48 chord:C D4 len:24 at:84 track:1 E4 len:24 "
+        "bar:2/4 at:0 F4 len:8"
+    )
+    encoder = NoteEncoder.learn([text], {"tracks": 2})
+    ids = encoder.encode(text)
+    score = encoder.score_of(ids)
+    starts = (score.notes.start_N / score.ticks).tolist()
+    assert list(zip(starts, score.notes.pitch_N.tolist(), strict=True)) == [(1, 60), (2, 65)]
+    assert not score.chords
+    assert len(score.tracks) == 1
+    assert score.end == 4 * score.ticks
+    assert encoder.outside(ids) == 2
+    assert encoder.outside(encoder.elements(score)) == 0

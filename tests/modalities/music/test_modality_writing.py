@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,34 @@ def test_only_the_new_bars_are_written(model: MusicModel, tunes: Path, tmp_path:
     assert main([*words, "--count", "2", "-o", str(out)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"next.mid", "next-1.mid", "next-2.mid"}
     assert main([*words, "-o", str(tmp_path / "next.xyz")]) == 1
+
+
+def test_music_is_drawn_on_a_terminal_and_written_into_a_pipe(
+    model: MusicModel, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["generate", str(model.path.parent), "--bars", "2", "--seed", "1"]
+    assert main(asked) == 0
+    piped = capsys.readouterr()
+    assert piped.out.startswith("inst:")
+    assert "new.mid" not in piped.err
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for more, rolls in (([], 1), (["--count", "2"], 2), (["--temperatures", "0.8", "1"], 2)):
+        assert main(asked + more) == 0
+        drawn = capsys.readouterr()
+        assert "bar:" not in drawn.out
+        assert len(re.findall(r"\d+ notes?", drawn.out)) == rolls
+        assert drawn.err.count("with --seed 1, -o new.mid keeps it, | cat shows the notation") == 1
+
+
+def test_notes_after_the_end_of_their_bar_are_told(
+    model: MusicModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = model.encoder.encode("bar:3/4 at:0 C5 len:24 at:84 C5 len:24 bar:3/4 at:0 C5 len:24")
+    assert 1 not in ids
+    with caplog.at_level("INFO", "rhapsode"):
+        document = model.prompt("", model.generation()).document(ids.tolist())
+    assert len(document.value.notes) == 2
+    assert caplog.messages == ["left out 1 note that begins after the end of a bar"]
 
 
 def test_scores_are_prompts_too(model: MusicModel) -> None:

@@ -217,8 +217,9 @@ class _Reader:
 
         Files without text are passed over; a limit counts files.
         """
-        files, skipped = 0, len(self.found.skipped)
+        files, skipped, empty = 0, len(self.found.skipped), True
         for blob in self._expanded(blobs):
+            empty = False
             if not self._matches(blob):
                 continue
             before = len(self.found.skipped)
@@ -228,6 +229,8 @@ class _Reader:
                 return
         if not files:
             left = self.found.skipped[skipped:]
+            if empty and not left:
+                raise DataError(f"no file in {place}", where=where)
             some = "1 file" if len(left) == 1 else f"{len(left):,} files"
             reason = f" ({some} left out, the first: {left[0]})" if left else ""
             pattern = self._settings.pattern

@@ -72,16 +72,25 @@ class SnapReport:
 
     def __str__(self) -> str:
         """One line."""
-        parts = [f"{self.notes:,} notes"]
+        parts = [_counted(self.notes, "notes")]
         if self.moved:
             parts.append(
                 f"{self.moved:,} moved by up to {self.largest_shift:.3g} {self.unit}, "
                 f"{self.mean_shift:.2g} on average"
             )
-        parts += [f"{self.lengths:,} lengths changed"] if self.lengths else []
-        parts += [f"{self.velocities:,} velocities rounded"] if self.velocities else []
-        parts += [f"{count:,} {name} dropped" for name, count in self.dropped.items() if count]
+        parts += [f"{_counted(self.lengths, 'lengths')} changed"] if self.lengths else []
+        parts += [f"{_counted(self.velocities, 'velocities')} rounded"] if self.velocities else []
+        dropped = [(count, name) for name, count in self.dropped.items() if count]
+        parts += [f"{_counted(count, name)} dropped" for count, name in dropped]
         return ", ".join(parts)
+
+
+def _counted(count: int, plural: str) -> str:
+    """A number of things; one of "velocities" is a velocity."""
+    if count == 1:
+        plural = plural.removesuffix("s")
+        plural = plural.removesuffix("ie") + "y" if plural.endswith("ie") else plural
+    return f"{count:,} {plural}"
 
 
 class MusicEncoder(Encoder):
@@ -218,6 +227,13 @@ class MusicEncoder(Encoder):
 
         Those without a meaning where they stand are passed over.
         """
+
+    def outside(self, ids: AnyIds) -> int:
+        """Number of notes that begin after their bar has ended.
+
+        `score_of` drops them.
+        """
+        return 0
 
     @abstractmethod
     def snap(self, score: Score) -> tuple[Score, SnapReport]:

@@ -56,6 +56,7 @@ from rhapsode.modalities.ids.metrics import (
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, Counted, learn_ngram, ngram_part
 from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 from rhapsode.models.families import FAMILIES
+from rhapsode.views.figures import plural
 
 if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
@@ -205,7 +206,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         by_hand = (settings.training.window, settings.reading.context)
         if elements < LEAST_ELEMENTS and context.kind != "fresh" and by_hand == (None, None):
             raise DataError(
-                f"the training split has {elements} elements: too little to learn from",
+                f"the training split has {plural(elements, 'element')}: too little to learn from",
                 hint=f"give more, {LEAST_ELEMENTS} at least",
             )
         unfit = why_not_beside(

@@ -37,6 +37,7 @@ from rhapsode.modalities.ids.prompts import IdPrompt, name_of
 from rhapsode.modalities.ids.typed_text import TrainedText, can_write, named
 from rhapsode.modalities.model import Model, array_bytes
 from rhapsode.modalities.opened import Continuation, Piece, Prompt
+from rhapsode.views.figures import plural
 
 if TYPE_CHECKING:  # what loads torch or the compiler, or draws tables
     import torch
@@ -158,7 +159,7 @@ class IdModel(Model[IdBundle]):
             shown = named(list(dict.fromkeys(pieces)))
             notes.append(
                 f"the model has no element for {shown}: it reads {len(pieces):,} of "
-                f"{elements:,} elements as the unknown element"
+                f"{plural(elements, 'element')} as the unknown element"
             )
         text = "".join(prompt.text for prompt in prompts)
         unseen = [] if pieces or text.isascii() else self.trained_text.unseen(text)

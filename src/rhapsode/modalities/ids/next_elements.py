@@ -26,6 +26,7 @@ from rhapsode.views.candidates import (
     elements_text,
 )
 from rhapsode.views.display import Shown
+from rhapsode.views.figures import plural
 from rhapsode.views.mixture_table import Parts, largest_line
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class IdsSeen(Shown):
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         seen = self.mapping
-        summary = f"{len(seen['ids']):,} elements"
+        summary = plural(len(seen["ids"]), "element")
         if seen["unknown"]:
             named = ", ".join(map(repr, seen["unknown"][:8]))
             summary += f", {seen['unknown_elements']} of them unknown: {named}"

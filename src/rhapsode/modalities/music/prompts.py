@@ -12,6 +12,7 @@ import numpy as np
 
 from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score, Tempo
+from rhapsode.log import log
 from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.music.constraints.keys import key_of, metre_of
 from rhapsode.modalities.music.files.reading_result import Repairs
@@ -85,6 +86,8 @@ class MusicPrompt(IdPrompt):
         settings: `tempo`, `metre` and `key` are those of scores whose encoding keeps none.
     """
 
+    picture_hint = "-o new.mid keeps it, | cat shows the notation"
+
     def __init__(
         self,
         model: MusicModel,
@@ -105,6 +108,9 @@ class MusicPrompt(IdPrompt):
 
     def document(self, elements: Sequence[int], text: str = "", **made: Any) -> MusicDocument:
         """The document of elements; the prompt's own score stands for its elements."""
+        if outside := self._music.outside(elements):
+            which = "1 note that begins" if outside == 1 else f"{outside:,} notes that begin"
+            log.info(f"left out {which} after the end of a bar")
         whole = self._dressed(self._music.score_of(elements))
         begins = len(self.ids_N) and np.array_equal(self.ids_N, elements[: len(self.ids_N)])
         end = 0
@@ -130,7 +136,10 @@ class MusicPrompt(IdPrompt):
         return replace(score, **more) if more else score
 
     def picture(self, elements: Sequence[int], new: int, width: int) -> Any:
-        """A piano roll of the new music, and of as much before it; the new music in numbers."""
+        """A piano roll of the new music and some before it.
+
+        Numbers of the new music stand below it.
+        """
         from rhapsode.modalities.music.report import roll_picture
 
         score = self._dressed(self._music.score_of(elements))

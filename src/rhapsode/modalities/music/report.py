@@ -117,7 +117,7 @@ def roll_lines(score: Score, width: int, *, prompt_end: int = 0) -> RenderableTy
 
 
 def roll_picture(score: Score, width: int, *, prompt_end: int) -> RenderableType:
-    """A small piano roll, and below it what follows the prompt in numbers.
+    """A small piano roll, and what follows the prompt in numbers.
 
     Arguments:
         score: with at least one note.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.errors import BundleError
+from rhapsode.errors import BundleError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
@@ -18,6 +18,15 @@ from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
+
+# Suffixes of files that hold something else than a text that people write.
+_NO_TEXT = """
+    .mid .midi .kar .musicxml .mxl .mscz .wav .mp3 .ogg .oga .opus .flac .aac .m4a .aif .aiff .wma
+    .mp4 .mov .avi .mkv .webm .svg .png .jpg .jpeg .gif .bmp .tif .tiff .webp .ico .heic .avif
+    .pdf .ps .doc .docx .odt .rtf .epub .mobi .azw3 .djvu .ppt .pptx .odp .xls .xlsx .ods .parquet
+    .feather .arrow .npy .npz .pkl .pickle .pt .pth .onnx .gguf .safetensors .h5 .sqlite .db
+    .zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .exe .dll .so .bin .whl .jar .class .pyc
+"""
 
 
 class TextModel(IdModel):
@@ -37,6 +46,16 @@ class TextModel(IdModel):
 
             self._elements = open_elements_index(self.bundle, self.path)
         return self._elements
+
+    def check_output(self, path: Path) -> None:
+        super().check_output(path)
+        suffix = path.suffix.lower()
+        if suffix in _NO_TEXT.split():
+            raise SettingsError(
+                f"this model writes text, not {suffix} files",
+                where=str(path),
+                hint=f"write into {path.with_suffix('.txt').name}",
+            )
 
     def normalised(self, text: str) -> str:
         text = text.removeprefix("\N{BYTE ORDER MARK}")

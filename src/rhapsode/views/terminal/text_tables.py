@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import on_one_line, visible
+from rhapsode.views.figures import plural
 from rhapsode.views.tables import bare_table, number_column
 
 # Cells of a column at least, and characters of a text in it at most.
@@ -101,7 +102,7 @@ def branches_table(branches: Iterable[tuple[int, bool, int, str]], width: int) -
         rows=(
             (
                 f"{'→ ' if current else ''}{number}",
-                f"{elements:,} elements",
+                plural(elements, "element"),
                 Text(shown_end(text, most), style="bold" if current else ""),
             )
             for number, current, elements, text in branches

@@ -32,7 +32,7 @@ from rhapsode.encoding.music.notes.note_elements import (
     fixed_names,
 )
 from rhapsode.encoding.music.notes.note_grammar import note_tables
-from rhapsode.encoding.music.notes.note_reading import read_notes, velocity_of
+from rhapsode.encoding.music.notes.note_reading import notes_outside, read_notes, velocity_of
 from rhapsode.encoding.music.notes.note_writing import placed, written
 from rhapsode.encoding.music.score import Score
 from rhapsode.encoding.music.transposition import (
@@ -97,6 +97,9 @@ class NoteEncoder(MusicEncoder):
 
     def score_of(self, ids: AnyIds) -> Score:
         return read_notes(np.asarray(ids, dtype=np.int64), self._elements)
+
+    def outside(self, ids: AnyIds) -> int:
+        return notes_outside(np.asarray(ids, dtype=np.int64), self._elements)
 
     def snap(self, score: Score) -> tuple[Score, SnapReport]:
         piece = placed(score, self._elements)

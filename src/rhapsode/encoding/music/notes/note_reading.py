@@ -24,17 +24,27 @@ _DRUM_KIT = 128
 def read_notes(ids_N: Ints, elements: NoteElements) -> Score:
     """The score of any elements.
 
-    Those without a meaning where they stand are passed over.
+    Those without a meaning where they stand are passed over, as are notes and chord symbols at or
+    after the end of their bar.
     """
-    kind_N = elements.kind_V[ids_N] if len(ids_N) else ids_N
-    header = elements.value_V[ids_N[kind_N == Kind.INSTRUMENT]].tolist() if len(ids_N) else []
+    header = elements.value_V[ids_N[elements.kind_V[ids_N] == Kind.INSTRUMENT]].tolist()
+    return _reading(ids_N, elements).score(header)
+
+
+def notes_outside(ids_N: Ints, elements: NoteElements) -> int:
+    """Number of notes that `read_notes` drops because their bar ends before them."""
+    return _reading(ids_N, elements).outside()
+
+
+def _reading(ids_N: Ints, elements: NoteElements) -> _Reading:
+    kind_N = elements.kind_V[ids_N]
     kept_N = (kind_N != Kind.OTHER) & (kind_N != Kind.INSTRUMENT)
     # Nothing sounds before the first bar.
     kept_N &= np.maximum.accumulate(kind_N == Kind.BAR)
     ids_N = ids_N[kept_N]
     if not len(ids_N):
         ids_N = np.array([min(elements.metre_of)])
-    return _Reading(ids_N, elements).score(header)
+    return _Reading(ids_N, elements)
 
 
 class _Reading:
@@ -62,6 +72,8 @@ class _Reading:
         place_N = self._last(moment_N | (kind_N == Kind.BAR))
         within_N = np.where(moment_N[place_N], self._value_N[place_N], 0)
         self._at_N = self._begin_K[self._bar_N] + within_N
+        # A model may write positions that its bar does not have.
+        self._inside_N = within_N < self._length_K[self._bar_N]
         place_N = self._last(moment_N | (kind_N == Kind.BAR) | (kind_N == Kind.TRACK))
         self._track_N = np.where(kind_N[place_N] == Kind.TRACK, self._value_N[place_N], 0)
 
@@ -88,7 +100,8 @@ class _Reading:
         elements, step = self._elements, self._step
         notes, tracks = self._notes(header)
         upbeat = int(self._length_K[0]) if self._length_K[0] < self._whole_K[0] else 0
-        chords = {at: elements.names[element] for at, element in self._told(Kind.CHORD, self._at_N)}
+        told = self._told(Kind.CHORD, self._at_N, self._inside_N)
+        chords = {at: elements.names[element] for at, element in told}
         return Score(
             ticks=step * elements.limits.grid,
             notes=notes,
@@ -107,9 +120,9 @@ class _Reading:
     def _notes(self, header: list[int]) -> tuple[Notes, tuple[Track, ...]]:
         """Complete notes, and tracks."""
         kind_N, value_N, limits = self._kind_N, self._value_N, self._elements.limits
-        following_N = np.append(kind_N[1:], Kind.OTHER)
-        pitched_N = (kind_N == Kind.PITCH) & (following_N == Kind.LENGTH)
-        drum_N = kind_N == Kind.DRUM
+        sounding_N = self._sounding_N() & self._inside_N
+        drum_N = sounding_N & (kind_N == Kind.DRUM)
+        pitched_N = sounding_N & ~drum_N
         length_N = np.where(pitched_N, np.append(value_N[1:], 0), drum_length(limits.grid))
         track_N = np.where(self._track_N == self._elements.drum_track, 0, self._track_N)
         programs = [program for program in header if program != _DRUM_KIT][: limits.tracks]
@@ -119,7 +132,7 @@ class _Reading:
         tracks = [Track(program) for program in programs]
         tracks += [Track(drums=True)] if some else []
         track_N = np.where(drum_N, len(programs), track_N)
-        chosen_N = np.flatnonzero(pitched_N | drum_N)
+        chosen_N = np.flatnonzero(sounding_N)
         # The loudness stands after the length of a note, or after a drum.
         loud_N = chosen_N + np.where(drum_N[chosen_N], 1, 2)
         kinds = np.append(kind_N, (Kind.OTHER, Kind.OTHER))
@@ -162,10 +175,23 @@ class _Reading:
                 yield Tempo(at * self._step, tempo_of(level))
             now = level
 
-    def _told(self, kind: Kind, at_N: Ints) -> list[tuple[int, int]]:
-        """Positions and ids of a kind of element."""
-        places = np.flatnonzero(self._kind_N == kind)
+    def _told(
+        self, kind: Kind, at_N: Ints, among_N: NDArray[np.bool_] | bool = True
+    ) -> list[tuple[int, int]]:
+        """Positions and ids of a kind of element, where a flag is true."""
+        places = np.flatnonzero((self._kind_N == kind) & among_N)
         return list(zip(at_N[places].tolist(), self._ids_N[places].tolist(), strict=True))
+
+    def outside(self) -> int:
+        """Number of notes that begin at or after the end of their bar."""
+        return int((self._sounding_N() & ~self._inside_N).sum())
+
+    def _sounding_N(self) -> NDArray[np.bool_]:
+        """True for the pitch of each complete note, and for each drum."""
+        following_N = np.append(self._kind_N[1:], Kind.OTHER)
+        pitched_N = (self._kind_N == Kind.PITCH) & (following_N == Kind.LENGTH)
+        sounding_N: NDArray[np.bool_] = pitched_N | (self._kind_N == Kind.DRUM)
+        return sounding_N
 
 
 def velocity_of(level_N: Ints) -> Ints:
