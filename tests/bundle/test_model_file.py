@@ -446,7 +446,7 @@ def test_a_network_without_members_and_members_without_a_network_are_refused(
 @pytest.mark.parametrize(
     ("modality", "told"),
     [
-        ("video.v1", "unknown modality 'video.v1'; known: series.v1, text.v1"),
+        ("video.v1", "unknown modality 'video.v1'; known: music.v1, series.v1, text.v1"),
         ("text.v9", "unknown modality 'text.v9'"),
         ("", "unknown modality ''"),
         ("os.system", "unknown modality 'os.system'"),
@@ -541,7 +541,7 @@ def changed(raw: bytes, key: str, change: Callable[[Any], Any]) -> bytes:
         (
             "calibration",
             lambda entry: entry["mixture"].update(share=0.5),
-            "unknown setting 'mixture.share'",
+            "mixture.share: its network and counts",
         ),
         *(
             (

@@ -129,7 +129,7 @@ def test_members_differ_and_metrics_tell_which_is_trained(whole: Path) -> None:
 def test_the_model_is_the_mean_of_its_members_probabilities(source: Path, tmp_path: Path) -> None:
     settings = asked("lstm", steps=180, members=MEMBERS)
     settings["network"] = {"embedding_size": 16, "hidden_size": 24}
-    settings["training"] |= {"batch_size": 16, "averaging": 0.0}
+    settings["training"] |= {"batch_size": 16, "averaging": 0.0, "beside_counts": "off"}
     training = prepare_training((str(source),), settings, output=str(tmp_path / "run"))
     told = [event for event in training.events() if isinstance(event, Evaluated)]
     summary = training.finish()

@@ -15,14 +15,20 @@ def components() -> dict[str, list[str]]:
 
 
 def setting_places() -> dict[str, str]:
-    """The settings in sections of all modalities and families: "section.name" by name."""
+    """The settings in sections of all modalities and families: "section.name" by name.
+
+    Of two with one name, that in a section of its modality's own name comes first.
+    """
     places: dict[str, str] = {}
-    for modality in MODALITIES.names():
-        settings = MODALITIES.get(modality).settings()
-        for section in dataclasses.fields(settings):
-            value = getattr(settings, section.name)
-            for field in dataclasses.fields(value) if dataclasses.is_dataclass(value) else ():
-                places.setdefault(field.name, f"{section.name}.{field.name}")
+    sections = [
+        (section.name != modality.partition(".")[0], section.name, getattr(settings, section.name))
+        for modality in MODALITIES.names()
+        for settings in (MODALITIES.get(modality).settings(),)
+        for section in dataclasses.fields(settings)
+    ]
+    for _, name, value in sorted(sections, key=lambda section: section[0]):
+        for field in dataclasses.fields(value) if dataclasses.is_dataclass(value) else ():
+            places.setdefault(field.name, f"{name}.{field.name}")
     for family in FAMILIES.names():
         for field in dataclasses.fields(FAMILIES.get(family).Config):
             places.setdefault(field.name, f"network.{field.name}")

@@ -44,6 +44,8 @@ def _claim(source: Any) -> Claim:
         return Claim(Degree.NONE, "it lies in memory and holds no scores")
     name = str(source)
     path = Path(name)
+    if name == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        return Claim(Degree.NONE, "it can be read only once")
     entry = CATALOGUE.get(name)
     if not is_there(path) and entry is not None and not (entry.download or entry.suffix):
         return Claim(Degree.NONE, "a named corpus of another kind")
