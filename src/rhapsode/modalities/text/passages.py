@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config import from_mapping, read_toml
+from rhapsode.config import from_mapping
 from rhapsode.data import PIECE, Document, ElementStore, Parts, TextStore, encode_piece
 from rhapsode.encoding import Encoder
-from rhapsode.errors import DataError, RhapsodeError, RunError, SettingsError
+from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import described
+from rhapsode.modalities.run_sources import RunSources
 from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
@@ -246,20 +247,9 @@ def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> 
 
 def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     """Documents of a run, parts to draw from, and source names."""
-    config = model.parent / "config.toml"
-    if not config.exists():
-        raise RunError(
-            "there is no config.toml beside the model to name its sources",
-            where=str(model),
-            hint="prompts from data need the run folder",
-        )
-    kept = read_toml(config)
-    try:
-        run = kept.pop("run")
-        sources, sha256 = [str(source) for source in run["sources"]], str(run["sha256"])
-    except (KeyError, TypeError):
-        raise RunError("the section [run] is missing or damaged", where=str(config)) from None
-    settings = from_mapping(TrainSettings, kept, where=str(config))
+    run = RunSources.beside(model)
+    sources = run.sources
+    settings = from_mapping(TrainSettings, run.settings, where=str(run.file))
     named, hint = ", ".join(sources), "restore them, or give the prompts with --prompts FILE"
     if "-" in sources:
         raise DataError(
@@ -273,7 +263,7 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
             where=problem.where or named,
             hint=hint,
         ) from None
-    if store.sha256 != sha256:
+    if store.sha256 != run.sha256:
         log.info(
             "the sources have changed since the run: some passages may be from the training data"
         )

@@ -25,7 +25,7 @@ DRUMS = range(27, 88)
 TEMPO_STEP = math.log(1.03)
 VELOCITY_WIDTH = 8
 LOUDNESS = 9
-"""Level of loudness where none is told."""
+"""Default level of loudness."""
 _LONGEST_NOTE = 16
 _MOST_UNIT = 32
 _METRES = (

@@ -28,12 +28,12 @@ class _States:
     """Numbers of states, and what each remembers.
 
     Arguments:
-        family_S: what was read last.
+        family_S: kind of the last element.
         bucket_S: the stretch of positions reached in the bar.
         track_S: the track.
         rank_S: number of the last note's track and pitch in canonical order; for a bar that has
             begun its positions, for instruments their number.
-        stage_S: what was read of a bar that has begun.
+        stage_S: which parts of the current bar's head were read.
         first: number of the first state of each family.
         width: positions of a stretch.
     """
@@ -193,8 +193,8 @@ class _Automaton:
         next_SV[:, bars] = first[_OPEN] + self._value_V[bars] - 1
         open_S = self._of(_OPEN)
         stage = first[_OPEN] + states.rank_S - 1
-        for kind, behind in ((Kind.KEY, _KEYED), (Kind.TEMPO, _TIMED)):
-            later_S = np.where(open_S, stage + behind * self._bar, own_S)
+        for kind, base in ((Kind.KEY, _KEYED), (Kind.TEMPO, _TIMED)):
+            later_S = np.where(open_S, stage + base * self._bar, own_S)
             next_SV[:, elements.of_kind(kind)] = later_S[:, None]
         next_SV[:, elements.of_kind(Kind.SHORT)] = np.where(
             open_S & (states.rank_S > 1), first[_SHORT] + states.rank_S - 1, own_S
@@ -217,13 +217,13 @@ class _Automaton:
         for order, element in enumerate(self._pitches):
             row_S = states.bucket_S * self._pitched + on_S * len(self._pitches)
             next_SV[:, element] = first[_PITCHED] + row_S + order
-        behind = first[_LOUD if self._loud else _NOTE]
+        base = first[_LOUD if self._loud else _NOTE]
         row_S = states.bucket_S * self._ranks
         for order, element in enumerate(self._drums):
-            next_SV[:, element] = behind + row_S + self._pitched + order
+            next_SV[:, element] = base + row_S + self._pitched + order
         own_S = np.arange(len(row_S))
         noted_S = row_S + states.rank_S
-        lengthened_S = np.where(self._of(_PITCHED), behind + noted_S, own_S)
+        lengthened_S = np.where(self._of(_PITCHED), base + noted_S, own_S)
         next_SV[:, elements.of_kind(Kind.LENGTH)] = lengthened_S[:, None]
         loud_S = np.where(self._of(_LOUD), first[_NOTE] + noted_S, own_S)
         next_SV[:, elements.of_kind(Kind.VELOCITY)] = loud_S[:, None]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rhapsode.config import from_mapping, read_toml
+from rhapsode.config import from_mapping
 from rhapsode.encoding.music.score import Score
-from rhapsode.errors import DataError, RhapsodeError, RunError
+from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.modalities.music.corpus import split_pieces
 from rhapsode.modalities.music.pieces.reading import Piece, read_pieces
 from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.music.settings import MusicTrainSettings
+from rhapsode.modalities.run_sources import RunSources
 
 # Bars of a prompt.
 BARS = 4
@@ -33,19 +34,9 @@ def held_out_passages(model: Path, number: int, seed: int) -> list[Score]:
         RunError: the file lies in no run folder.
         DataError: the sources cannot be read.
     """
-    config = model.parent / "config.toml"
-    if not config.exists():
-        raise RunError(
-            "there is no config.toml beside the model to name its sources",
-            where=str(model),
-            hint="prompts from data need the run folder",
-        )
-    kept = read_toml(config)
-    try:
-        sources = [str(source) for source in kept.pop("run")["sources"]]
-    except (KeyError, TypeError):
-        raise RunError("the section [run] is missing or damaged", where=str(config)) from None
-    settings = from_mapping(MusicTrainSettings, kept, where=str(config))
+    run = RunSources.beside(model)
+    sources = run.sources
+    settings = from_mapping(MusicTrainSettings, run.settings, where=str(run.file))
     try:
         pieces = [piece for piece in read_pieces(sources, settings.music).pieces if piece.score.end]
         splits, _, _ = split_pieces(pieces, settings.data)
