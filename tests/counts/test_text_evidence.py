@@ -92,6 +92,39 @@ def left_out(oracle: Oracle, history: Gram, target: int) -> list[tuple[int, int,
     return found
 
 
+def tail_evidence(oracle: Oracle, history: Gram, target: int | None, short: int) -> float:
+    """Evidence for all elements from a shortlist on, as one; a target is left out."""
+    smooth, less = oracle.smooth, target is not None
+    below = float(sum(oracle.prior_V[short:]))
+    nats = oracle.weight_F[1] * math.log(below)
+    for length in range(min(len(history), oracle.order - 1), 0, -1):
+        context = history[len(history) - length :]
+        raw = Counter({e: smooth.raw[(*context, e)] for e in range(VOCABULARY)})
+        used = Counter({e: smooth.used((*context, e)) for e in range(VOCABULARY)})
+        total = smooth.raw[context] - less
+        if less and target is not None:
+            raw[target] -= 1
+            used[target] -= 1
+            less = used[target] == 0
+        followers = sum(count > 0 for count in raw.values())
+        if not followers or not total:
+            continue
+        discounts = [0.0, *smooth.discounts[length + 1]]
+        taken = sum(discounts[min(count, 3)] for count in used.values())
+        kept = sum(n - discounts[min(n, 3)] for e, n in used.items() if e >= short and n > 0)
+        kind = 2 + 12 * (length - 1) + kind_of(total, followers)
+        nats += oracle.weight_F[kind] * math.log(1 + kept / (taken * below))
+    counts = Counter(oracle.after[0].get(word_before(history)[0], {}))
+    if target is not None:
+        counts[target] -= 1
+    counts = +counts
+    if oracle.counted.words and counts:
+        kind = 2 + 12 * (oracle.order - 1) + kind_of(counts.total(), len(counts))
+        kept = sum(count - 0.5 for e, count in counts.items() if e >= short)
+        nats += oracle.weight_F[kind] * math.log(1 + kept / (0.5 * len(counts) * below))
+    return nats
+
+
 @PROVE
 @given(case=CASES)
 @example(Counted(SOME, (0, 20, 41), 5, 0))
@@ -119,6 +152,29 @@ def test_each_place_is_left_out_of_its_own_evidence(case: Counted) -> None:
         for kind, element, nats in left_out(oracle, history, target):
             wanted_V[element] += oracle.weight_F[kind] * nats
         np.testing.assert_allclose(found_V, wanted_V, atol=1e-4)
+
+
+@PROVE
+@given(case=CASES, short=st.integers(1, VOCABULARY - 1), leave_out=st.booleans())
+@example(case=Counted(SOME, (0, 20, 41), 5, 0), short=2, leave_out=True)
+def test_rare_elements_are_taken_as_one(case: Counted, short: int, leave_out: bool) -> None:
+    weight_F = uneven(case.experts())[: case.experts().lead]
+    whole_NV, oracle = evidence_of(case, leave_out=leave_out)
+    found_NV = TextEvidence(
+        case.model(),
+        np.array(case.elements),
+        case.starts,
+        longest=None,
+        weight_F=weight_F,
+        leave_out=leave_out,
+        width=short + 1,
+    )(np.arange(len(case.elements))[None])[0]
+    np.testing.assert_array_equal(found_NV[:, :short], whole_NV[:, :short])
+    for history, target, found in zip(
+        histories(case), case.elements, found_NV[:, short], strict=True
+    ):
+        wanted = tail_evidence(oracle, history, target if leave_out else None, short)
+        assert found == pytest.approx(wanted, abs=1e-4)
 
 
 def test_a_context_seen_once_says_nothing_of_its_own_place() -> None:

@@ -68,15 +68,23 @@ def test_probabilities_are_the_product_of_two_softmaxes(bias: bool) -> None:
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(targets=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=70))
+@given(
+    targets=st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=70),
+    beside=st.booleans(),
+)
 def test_targets_get_the_same_without_all_logits_in_values_and_gradients(
-    targets: list[int],
+    targets: list[int], beside: bool
 ) -> None:
-    """For any number of rare targets, none included."""
+    """For any number of rare targets, none included; evidence takes the tail as a whole."""
     heads, wanted = [make(), make()], torch.tensor([targets])
     features = [noise(1, len(targets), FEATURES, seed=3).requires_grad_() for _ in heads]
-    one_BT = heads[0].log_prob_after(features[0], wanted)
-    other_BT = heads[1].log_prob(heads[1](features[1]), wanted)
+    evidence_BTV = noise(1, len(targets), SHORT + 1, seed=5) if beside else None
+    one_BT = heads[0].log_prob_after(features[0], wanted, evidence_BTV)
+    logits_BTV = heads[1](features[1])
+    if evidence_BTV is not None:
+        each_V = torch.arange(VOCABULARY).clamp(max=SHORT)
+        logits_BTV = logits_BTV + evidence_BTV[..., each_V]
+    other_BT = heads[1].log_prob(logits_BTV, wanted)
     assert one_BT is not None
     assert one_BT.dtype == torch.float32
     torch.testing.assert_close(one_BT, other_BT)

@@ -186,7 +186,8 @@ class Network(nn.Module):
         """Log-probability (nats) of every target, (B, T) float32.
 
         The state after the batch is returned, too. Targets of weight 0 may get 0. Rows are under
-        the condition of the batch; without one, a continued state keeps its own.
+        the condition of the batch; without one, a continued state keeps its own. Evidence in the
+        batch is added to the logits.
         """
         return self._scored(self.moved(batch), state, by_loss=False)
 
@@ -194,8 +195,7 @@ class Network(nn.Module):
         """Training loss of every target, (B, T) float32.
 
         The state after the batch is returned, too. The loss is the negative of `log_prob`, unless
-        the head defines another one, or the batch holds evidence: then it is that of the network's
-        logits and the evidence together.
+        the head defines another one.
         """
         moved = self.moved(batch) if isinstance(batch, Batch) else batch
         return self._scored(moved, state, by_loss=True)
@@ -215,9 +215,13 @@ class Network(nn.Module):
         parts = []
         for start in range(skipped, time, most):
             place = slice(start, start + most)
-            evidence_BTV = batch.evidence_BTV if by_loss else None
-            if masks is None and evidence_BTV is None:
-                log_prob_BT = self.head.log_prob_after(y_BTH[:, place], targets[:, place])
+            evidence_BTV = batch.evidence_BTV
+            if evidence_BTV is not None:
+                evidence_BTV = evidence_BTV[:, place]
+            if masks is None:
+                log_prob_BT = self.head.log_prob_after(
+                    y_BTH[:, place], targets[:, place], evidence_BTV
+                )
                 if log_prob_BT is not None:
                     parts.append(-log_prob_BT if by_loss else log_prob_BT)
                     continue
@@ -228,7 +232,7 @@ class Network(nn.Module):
                     parameters, scale_B1K.expand(-1, parameters.shape[1], -1)
                 )
             if evidence_BTV is not None:
-                parameters = parameters.float() + evidence_BTV[:, place]
+                parameters = parameters.float() + evidence_BTV
             if masks is not None:
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
             jacobian_BT = batch.log_jacobian_BT

@@ -60,8 +60,34 @@ def mark_places(
 
 
 @compiled
+def weigh_tails(
+    first_M: Any, element_M: Any, used_M: Any, discount_L4: Any, begin: int, end: int, length: int,
+    short: int, kept_M: Any, taken_M: Any,
+) -> None:  # fmt: skip
+    """Write the discounted counts of rare followers, and all discounts, of contexts."""
+    for node in range(begin, end):
+        kept = taken = 0.0
+        for child in range(first_M[node], first_M[node + 1]):
+            discount = discount_L4[length, min(used_M[child], 3)]
+            taken += discount
+            if element_M[child] >= short:
+                kept += used_M[child] - discount
+        kept_M[node], taken_M[node] = kept, taken
+
+
+@compiled
+def evidence_of_tail(kept: float, taken: float, below: float) -> float:
+    """Evidence for the rare elements as one.
+
+    `below` is their share of the text: that of a shorter context is not looked up.
+    """
+    return math.log(1 + max(kept, 0.0) / max(taken * below, 1e-30))
+
+
+@compiled
 def add_left_out(
     first_M: Any, element_M: Any, evidence_M: Any, used_M: Any, count_M: Any, discount_L4: Any,
+    kept_M: Any, taken_M: Any, below: float, short: int,
     node: int, kind: int, target: int, weight_F: Any, z_V: Any,
 ) -> bool:  # fmt: skip
     """Add the evidence of a context without one place.
@@ -87,6 +113,8 @@ def add_left_out(
                 ratio = taken / (taken - before + after)
         weight = weight_F[LEAD + KINDS * (length - 1) + kind_of(count, followers)]
         for child in range(begin, end):
+            if element_M[child] >= short:  # they are in order
+                break
             value = float(evidence_M[child])
             if child == own:
                 if used <= 1:
@@ -96,16 +124,24 @@ def add_left_out(
             elif ratio != 1.0:
                 value = math.log1p((math.exp(value) - 1) * ratio)
             z_V[element_M[child]] += np.float32(weight * value)
+        if short < len(z_V):
+            kept, taken = float(kept_M[node]), float(taken_M[node])
+            if own >= 0:
+                taken += after - before
+                if target >= short:
+                    kept += max(used - 1 - after, 0.0) - (used - before)
+            z_V[short] += np.float32(weight * evidence_of_tail(kept, taken, below))
     return bool(used <= 1)
 
 
 @compiled
 def add_word(
     first_K: Any, element_J: Any, count_J: Any, lead_K: Any, k: int, target: int, left_out: int,
-    share_V: Any, weight_F: Any, z_V: Any,
+    share_V: Any, below: float, short: int, weight_F: Any, z_V: Any,
 ) -> None:  # fmt: skip
     """Add the evidence of a context of words without one place."""
     total = followers = 0
+    kept = 0.0
     for j in range(first_K[k], first_K[k + 1]):
         count = count_J[j] - (left_out if element_J[j] == target else 0)
         total += count
@@ -115,17 +151,22 @@ def add_word(
         for j in range(first_K[k], first_K[k + 1]):
             element = element_J[j]
             count = count_J[j] - (left_out if element == target else 0)
-            if count > 0:
-                below = DISCOUNT * followers * share_V[element]
-                value = math.log(1 + (count - DISCOUNT) / max(below, 1e-30))
+            if count > 0 and element >= short:
+                kept += count - DISCOUNT
+            elif count > 0:
+                rest = DISCOUNT * followers * share_V[element]
+                value = math.log(1 + (count - DISCOUNT) / max(rest, 1e-30))
                 z_V[element] += np.float32(weight * value)
+        if short < len(z_V):
+            z_V[short] += np.float32(weight * evidence_of_tail(kept, DISCOUNT * followers, below))
 
 
 @compiled
 def evidence_at(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
-    used_M: Any, count_M: Any, discount_L4: Any,
+    used_M: Any, count_M: Any, discount_L4: Any, kept_M: Any, taken_M: Any,
     first_K: Any, element_J: Any, count_J: Any, lead_K: Any, share_V: Any, prior_V: Any,
+    below: float, short: int,
     elements_T: Any, node_T: Any, word_T: Any, weight_F: Any, left_out: int,
     position_P: Any, z_PV: Any,
 ) -> None:  # fmt: skip
@@ -137,24 +178,31 @@ def evidence_at(
             z_V[:] = 0
             continue
         target = elements_T[t]
-        for v in range(len(z_V)):
+        for v in range(short):
             z_V[v] = np.float32(weight_F[1]) * prior_V[v]
+        if short < len(z_V):
+            z_V[short] = np.float32(weight_F[1] * math.log(max(below, 1e-30)))
         node, less = node_T[t], left_out > 0
         while node > 0:
             if less:
                 less = add_left_out(
                     first_M, element_M, evidence_M, used_M, count_M, discount_L4,
-                    node, kind_M[node], target, weight_F, z_V,
+                    kept_M, taken_M, below, short, node, kind_M[node], target, weight_F, z_V,
                 )  # fmt: skip
             else:
                 weight = np.float32(weight_F[kind_M[node]])
                 for child in range(first_M[node], first_M[node + 1]):
+                    if element_M[child] >= short:
+                        break
                     z_V[element_M[child]] += weight * evidence_M[child]
+                if short < len(z_V):
+                    value = evidence_of_tail(kept_M[node], taken_M[node], below)
+                    z_V[short] += np.float32(weight * value)
             node = suffix_M[node]
         if word_T[t] >= 0:
             add_word(
                 first_K, element_J, count_J, lead_K, word_T[t], target, left_out,
-                share_V, weight_F, z_V,
+                share_V, below, short, weight_F, z_V,
             )  # fmt: skip
 
 
@@ -168,6 +216,8 @@ class TextEvidence:
         longest: elements of the longest contexts; None: all of the counts.
         weight_F: weights of order 0 and of kinds of contexts; None: those of training.
         leave_out: whether each place is taken out of the counts that predict it.
+        width: number of values at a position; with fewer than there are elements, those with the
+            highest ids are taken as one, which stands last. None: all elements.
     """
 
     def __init__(
@@ -179,6 +229,7 @@ class TextEvidence:
         longest: int | None = LONGEST,
         weight_F: NDArray[np.float64] | None = None,
         leave_out: bool = True,
+        width: int | None = None,
     ) -> None:
         trie = ngram.trie
         order = trie.order if longest is None else min(trie.order, longest + 1)
@@ -198,10 +249,23 @@ class TextEvidence:
         discount_L4[:, 1:] = model.discounts_L
         last, end = trie.begin_L[order : order + 2]
         used_M = np.concatenate((trie.ending_M[:last], trie.count_M[last:end]))
+        share_V = np.exp(experts.prior_V.astype(np.float64))
+        self.width = width or self.vocab_size
+        short, kept_M, taken_M = self.vocab_size, *np.zeros((2, 0), np.float32)
+        if self.width < self.vocab_size:
+            short = self.width - 1
+            kept_M, taken_M = np.zeros((2, trie.begin_L[order]), np.float32)
+            weigh: Any = weigh_tails
+            for length in range(1, order):
+                begin, end = trie.begin_L[length : length + 2]
+                weigh(
+                    first_M, element_M, used_M, discount_L4, begin, end, length,
+                    short, kept_M, taken_M,
+                )  # fmt: skip
         self._tables = (
             first_M, element_M, suffix_M, evidence_M, kind_M, used_M, trie.count_M, discount_L4,
-            *self._words(ngram, experts),
-            np.exp(experts.prior_V.astype(np.float64)), experts.prior_V,
+            kept_M, taken_M, *self._words(ngram, experts),
+            share_V, experts.prior_V, float(share_V[short:].sum()), short,
             ids_N, node_T, _word_places(ngram, ids_N, starts_N),
             weight_F, int(leave_out),
         )  # fmt: skip
@@ -217,11 +281,14 @@ class TextEvidence:
         return first_K, words.element_J, words.count_J, lead_K
 
     def __call__(self, positions_BT: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Values to add to a network's logits before the elements at some positions, (B, T, V)."""
-        z_PV = np.empty((positions_BT.size, self.vocab_size), np.float32)
+        """Values to add to a network's logits before the elements at some positions.
+
+        Their shape is (B, T, width).
+        """
+        z_PV = np.empty((positions_BT.size, self.width), np.float32)
         write: Any = evidence_at
         write(*self._tables, np.ascontiguousarray(positions_BT).ravel(), z_PV)
-        return z_PV.reshape(*positions_BT.shape, self.vocab_size)
+        return z_PV.reshape(*positions_BT.shape, self.width)
 
 
 def training_weights(experts: Experts) -> NDArray[np.float64]:

@@ -358,21 +358,3 @@ class MaskedStream(FilledStream):
 
     def __init__(self, stream: Stream, allowed: AllowedElements) -> None:
         super().__init__(stream, allowed.fill)
-
-
-class EvidenceStream(FilledStream):
-    """A stream whose batches hold what counts add to the logits.
-
-    Arguments:
-        stream: stream of ids; its batches have `positions_BT`.
-        evidence: values (B, T, V) before the elements at some positions (B, T).
-    """
-
-    def __init__(
-        self, stream: Stream, evidence: Callable[[NDArray[np.int64]], NDArray[np.float32]]
-    ) -> None:
-        def fill(batch: Batch) -> Batch:
-            assert batch.positions_BT is not None, "the batch must give positions of its targets"
-            return replace(batch, evidence_BTV=evidence(batch.positions_BT))
-
-        super().__init__(stream, fill)

@@ -86,13 +86,18 @@ class Adaptive(SoftmaxHead):
         tail = self._tail(y_BTH).float().log_softmax(-1) + first[..., short:].float()
         return torch.cat((first[..., :short], tail.to(first.dtype)), dim=-1)
 
-    def log_prob_after(self, y_BTH: Tensor, targets: Tensor) -> Tensor | None:
-        if not y_BTH.is_cpu:  # a GPU would wait for the number of rare targets
-            return None
+    def log_prob_after(
+        self, y_BTH: Tensor, targets: Tensor, evidence_BTV: Tensor | None = None
+    ) -> Tensor | None:
+        """Log-probability (nats) of the targets; evidence is for shortlist and whole tail."""
+        if not y_BTH.is_cpu and evidence_BTV is None:
+            return None  # a GPU would wait for the number of rare targets
         short, targets_N = self.config.shortlist, targets.flatten()
-        first = self._first(y_BTH).flatten(0, 1)
+        first = self._first(y_BTH).float()
+        if evidence_BTV is not None:
+            first = first + evidence_BTV
         log_prob_N = -nn.functional.cross_entropy(
-            first.float(), targets_N.clamp(max=short), reduction="none"
+            first.flatten(0, 1), targets_N.clamp(max=short), reduction="none"
         )
         rare_R = (targets_N >= short).nonzero()[:, 0]
         count = len(rare_R)

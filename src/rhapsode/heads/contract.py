@@ -48,10 +48,17 @@ class Head(nn.Module, ABC):
         """The training loss, (B, T) float32: by default the negative log-probability."""
         return -self.log_prob(parameters, targets, log_jacobian_BT)
 
-    def log_prob_after(self, y_BTH: Tensor, targets: Tensor) -> Tensor | None:
+    def log_prob_after(
+        self, y_BTH: Tensor, targets: Tensor, evidence_BTV: Tensor | None = None
+    ) -> Tensor | None:
         """Log-probability (nats) of the targets after features, (B, T) float32.
 
         Where it is cheaper than `log_prob` of `forward`, and equal to it; else None.
+
+        Arguments:
+            y_BTH: the features.
+            targets: ids or values.
+            evidence_BTV: added to the logits; None: nothing.
         """
         return None
 

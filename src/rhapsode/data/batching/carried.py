@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import END, Batch, lay_out
 from rhapsode.errors import DataError
 
+# Elements to one end-of-sequence, from which on it is rare; and elements that are searched for it.
+RARE, _SEARCHED = 4096, 1 << 20
+# Where it is rare, one reader of so many steps begins after it.
+BEGIN_EVERY = 4
+
 
 class CarriedStream:
     """Endless stream of windows over a corpus read as a ring.
@@ -16,6 +21,9 @@ class CarriedStream:
     that a carried state sees one unbroken text. At the end of the corpus a reader continues at its
     beginning, after an end-of-sequence element. The windows depend only on the number of the step,
     which is the whole cursor.
+
+    Where end-of-sequence is rare, some windows begin after it all the same, so that a network knows
+    it: every text is written and scored from it.
 
     Arguments:
         elements_N: ids of the corpus, documents followed by end-of-sequence.
@@ -48,6 +56,8 @@ class CarriedStream:
         self._length = len(elements_N) + (0 if complete else 1)
         self.batch_size = batch_size
         self.window = window
+        some_N = elements_N[:_SEARCHED]
+        self._begins = np.count_nonzero(some_N == END) * RARE < len(some_N)
 
     @property
     def elements_per_epoch(self) -> int:
@@ -77,6 +87,9 @@ class CarriedStream:
             if appended.any():
                 ids[appended] = END
                 weights_BT[appended[:, 1:]] = 0.0
+        row = step % (BEGIN_EVERY * self.batch_size)
+        if self._begins and row < self.batch_size:
+            ids[row, 0] = END
         return Batch(ids[:, :-1], ids[:, 1:], weights_BT, positions_BT=positions[:, 1:])
 
 

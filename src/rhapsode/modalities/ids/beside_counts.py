@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle import Predictor, Provenance
-from rhapsode.data import EvidenceStream, Stream
+from rhapsode.bundle import Component, Predictor, Provenance
+from rhapsode.data import Batch
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
     from rhapsode.config import OptimisationSettings, SeenContext
     from rhapsode.counts import NGramModel
+    from rhapsode.counts.chunks import Elements
     from rhapsode.data import ElementStore
     from rhapsode.modalities.contract import RunRequest
+    from rhapsode.models.output_layer import OutputLayer
 
-# Elements of a vocabulary, and of a training split, up to which a network is trained beside counts.
-MOST_IDS, MOST_ELEMENTS = 2000, 8_000_000
+# Elements with weights of full width, and elements of a training split, up to which a network is
+# trained beside counts.
+MOST_IDS, MOST_ELEMENTS = 5000, 8_000_000
 
 
 def why_not_beside(
     training: OptimisationSettings,
     request: RunRequest[Any],
     *,
-    vocab_size: int,
+    output: OutputLayer,
     context: SeenContext,
     train: ElementStore,
     validation: int,
+    grammar: bool,
 ) -> str | None:
     """Reason not to train beside counts; None if there is none.
 
     Arguments:
         training: as requested.
         request: constraints on the plan.
-        vocab_size: V.
+        output: the planned output layer.
         context: past elements that the model sees.
         train: the training split.
         validation: number of elements of the validation split.
+        grammar: whether a grammar says what may follow.
 
     Raises:
         SettingsError: it is requested and not possible.
@@ -48,7 +55,8 @@ def why_not_beside(
         (not validation, "there is no validation split"),
         (context.kind == "window", "its contexts are windows"),
         (train.scored_N is not None, "parts of its documents are given"),
-        (vocab_size > MOST_IDS, f"there are more than {MOST_IDS:,} different elements"),
+        (output.shortlist > MOST_IDS, f"there are more than {MOST_IDS:,} different elements"),
+        (grammar and bool(output.settings), "a grammar says which rare elements may follow"),
         (len(train) > MOST_ELEMENTS, f"there are more than {MOST_ELEMENTS:,} elements"),
     )
     for holds, reason in reasons:
@@ -65,18 +73,34 @@ def why_not_beside(
     return None
 
 
-def beside_counts(stream: Stream, ngram: NGramModel, train: ElementStore) -> EvidenceStream:
-    """A stream of the training split with the evidence of its counts.
+def evidence_for(
+    ngram: NGramModel, head: Component, elements_N: Elements, starts: Elements, *, counted: bool
+) -> Callable[[Batch], Batch]:
+    """Function that adds the evidence of counts to batches of a text.
 
     Arguments:
-        stream: batches of the split.
-        ngram: its counts.
-        train: the split.
+        ngram: the counts.
+        head: of the network; an adaptive one takes rare elements as one.
+        elements_N: the text.
+        starts: where documents begin.
+        counted: whether the text is the one that was counted; then each place is left out.
     """
     from rhapsode.counts.text_evidence import TextEvidence
 
-    starts = None if ngram.trie.opening is None else train.starts
-    return EvidenceStream(stream, TextEvidence(ngram, np.asarray(train.elements_N), starts))
+    shortlist = head.settings.get("shortlist")
+    evidence = TextEvidence(
+        ngram,
+        np.asarray(elements_N),
+        None if ngram.trie.opening is None else starts,
+        leave_out=counted,
+        width=None if shortlist is None else shortlist + 1,
+    )
+
+    def fill(batch: Batch) -> Batch:
+        assert batch.positions_BT is not None, "the batch must give positions of its targets"
+        return replace(batch, evidence_BTV=evidence(batch.positions_BT))
+
+    return fill
 
 
 def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:

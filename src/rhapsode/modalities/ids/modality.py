@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rhapsode import __version__
 from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Predictor, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
-from rhapsode.data import Stream
+from rhapsode.data import Batch, FilledStream, Stream
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.evaluation import (
@@ -41,7 +41,7 @@ from rhapsode.modalities.contract import (
     resolved,
 )
 from rhapsode.modalities.ids.beside_counts import (
-    beside_counts,
+    evidence_for,
     mixed_as_trained,
     why_not_beside,
 )
@@ -209,13 +209,17 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 f"the training split has {plural(elements, 'element')}: too little to learn from",
                 hint=f"give more, {LEAST_ELEMENTS} at least",
             )
+        output = plan_output_layer(
+            corpus.train.counts_V, settings.network, accelerated=request.accelerator is not None
+        )
         unfit = why_not_beside(
             settings.training,
             request,
-            vocab_size=corpus.encoder.vocab_size,
+            output=output,
             context=context,
             train=corpus.train,
             validation=len(corpus.validation),
+            grammar=self.facts.grammar(corpus.encoder) is not None,
         )
         share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
         soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
@@ -242,11 +246,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             speed=request.speed,
             hidden_size=width if type(width) is int and width > 0 else None,
             accelerator=request.accelerator,
-            output=plan_output_layer(
-                corpus.train.counts_V,
-                settings.network,
-                accelerated=request.accelerator is not None,
-            ),
+            output=output,
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
@@ -312,14 +312,14 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
 
         corpus = planned.corpus
         stream = open_stream(planned.settings, corpus, self.facts.grammar(corpus.encoder))
-        ngram = _beside(planned)
-        return stream if ngram is None else beside_counts(stream, ngram, corpus.train)
+        fill = _evidence(planned, corpus.train.elements_N, corpus.train.starts, counted=True)
+        return stream if fill is None else FilledStream(stream, fill)
 
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], float] | None:
-        def mean(predictor: Predictor, part: ValidationPart) -> float:
-            total, count = total_loss(predictor, part.batches(), part.context)
+        def mean(predictor: Predictor, batches: Iterator[Batch], part: ValidationPart) -> float:
+            total, count = total_loss(predictor, batches, part.context)
             return total / count
 
         return self._evaluation(planned, network, mean)
@@ -327,8 +327,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def element_losses(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], NDArray[np.float32]] | None:
-        def nats(predictor: Predictor, part: ValidationPart) -> NDArray[np.float32]:
-            return element_losses(predictor, part.batches(), part.context, elements=len(part))
+        def nats(
+            predictor: Predictor, batches: Iterator[Batch], part: ValidationPart
+        ) -> NDArray[np.float32]:
+            return element_losses(predictor, batches, part.context, elements=len(part))
 
         return self._evaluation(planned, network, nats)
 
@@ -336,21 +338,27 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self,
         planned: Planned[S, C, IdBundle],
         network: Network,
-        measure: Callable[[Predictor, ValidationPart], T],
+        measure: Callable[[Predictor, Iterator[Batch], ValidationPart], T],
     ) -> Callable[[], T] | None:
-        """Function that measures a network on the validation slice; None without one."""
+        """Function that measures a network on the validation slice; None without one.
+
+        A network that is trained beside counts is measured beside them.
+        """
         from rhapsode.bundle.device import autocast
+        from rhapsode.bundle.torch_predictor import torch_predictor
 
         corpus, context = planned.corpus, planned.bundle.context
         part = ValidationPart.of(corpus, network, context, self.facts.grammar(corpus.encoder))
         if not len(part):
             return None
-        predictor = _trained(planned, network)
+        predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
         precision = planned.settings.training.precision
+        fill = _evidence(planned, part.elements_N, part.starts, counted=False)
 
         def evaluate() -> T:
+            batches = part.batches()
             with autocast(network.device, precision):
-                return measure(predictor, part)
+                return measure(predictor, batches if fill is None else map(fill, batches), part)
 
         return evaluate
 
@@ -475,6 +483,21 @@ def _beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
     if counted is None or planned.settings.training.beside_counts != "on":
         return None
     return counted.model
+
+
+def _evidence(
+    planned: Planned[Any, Any, IdBundle],
+    elements_N: NDArray[np.unsignedinteger],
+    starts: NDArray[np.int64],
+    *,
+    counted: bool,
+) -> Callable[[Batch], Batch] | None:
+    """Function that adds what training adds to the logits of a text; None for nothing."""
+    ngram = _beside(planned)
+    if ngram is None:
+        return None
+    head = planned.bundle.config.head
+    return evidence_for(ngram, head, elements_N, starts, counted=counted)
 
 
 def _trained(planned: Planned[Any, Any, IdBundle], network: Network) -> Predictor:
