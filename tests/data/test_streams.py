@@ -102,6 +102,25 @@ def test_a_corpus_that_fits_is_read_exactly_once(window: int, rows: int, windows
     assert sorted(targets.tolist()) == list(range(1, total + 1))
 
 
+@pytest.mark.parametrize("ends", [0, 2])
+def test_some_windows_begin_after_an_end_of_sequence_where_it_is_rare(ends: int) -> None:
+    elements = numbered(8192)
+    elements[:ends] = 0
+    stream = CarriedStream(elements, batch_size=4, window=8)
+    batches = [stream.batch(step) for step in range(1, 65)]
+    before, targets = stream.batch(0), []
+    begun = 0
+    for batch in batches:
+        np.testing.assert_array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
+        whole = batch.inputs[:, 0] == before.targets[:, -1]
+        assert (batch.inputs[~whole, 0] == 0).all()
+        begun += int((~whole).sum())
+        targets.append(batch.targets)
+        before = batch
+    assert begun == (0 if ends else 16)  # one window of 16, of all rows alike
+    assert targets[-1][0, -1] == 65 * 8
+
+
 def test_an_incomplete_corpus_ends_with_an_end_of_sequence_that_is_not_scored():
     stream = CarriedStream(numbered(5), batch_size=1, window=3, complete=False)
     first, second = stream.batch(0), stream.batch(1)

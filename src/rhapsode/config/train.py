@@ -82,7 +82,7 @@ class OptimisationSettings:
     beside_counts: Literal["auto", "on", "off"] = "auto"
     """Train the network beside the counts of the training split, so that it learns what they do not
     know; each element is taken out of the counts that predict it. auto does so on a CPU, for up to
-    2,000 different elements. Needs a validation split."""
+    8 million elements. Needs a validation split."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass; auto times float32 and bfloat16 for up to two
     seconds and chooses the faster one."""

@@ -57,7 +57,7 @@ class CarriedStream:
         self.batch_size = batch_size
         self.window = window
         some_N = elements_N[:_SEARCHED]
-        self._begins = np.count_nonzero(some_N == END) * RARE < len(some_N)
+        self._begins = (np.count_nonzero(some_N == END) + 1) * RARE <= len(some_N)
 
     @property
     def elements_per_epoch(self) -> int:
