@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import rhapsode
-from rhapsode.engine import packed_weights, threads
+from rhapsode import compiling
+from rhapsode.engine import packed_weights
 from rhapsode.workflows.runs.run_folder import RunFolder
 from tests.other_systems import WindowsSys, faults
 
@@ -36,7 +37,7 @@ PLACES = {
     "data/sources/blob.py": {"stat.S_ISFIFO"},
     # Large pages, where the system has them.
     "engine/packed_weights.py": {"import mmap", "mmap.mmap", "sys.platform"},
-    "engine/threads.py": {"os.sched_getaffinity", "sys.platform"},
+    "compiling.py": {"os.sched_getaffinity", "sys.platform"},
     # The allocator of GNU, where the process has it.
     "training/machine.py": {"import ctypes"},
     # SIGINT and SIGTERM, which every system has.
@@ -174,9 +175,9 @@ def test_weights_are_aligned_without_large_pages(monkeypatch: pytest.MonkeyPatch
 
 
 def test_cores_are_counted_where_a_process_may_use_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "sys", WindowsSys())
+    monkeypatch.setattr(compiling, "sys", WindowsSys())
     monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert threads.cores() == 1
+    assert compiling.cores() == 1
 
 
 def test_a_run_of_a_long_name_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ Cached code is loaded without numba's tables of types and functions, which take 
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -39,6 +41,13 @@ def kept(function: Any) -> Any:
 
     cache.load_overload = load
     return function
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def vectorised(function: F) -> F:

@@ -281,6 +281,39 @@ def same(one: ExpertState, other: ExpertState) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_scores_are_those_of_the_mixture(
+    kind: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rhapsode.counts.experts.LEAST_WORK", 1)
+    monkeypatch.setattr("rhapsode.counts.experts.cores", lambda: threads)
+    experts = KINDS[kind].experts()
+    experts.weight_F = uneven(experts)
+    ids_BT = np.random.default_rng(1).integers(VOCABULARY, size=(3, 24))
+    log_prob_BTV = logits_of(3, 24, 4)
+    log_prob_BTV -= np.log(np.exp(log_prob_BTV).sum(-1, keepdims=True))
+    wanted_BTV, after = mixed_in(experts, ids_BT, experts.start(3), logits_BUV=log_prob_BTV)
+    targets_BT = np.roll(ids_BT, -1, axis=1)
+    kept_BTV = log_prob_BTV.copy()
+    found_BT, state = experts.score(
+        ids_BT,
+        experts.start(3),
+        log_prob_BTV,
+        targets_BT,
+        learn_BT=np.ones(ids_BT.shape, dtype=np.bool_),
+        reset_BT=np.random.default_rng(2).random(ids_BT.shape) < 0.15,
+    )
+    np.testing.assert_array_equal(log_prob_BTV, kept_BTV)
+    wanted_BT = np.take_along_axis(wanted_BTV, targets_BT[..., None], -1)[..., 0]
+    np.testing.assert_allclose(found_BT, wanted_BT, atol=1e-4)
+    for one, other in zip(state.arrays(), after.arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    if after.weight_BF is not None:
+        assert state.weight_BF is not None
+        np.testing.assert_allclose(state.weight_BF, after.weight_BF, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @PROVE
 @given(cuts=st.sets(st.integers(1, 23)), seed=st.integers(0, 99))
 @example(cuts=set(range(1, 24)), seed=0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Component, StretchRequest
+from rhapsode.compiling import cores
 from rhapsode.config import GenerateSettings
 from rhapsode.engine import offsets, threads
 from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
@@ -18,7 +19,7 @@ from rhapsode.engine.kernels.products import product as inner_product
 from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES
 from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.threads import AGAIN, Pace, abreast, cores, parts_of
+from rhapsode.engine.threads import AGAIN, Pace, abreast, parts_of
 from rhapsode.generation import Chain, Job, chain_of
 from tests.engine.compiled_calls import callable_form
 from tests.engine.compiled_models import VOCABULARY, bundle_of, network_config, network_of

@@ -17,12 +17,14 @@ chosen by contexts: Mahoney, "Adaptive weighing of context models for lossless d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.compiling import cores
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.ngram import NGramModel
@@ -31,6 +33,8 @@ Scores = NDArray[np.float32]
 
 # Elements read that are remembered: of a document, and where counts adapt.
 OF_DOCUMENT, ADAPTING = 1 << 11, 1 << 14
+# Numbers of distributions from which a thread of its own pays.
+LEAST_WORK = 1 << 20
 # Step of the weights along the gradient of an element's log-probability, where they adapt.
 RATE = 0.002
 
@@ -228,21 +232,89 @@ class Experts:
         Raises:
             ValueError: an element is out of range.
         """
-        ids_BT = as_ids(elements_BT, self.vocab_size)
         mixed_BUV = np.array(logits_BUV, dtype=np.float32, order="C")
+        score_BT = np.empty((len(mixed_BUV), 0), np.float32)
+        given: dict[str, Any] = {
+            "targets_BT": targets_BT,
+            "learn_BT": learn_BT,
+            "reset_BT": reset_BT,
+        }
+        return mixed_BUV, self._mix(elements_BT, state, mixed_BUV, score_BT, **given)
+
+    def score(
+        self,
+        elements_BT: Elements,
+        state: ExpertState,
+        log_prob_BTV: Scores,
+        targets_BT: Elements,
+        *,
+        learn_BT: NDArray[np.bool_] | None = None,
+        reset_BT: NDArray[np.bool_] | None = None,
+    ) -> tuple[Scores, ExpertState]:
+        """Read elements and score those after each.
+
+        Rows are shared between the threads that the process may use.
+
+        Arguments:
+            elements_BT: ids that are read.
+            state: before them; it is changed in place.
+            log_prob_BTV: of a network, normalised; -inf for what may not follow.
+            targets_BT: elements after each.
+            learn_BT: where weights that adapt learn from them; None: nowhere.
+            reset_BT: True where a row begins a document with the element. None: nowhere.
+
+        Returns:
+            Log-probabilities of the targets by the mixture (B, T), and the state.
+
+        Raises:
+            ValueError: an element is out of range.
+        """
+        score_BT = np.empty(np.shape(targets_BT), np.float32)
+        z_BTV = np.ascontiguousarray(log_prob_BTV, dtype=np.float32)
+        given: dict[str, Any] = {
+            "targets_BT": targets_BT,
+            "learn_BT": learn_BT,
+            "reset_BT": reset_BT,
+        }
+        return score_BT, self._mix(elements_BT, state, z_BTV, score_BT, **given)
+
+    def _mix(
+        self,
+        elements_BT: Elements,
+        state: ExpertState,
+        z_BUV: Scores,
+        score_BT: Scores,
+        *,
+        targets_BT: Elements | None,
+        learn_BT: NDArray[np.bool_] | None,
+        reset_BT: NDArray[np.bool_] | None,
+    ) -> ExpertState:
+        ids_BT = as_ids(elements_BT, self.vocab_size)
         learns = learn_BT is not None and targets_BT is not None and state.weight_BF is not None
         none = np.zeros(ids_BT.shape, np.bool_)
-        mix_rows: Any = kernels.mix_rows
-        mix_rows(
-            *self.compiled, *state.arrays(),
+        arrays = (
+            *state.arrays(),
             self.weight_F[None] if state.weight_BF is None else state.weight_BF,
             ids_BT,
             ids_BT if targets_BT is None else as_ids(targets_BT, self.vocab_size),
             none if reset_BT is None else _flags(reset_BT, ids_BT.shape),
             _flags(learn_BT, ids_BT.shape) if learns else none,
-            self.keep, RATE if learns else 0.0, mixed_BUV,
-        )  # fmt: skip
-        return mixed_BUV, state
+        )
+        mix_rows: Any = kernels.mix_rows
+
+        def mix(rows: slice) -> None:
+            own = (array if len(array) < len(ids_BT) else array[rows] for array in arrays)
+            rate = RATE if learns else 0.0
+            mix_rows(*self.compiled, *own, self.keep, rate, z_BUV[rows], score_BT[rows])
+
+        parts = min(len(ids_BT), cores(), z_BUV.size // LEAST_WORK)
+        if parts < 2:
+            mix(slice(None))
+            return state
+        edges = [part * len(ids_BT) // parts for part in range(parts + 1)]
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(mix, map(slice, edges, edges[1:])))
+        return state
 
 
 def _flags(flags_BT: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:

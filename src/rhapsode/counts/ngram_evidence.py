@@ -309,16 +309,19 @@ def mix_rows(
     letter_V: Any, prior_V: Any, lead: int,
     node_B: Any, word_B2: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
     weight_BF: Any, elements_BT: Any, targets_BT: Any, reset_BT: Any, learn_BT: Any, keep: bool,
-    rate: float, z_BTV: Any,
+    rate: float, z_BTV: Any, score_BT: Any,
 ) -> None:  # fmt: skip
     """Read elements and mix the distributions after them.
 
-    A network's logits become log-probabilities of the mixture, in place.
-    `z_BTV` may have logits after the last elements only. Where `learn_BT` is true, the weights
-    follow the gradient of the target's log-probability.
+    A network's logits become log-probabilities of the mixture, in place. `z_BTV` may have logits
+    after the last elements only. If `score_BT` has room, they are log-probabilities and stay as
+    they are, and the log-probabilities of the targets are written to it. Where `learn_BT` is true,
+    the weights follow the gradient of the target's log-probability.
     """
     rows, time = elements_BT.shape
     vocab = z_BTV.shape[2]
+    scores = score_BT.shape[1] > 0
+    mixed_V = np.empty(vocab, np.float32)
     room = room_for(vocab)
     element_E, weight_E = np.empty(room, np.int32), np.empty(room, np.int16)
     value_E = np.empty(room, np.float32)
@@ -341,9 +344,13 @@ def mix_rows(
             if t < first:
                 continue
             z_V = z_BTV[b, t - first]
-            shift = shift_of(z_V, part_V)
-            for v in range(vocab):
-                own_V[v] = z_V[v] - np.float32(shift)
+            if scores:
+                own_V = z_V
+                z_V = mixed_V
+            else:
+                shift = shift_of(z_V, part_V)
+                for v in range(vocab):
+                    own_V[v] = z_V[v] - np.float32(shift)
             z_V[:] = own_V
             n = collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
@@ -353,9 +360,12 @@ def mix_rows(
             )  # fmt: skip
             add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
             shift = shift_of(z_V, part_V)
-            for v in range(vocab):
-                z_V[v] -= np.float32(shift)
             target = targets_BT[b, t]
+            if scores:
+                score_BT[b, t - first] = z_V[target] - np.float32(shift)
+            else:
+                for v in range(vocab):
+                    z_V[v] -= np.float32(shift)
             if rate > 0.0 and learn_BT[b, t] and own_V[target] > -np.inf:
                 all_parts = total_of(part_V)
                 own = own_V[target] - product_of(part_V, own_V) / all_parts

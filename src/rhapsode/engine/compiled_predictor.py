@@ -24,6 +24,7 @@ from rhapsode.bundle import (
     refuse_condition,
 )
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
+from rhapsode.compiling import cores
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_steps import (
     TOGETHER,
@@ -35,7 +36,7 @@ from rhapsode.engine.compiled_steps import (
 from rhapsode.engine.compiled_writing import CompiledState, CompiledWriter
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.packed_weights import Laid, lay_out
-from rhapsode.engine.threads import cores, may_help
+from rhapsode.engine.threads import may_help
 from rhapsode.log import log
 
 if TYPE_CHECKING:

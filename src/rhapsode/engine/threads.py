@@ -4,8 +4,6 @@ The compiled loops hold no lock, so that a plain thread is enough. Threads chang
 every loop may measure for itself whether they are faster: on a busy machine they are not.
 """
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,13 +29,6 @@ AGAIN = 24
 ROUND = 0.05
 # Bytes of the matrices of the smallest network that helpers are asked for.
 SHARED_BYTES = 1 << 20
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def parts_of(rows: int, threads: int) -> list[range]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,31 @@ class MixedDistribution(LogitsDistribution):
         return contributions(self._experts, self._state, own, self._network.logits_BV[own])
 
 
+class GivenElements(NamedTuple):
+    """Elements that counts read, and those after each.
+
+    Arguments:
+        elements_BT: ids that are read.
+        targets_BT: ids after each.
+        learn_BT: where weights learn from them; None: nowhere.
+        reset_BT: True where a row begins a document; None: nowhere.
+    """
+
+    elements_BT: NDArray[np.int64]
+    targets_BT: NDArray[np.int64]
+    learn_BT: NDArray[np.bool_] | None
+    reset_BT: NDArray[np.bool_] | None
+
+    def part(self, place: slice) -> GivenElements:
+        """Some columns."""
+        return GivenElements(
+            self.elements_BT[:, place],
+            self.targets_BT[:, place],
+            None if self.learn_BT is None else self.learn_BT[:, place],
+            None if self.reset_BT is None else self.reset_BT[:, place],
+        )
+
+
 class MixedPredictor(Predictor):
     """A network whose logits get the evidence of counts.
 
@@ -195,16 +220,21 @@ class MixedPredictor(Predictor):
 
         Each is as `score` gives it. The state after the batch is returned, too.
         """
-        targets_BT1 = np.asarray(batch.targets, dtype=np.int64)[..., None]
         scores: list[list[Singles]] = [[], []]
         after: States | None = None
-        done = 0
-        for own_BTV, mixed_BTV, following in self._mixtures(batch, state):
-            after = following
-            place = slice(done, done + mixed_BTV.shape[1])
-            done = place.stop
-            for kept, log_prob_BTV in zip(scores, (own_BTV, mixed_BTV), strict=True):
-                kept.append(np.take_along_axis(log_prob_BTV, targets_BT1[:, place], -1)[..., 0])
+        for own_BTV, given, counted, network in self._parts(batch, state):
+            mixed_BT, read = self.experts.score(
+                given.elements_BT,
+                counted,
+                own_BTV,
+                given.targets_BT,
+                learn_BT=given.learn_BT,
+                reset_BT=given.reset_BT,
+            )
+            own_BT = np.take_along_axis(own_BTV, given.targets_BT[..., None], -1)[..., 0]
+            after = States.after(network, read)
+            for kept, log_prob_BT in zip(scores, (own_BT, mixed_BT), strict=True):
+                kept.append(log_prob_BT)
         scored_BT = (batch.weights_BT > 0) & ~batch.forbidden_targets()
         own_BT, mixed_BT = (
             np.where(scored_BT, np.concatenate(each, axis=1), np.float32(0.0)) for each in scores
@@ -221,41 +251,38 @@ class MixedPredictor(Predictor):
         """
         from rhapsode.counts.contributions import told
 
-        batch = self.masked(batch, state)
-        before, counted = self._before(batch, state)
-        parts, after = self.network.distributions(batch, before)
-        inputs_BT, targets_BT = (
-            np.asarray(each, dtype=np.int64) for each in (batch.inputs, batch.targets)
-        )
-        reset_BT = batch.reset_BT
-        columns, done = [], 0
-        for part_BTV in parts:
-            place = slice(done, done + part_BTV.shape[1])
+        scored_BT = batch.weights_BT > 0
+        columns: list[NDArray[np.float64]] = []
+        after: States | None = None
+        done = 0
+        for own_BTV, given, counted, network in self._parts(batch, state):
+            place = slice(done, done + own_BTV.shape[1])
             done = place.stop
             columns.append(
                 told(
                     self.experts,
-                    inputs_BT[:, place],
+                    given.elements_BT,
                     counted,
-                    part_BTV,
-                    targets_BT[:, place],
-                    scored_BT=batch.weights_BT[:, place] > 0,
-                    reset_BT=None if reset_BT is None else reset_BT[:, place],
+                    own_BTV,
+                    given.targets_BT,
+                    scored_BT=scored_BT[:, place],
+                    reset_BT=given.reset_BT,
                 )
             )
-        return np.concatenate(columns, axis=1), States.after(after, counted)
+            after = States.after(network, counted)
+        return np.concatenate(columns, axis=1), after
 
     def distributions(
         self, batch: Batch, state: States | None = None
     ) -> tuple[Iterator[Singles], States | None]:
         parts = list(self._mixtures(batch, state))
-        return (mixed_BTV for _, mixed_BTV, _ in parts), parts[-1][-1]
+        return (mixed_BTV for mixed_BTV, _ in parts), parts[-1][-1]
 
     def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
         after: list[States | None] = []
 
         def mixtures() -> Iterator[Singles]:
-            for _, mixed_BTV, state_after in self._mixtures(batch, state):
+            for mixed_BTV, state_after in self._mixtures(batch, state):
                 after[:] = [state_after]
                 yield mixed_BTV
 
@@ -264,10 +291,29 @@ class MixedPredictor(Predictor):
 
     def _mixtures(
         self, batch: Batch, state: States | None
-    ) -> Iterator[tuple[Singles, Singles, States | None]]:
-        """Log-probabilities by network and mixture, part by part, with the states after the batch.
+    ) -> Iterator[tuple[Singles, States | None]]:
+        """Log-probabilities of the mixture, part by part, with the states after the batch.
 
         Only the states of the last part are those after the batch.
+        """
+        for own_BTV, given, counted, network in self._parts(batch, state):
+            mixed_BTV, read = self.experts.mix(
+                given.elements_BT,
+                counted,
+                own_BTV,
+                targets_BT=given.targets_BT,
+                learn_BT=given.learn_BT,
+                reset_BT=given.reset_BT,
+            )
+            yield mixed_BTV, States.after(network, read)
+
+    def _parts(
+        self, batch: Batch, state: States | None
+    ) -> Iterator[tuple[Singles, GivenElements, ExpertState, Any]]:
+        """Distributions of the network, part by part, and what the counts read there.
+
+        With the state of the counts, which reading changes, and that of the network after the
+        batch.
         """
         batch = self.masked(batch, state)
         before, counted = self._before(batch, state)
@@ -275,19 +321,13 @@ class MixedPredictor(Predictor):
         inputs_BT, targets_BT = (
             np.asarray(each, dtype=np.int64) for each in (batch.inputs, batch.targets)
         )
+        learn_BT = batch.weights_BT > 0 if self.adapt else None
+        whole = GivenElements(inputs_BT, targets_BT, learn_BT, batch.reset_BT)
         done = 0
         for part_BTV in parts:
             place = slice(done, done + part_BTV.shape[1])
             done = place.stop
-            mixed_BTV, counted = self.experts.mix(
-                inputs_BT[:, place],
-                counted,
-                part_BTV,
-                targets_BT=targets_BT[:, place],
-                learn_BT=batch.weights_BT[:, place] > 0 if self.adapt else None,
-                reset_BT=None if batch.reset_BT is None else batch.reset_BT[:, place],
-            )
-            yield part_BTV, mixed_BTV, States.after(after, counted)
+            yield part_BTV, whole.part(place), counted, after
 
     def _before(self, batch: Batch, state: States | None) -> tuple[Any, ExpertState]:
         """Both states before a batch.

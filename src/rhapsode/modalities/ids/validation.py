@@ -31,7 +31,7 @@ VALIDATION_PRODUCTS = 1e11
 LEAST_VALIDATION = 8192
 # Elements, and numbers of their distributions, that weights of counts are fitted on; and their
 # decimals.
-MOST_PLACES, MOST_NUMBERS, DIGITS = 25_000, 1 << 25, 4
+MOST_PLACES, MOST_NUMBERS, DIGITS = 25_000, 1 << 26, 4
 
 
 @dataclass(frozen=True)
