@@ -66,9 +66,9 @@ class Evidence:
         )
         list_text: Any = kernels.list_text
         found = list_text(
-            *experts.tables, experts.letter_V, experts.lead, ids_N,
+            *experts.compiled, ids_N,
             first_places(len(ids_N), starts), -1 if experts.opening is None else experts.opening,
-            experts.keep, experts.remembered,
+            experts.keep, experts.remembered, experts.width,
             place_P, log_prob_PV, end_P, *self.lists,
         )  # fmt: skip
         self.prior_V, self.lead = experts.prior_V, experts.lead

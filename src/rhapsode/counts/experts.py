@@ -1,7 +1,8 @@
 """Counts as experts, mixed into the distribution of a network.
 
 Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
-word, and contexts among the elements that were read. The mixture is log-linear,
+word, contexts among the elements that were read, and the element at the same place some measures
+before. The mixture is log-linear,
 
     log p(y) = w_network log p_network(y) + w_0 log p_0(y) + sum_c w_c e_c(y) - log Z,
 
@@ -41,7 +42,8 @@ class ExpertState:
 
     Arguments:
         node_B: place of each row in the n-gram trie, int32.
-        word_B2: hashes of the word so far and of the word before it, int64.
+        word_BW: hashes of the word so far and of the word before it, and the state of measures,
+            int64.
         recent_BN: elements read, a ring; without columns none are remembered.
         head_BLS: the last place after each context of elements read, by length and hash.
         before_BLN: the place before each place.
@@ -50,7 +52,7 @@ class ExpertState:
     """
 
     node_B: NDArray[np.int32]
-    word_B2: NDArray[np.int64]
+    word_BW: NDArray[np.int64]
     recent_BN: NDArray[np.int32]
     head_BLS: NDArray[np.int32]
     before_BLN: NDArray[np.int32]
@@ -60,7 +62,7 @@ class ExpertState:
     def arrays(self) -> tuple[Any, ...]:
         """All but the weights, as compiled code takes them."""
         return (
-            self.node_B, self.word_B2, self.recent_BN, self.head_BLS, self.before_BLN, self.read_B
+            self.node_B, self.word_BW, self.recent_BN, self.head_BLS, self.before_BLN, self.read_B
         )  # fmt: skip
 
     def select(self, rows_R: NDArray[np.int64]) -> ExpertState:
@@ -166,7 +168,18 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        return self.lead + kernels.KINDS * kernels.LENGTHS
+        periods = len(kernels.PERIODS) if self.measured else 0
+        return self.lead + kernels.KINDS * (kernels.LENGTHS + periods)
+
+    @property
+    def measured(self) -> bool:
+        """True if elements are divided into measures."""
+        return bool((self.letter_V < 0).any())
+
+    @property
+    def width(self) -> int:
+        """Integers of the state of words and measures."""
+        return kernels.WIDTH if self.measured else kernels.WORDS
 
     def start(self, rows: int) -> ExpertState:
         """State of rows that have read nothing."""
@@ -175,7 +188,7 @@ class Experts:
         weight_BF = np.tile(self.weight_F, (rows, 1)) if self.keep else None
         return ExpertState(
             np.zeros(rows, np.int32),
-            np.zeros((rows, 2), np.int64),
+            np.zeros((rows, self.width), np.int64),
             np.zeros((rows, size), np.int32),
             np.full(chains, -1, np.int32),
             np.full(chains, -1, np.int32),

@@ -27,6 +27,15 @@ LEAST = 1e-30
 WORDS = 2
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
 LENGTHS, OCCURRENCES = 6, 64
+# Measures, such as bars, by which elements read are compared with those at the same place before.
+PERIODS = (1, 2, 4, 8, 16)
+# Marks of elements that name a place in a measure, and of those that begin one.
+PLACE, MEASURE = -1, -2
+# State of measures, after that of words: their number, where the last ones began, and three numbers
+# for each period.
+BEGUN = 32
+FOLLOWED = WORDS + 1 + BEGUN
+WIDTH = FOLLOWED + 3 * len(PERIODS)
 # Discount of counts without a smoothing of their own.
 DISCOUNT = 0.5
 # Place of the keys of contexts of words among the tables.
@@ -37,7 +46,7 @@ _HASHED = 0x3FFFFFFFFFFFFFFF
 @compiled
 def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
-    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES + len(PERIODS)
 
 
 @compiled
@@ -132,12 +141,13 @@ def weigh_contexts(
 def collect(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
-    node: int, word_2: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
-    own_V: Any, shift: float, seen_V: Any, element_E: Any, weight_E: Any, value_E: Any,
+    node: int, word_W: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
+    prior_V: Any, own_V: Any, shift: float, seen_V: Any,
+    element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
     """List the evidence for the next element; returns its length.
 
-    `own_V` holds the network's logits and `shift` the logarithm of their sum of exponentials.
+    `prior_V` holds the logarithms of relative frequencies, `own_V` holds the network's logits and `shift` the logarithm of their sum of exponentials.
     """
     n = 0
     while node > 0:
@@ -153,7 +163,7 @@ def collect(
             size >>= 1
             bits -= 1
         for which in range(WORDS):
-            key = word_key(word_2, which)
+            key = word_key(word_W, which)
             bucket = key >> bits
             for k in range(bucket_B[bucket], bucket_B[bucket + 1]):
                 if key_K[k] == key:
@@ -196,6 +206,15 @@ def collect(
                 weight_E[e] = kind
                 value_E[e] = math.log(1 + (seen_V[element] - DISCOUNT) / max(below, 1e-30))
                 seen_V[element] = 0
+    if size > 0 and len(word_W) > WORDS:
+        for p in range(len(PERIODS)):
+            own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
+            if own_3[0] > 0:
+                element = recent_N[(own_3[0] - 1) % size]
+                kind = kind_of_agreement(int(own_3[1]), int(own_3[2]))
+                element_E[n], weight_E[n] = element, lead + KINDS * (LENGTHS + p) + kind
+                value_E[n] = math.log(1 + math.exp(-prior_V[element]))
+                n += 1
     return n
 
 
@@ -211,6 +230,106 @@ def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: in
             before_LN[length - 1, read % size] = head_LS[length - 1, slot]
             head_LS[length - 1, slot] = read
         recent_N[read % size] = element
+
+
+@compiled
+def place_before(word_W: Any, recent_N: Any, read: int, period: int, element: int) -> int:
+    """The place after an element in the measure some measures before; -1 without one."""
+    number = int(word_W[WORDS])
+    size = len(recent_N)
+    if number <= period:
+        return -1
+    place = int(word_W[WORDS + 1 + (number - period) % BEGUN])
+    end = int(word_W[WORDS + 1 + (number - period + 1) % BEGUN])
+    if place <= read - size + 1:
+        return -1
+    if element < 0:
+        return place
+    while place < end:
+        if recent_N[place % size] == element:
+            return place + 1
+        place += 1
+    return -1
+
+
+@compiled
+def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -> None:
+    """Find the places that correspond to this one, whole measures before it.
+
+    `read` is the place of the element. For each period there are the corresponding place plus 1, or
+    0; how many elements in a row were equal there; and 1 if the element there is a mark.
+    """
+    size = len(recent_N)
+    if len(word_W) == WORDS or size == 0:
+        return
+    mark = letter_V[element]
+    if mark == MEASURE:
+        word_W[WORDS] += 1
+        word_W[WORDS + 1 + word_W[WORDS] % BEGUN] = read + 1
+    for p in range(len(PERIODS)):
+        own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
+        place = int(own_3[0]) - 1
+        equal = place >= 0 and recent_N[place % size] == element
+        own_3[1] = own_3[1] + 1 if equal else 0
+        if mark == MEASURE:
+            place = place_before(word_W, recent_N, read, PERIODS[p], -1)
+        elif equal:
+            place += 1
+        elif mark == PLACE:
+            place = place_before(word_W, recent_N, read, PERIODS[p], element)
+        elif place >= 0 and letter_V[recent_N[place % size]] >= 0:
+            place += 1
+        if place >= 0 and (place > read or place <= read - size + 1):
+            place = -1
+        own_3[0] = place + 1
+        own_3[2] = 1 if place >= 0 and letter_V[recent_N[place % size]] < 0 else 0
+
+
+@compiled
+def kind_of_agreement(equal: int, mark: int) -> int:
+    """Kind of a corresponding place, from 0 to 11, by how many elements before it are equal."""
+    often = 5
+    if equal < 1:
+        often = 0
+    elif equal < 3:
+        often = 1
+    elif equal < 6:
+        often = 2
+    elif equal < 12:
+        often = 3
+    elif equal < 24:
+        often = 4
+    return 2 * often + mark
+
+
+@compiled
+def follow_text(
+    elements_T: Any, starts_N: Any, letter_V: Any, opening: int, recent_N: Any, word_W: Any,
+    element_TP: Any, kind_TP: Any,
+) -> None:  # fmt: skip
+    """Write the corresponding elements before every place of a text, and their kinds.
+
+    An element is -1 where there is none.
+    """
+    start = read = 0
+    for t in range(len(elements_T)):
+        if start < len(starts_N) and starts_N[start] == t:
+            start += 1
+            read = 0
+            word_W[:] = 0
+            if opening >= 0:
+                recent_N[0] = opening
+                follow(word_W, recent_N, 0, letter_V, opening)
+                read = 1
+        for p in range(len(PERIODS)):
+            own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
+            element_TP[t, p] = -1
+            if own_3[0] > 0:
+                element_TP[t, p] = recent_N[(own_3[0] - 1) % len(recent_N)]
+                kind_TP[t, p] = KINDS * p + kind_of_agreement(int(own_3[1]), int(own_3[2]))
+        recent_N[read % len(recent_N)] = elements_T[t]
+        follow(word_W, recent_N, read, letter_V, elements_T[t])
+        read += 1
 
 
 @compiled
@@ -289,13 +408,13 @@ def bounded(weight: float) -> float:
 
 
 @compiled
-def forget(word_2: Any, head_LS: Any, read: int, keep: bool) -> int:
+def forget(word_W: Any, head_LS: Any, read: int, keep: bool) -> int:
     """Begin a document.
 
     What was read before it is forgotten, unless `keep` is true. Returns the number of elements that
     count as read.
     """
-    word_2[:] = 0
+    word_W[:] = 0
     if keep or read == 0:
         return read
     head_LS[:] = -1
@@ -307,7 +426,7 @@ def mix_rows(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
     letter_V: Any, prior_V: Any, lead: int,
-    node_B: Any, word_B2: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
+    node_B: Any, word_BW: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
     weight_BF: Any, elements_BT: Any, targets_BT: Any, reset_BT: Any, learn_BT: Any, keep: bool,
     rate: float, z_BTV: Any,
 ) -> None:  # fmt: skip
@@ -327,16 +446,17 @@ def mix_rows(
     first = time - z_BTV.shape[1]
     for b in range(rows):
         node = int(node_B[b])
-        word_2, recent_N, head_LS, before_LN = word_B2[b], recent_BN[b], head_BLS[b], before_BLN[b]
+        word_W, recent_N, head_LS, before_LN = word_BW[b], recent_BN[b], head_BLS[b], before_BLN[b]
         weight_F = weight_BF[b % len(weight_BF)]
         for t in range(time):
             element = elements_BT[b, t]
             if reset_BT[b, t]:
                 node = 0
-                read_B[b] = forget(word_2, head_LS, int(read_B[b]), keep)
+                read_B[b] = forget(word_W, head_LS, int(read_B[b]), keep)
             node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-            next_word(word_2, letter_V[element])
+            next_word(word_W, letter_V[element])
             remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
+            follow(word_W, recent_N, int(read_B[b]), letter_V, element)
             read_B[b] += 1
             if t < first:
                 continue
@@ -348,8 +468,8 @@ def mix_rows(
             n = collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_2, recent_N, head_LS, before_LN, int(read_B[b]), lead,
-                own_V, 0.0, seen_V, element_E, weight_E, value_E,
+                node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), lead,
+                prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
             shift = shift_of(z_V, part_V)
@@ -373,17 +493,18 @@ def mix_rows(
 def list_text(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
-    letter_V: Any, lead: int,
-    elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int,
+    letter_V: Any, prior_V: Any, lead: int,
+    elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int, width: int,
     place_P: Any, z_PV: Any, end_P: Any, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
     """List the evidence at places of a text.
 
     Returns the number of places that there was room for.
     `z_PV` holds the network's log-probabilities at the places, which are in order. `opening`, if it
-    is not -1, is read before every document.
+    is not -1, is read before every document. `width` is the number of integers of the state of words
+    and measures.
     """
-    word_2 = np.zeros(2, np.int64)
+    word_W = np.zeros(width, np.int64)
     recent_N, head_LS = np.zeros(size, np.int32), np.full((LENGTHS, max(1, size)), -1, np.int32)
     before_LN = np.full((LENGTHS, max(1, size)), -1, np.int32)
     vocab = z_PV.shape[1]
@@ -394,10 +515,11 @@ def list_text(
         if start < len(starts_N) and starts_N[start] == t:
             start += 1
             node = 0
-            read = forget(word_2, head_LS, read, keep)
+            read = forget(word_W, head_LS, read, keep)
             if opening >= 0:
                 node = next_node(first_M, element_M, suffix_M, kind_M, node, opening)
                 remember(recent_N, head_LS, before_LN, read, opening)
+                follow(word_W, recent_N, read, letter_V, opening)
                 read += 1
         if p < len(place_P) and place_P[p] == t:
             if n + most > len(element_E):
@@ -405,15 +527,16 @@ def list_text(
             n += collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_2, recent_N, head_LS, before_LN, read, lead, z_PV[p], 0.0,
-                seen_V, element_E[n:], weight_E[n:], value_E[n:],
+                node, word_W, recent_N, head_LS, before_LN, read, lead, prior_V,
+                z_PV[p], 0.0, seen_V, element_E[n:], weight_E[n:], value_E[n:],
             )  # fmt: skip
             end_P[p] = n
             p += 1
         element = elements_T[t]
         node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-        next_word(word_2, letter_V[element])
+        next_word(word_W, letter_V[element])
         remember(recent_N, head_LS, before_LN, read, element)
+        follow(word_W, recent_N, read, letter_V, element)
         read += 1
     return p
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
 from rhapsode.counts.chunks import Elements, as_ids, first_places
-from rhapsode.counts.experts import Experts
+from rhapsode.counts.experts import OF_DOCUMENT, Experts
 from rhapsode.counts.ngram import NGramModel
 
 # Compiled into the cached code of this module: when they change, this file must change, too.
@@ -27,7 +27,10 @@ from rhapsode.counts.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
+    PERIODS,
+    WIDTH,
     WORDS,
+    follow_text,
     kind_of,
     next_node,
     word_keys,
@@ -35,6 +38,8 @@ from rhapsode.counts.ngram_evidence import (
 
 # Weights of order 0 and of every context beside a network in training.
 ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3
+# Weights of elements at the same place some measures before, by how many elements before it agree.
+MEASURE_WEIGHTS = (0.0, 0.1, 0.15, 0.25, 0.35, 0.45)
 # Elements of the longest contexts. With longer ones, or with contexts of two words, the network
 # learnt less of what holds elsewhere.
 LONGEST = 4
@@ -126,8 +131,8 @@ def evidence_at(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     used_M: Any, count_M: Any, discount_L4: Any,
     first_K: Any, element_J: Any, count_J: Any, lead_K: Any, share_V: Any, prior_V: Any,
-    elements_T: Any, node_T: Any, word_T: Any, weight_F: Any, left_out: int,
-    position_P: Any, z_PV: Any,
+    elements_T: Any, node_T: Any, word_T: Any, before_TP: Any, kind_TP: Any, measure_F: Any,
+    weight_F: Any, left_out: int, position_P: Any, z_PV: Any,
 ) -> None:  # fmt: skip
     """Write the evidence at some places; 0 outside of the text."""
     for p in range(len(position_P)):
@@ -156,6 +161,11 @@ def evidence_at(
                 first_K, element_J, count_J, lead_K, word_T[t], target, left_out,
                 share_V, weight_F, z_V,
             )  # fmt: skip
+        for k in range(before_TP.shape[1]):
+            element = before_TP[t, k]
+            if element >= 0:
+                value = math.log(1 + 1 / share_V[element])
+                z_V[element] += np.float32(measure_F[kind_TP[t, k]] * value)
 
 
 class TextEvidence:
@@ -203,6 +213,7 @@ class TextEvidence:
             *self._words(ngram, experts),
             np.exp(experts.prior_V.astype(np.float64)), experts.prior_V,
             ids_N, node_T, _word_places(ngram, ids_N, starts_N),
+            *_measure_places(ngram, ids_N, starts_N, opening), measure_weights(),
             weight_F, int(leave_out),
         )  # fmt: skip
 
@@ -232,6 +243,29 @@ def training_weights(experts: Experts) -> NDArray[np.float64]:
     weight_F[words : words + KINDS] = CONTEXT_WEIGHT
     weight_F[0], weight_F[1] = 1.0, ORDER_0_WEIGHT
     return weight_F
+
+
+def measure_weights() -> NDArray[np.float64]:
+    """Weights of elements some measures before, by kind, for every period."""
+    return np.tile(np.repeat(MEASURE_WEIGHTS, KINDS // len(MEASURE_WEIGHTS)), len(PERIODS))
+
+
+def _measure_places(
+    ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], opening: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Elements some measures before every element, and their kinds, (N, P).
+
+    P is 0 for texts without measures or documents of their own.
+    """
+    words = ngram.words
+    periods = 0 if words is None or opening < 0 or not (words.letter_V < 0).any() else len(PERIODS)
+    before_NP = np.empty((len(ids_N), periods), np.int32)
+    kind_NP = np.zeros((len(ids_N), periods), np.uint8)
+    if words is not None and periods:
+        recent_N = np.zeros(OF_DOCUMENT, np.int32)
+        state_W = np.zeros(WIDTH, np.int64)
+        follow_text(ids_N, starts_N, words.letter_V, opening, recent_N, state_W, before_NP, kind_NP)
+    return before_NP, kind_NP
 
 
 def _word_places(

@@ -26,7 +26,8 @@ class WordContexts:
     """Elements after contexts of words, in flat arrays.
 
     Arguments:
-        letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word.
+        letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word;
+            -1 for what names a place in a measure, -2 for what begins one.
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
         which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
@@ -61,6 +62,9 @@ class WordContexts:
         """
         ids_N = as_ids(elements_N, len(letter_V))
         starts_N = first_places(len(ids_N), starts)
+        if not (letter_V > 0).any():  # measures, no words
+            none = np.zeros(0, np.int32)
+            return cls(letter_V, np.zeros(0, np.int64), none, none, none, none)
         parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(kernels.WORDS)]
         key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
         which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])

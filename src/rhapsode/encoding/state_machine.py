@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -104,14 +104,14 @@ class Place:
     """The states of rows in a finite machine; never changed in place.
 
     Arguments:
-        state_B: numbers of states, int32.
+        state_BK: numbers of states, one of each of K automata, int32.
     """
 
-    state_B: NDArray[np.int32]
+    state_BK: NDArray[np.int32]
 
     def select(self, rows_R: Ids) -> Place:
         """The states of some rows."""
-        return Place(self.state_B[rows_R])
+        return Place(self.state_BK[rows_R])
 
     def fork(self) -> Place:
         """The state itself, which is never changed in place."""
@@ -120,22 +120,29 @@ class Place:
 
 @dataclass(frozen=True)
 class Transitions:
-    """A finite automaton; rows begin in state 0.
+    """Finite automata that read the same elements side by side.
+
+    One automaton for every combination of their states would be as large as the product of their
+    sizes.
 
     Arguments:
-        next_SV: the state after each element, by state, int32.
+        next_SV: the state after each element, by state, int32. The automata have states of their
+            own.
+        starts: the first state of each of K automata.
 
     Raises:
         ValueError: it is not a table, or leads to a state that does not exist.
     """
 
     next_SV: NDArray[np.int32]
+    starts: tuple[int, ...] = field(default=(0,), kw_only=True)
 
     def __post_init__(self) -> None:
         next_SV = self.next_SV
         if next_SV.ndim != 2 or not next_SV.size:
             raise ValueError(f"transitions have the shape (S, V), not {next_SV.shape}")
-        if not 0 <= next_SV.min() <= next_SV.max() < len(next_SV):
+        states = np.append(next_SV.ravel(), self.starts)
+        if not self.starts or not 0 <= states.min() <= states.max() < len(next_SV):
             raise ValueError(f"transitions must lead to states from 0 to {len(next_SV) - 1}")
         # As compiled code reads them.
         object.__setattr__(self, "next_SV", np.require(next_SV, np.int32, ["C", "W"]))
@@ -169,18 +176,18 @@ class TableMachine(StateMachine, Generic[Table]):
         return self._table
 
     def init(self, rows: int) -> Place:
-        """State 0."""
-        return Place(np.zeros(rows, dtype=np.int32))
+        """The first states."""
+        return Place(np.tile(np.array(self._table.starts, dtype=np.int32), (rows, 1)))
 
     def advance(self, elements_BT: Ids, state: Place) -> Place:
         """States after reading elements."""
         return Place(self.path(elements_BT, state)[:, -1].copy())
 
     def join(self, states: Sequence[Place]) -> Place:
-        return Place(np.concatenate([state.state_B for state in states]))
+        return Place(np.concatenate([state.state_BK for state in states]))
 
     def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:
-        """States before the first element and after each, (B, T + 1).
+        """States before the first element and after each, (B, T + 1, K).
 
         Arguments:
             ids_BT: ids from 0 to V - 1.
@@ -188,16 +195,23 @@ class TableMachine(StateMachine, Generic[Table]):
             reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         rows, time = ids_BT.shape
-        state_BT = np.empty((rows, time + 1), dtype=np.int32)
-        state_BT[:, 0] = here_B = state.state_B
+        here_BK = state.state_BK
+        state_BTK = np.empty((rows, time + 1, here_BK.shape[1]), dtype=np.int32)
+        state_BTK[:, 0] = here_BK
+        first_K = np.array(self._table.starts, dtype=np.int32)
         for t in range(time):
             if reset_BT is not None:
-                here_B = np.where(reset_BT[:, t], np.int32(0), here_B)
-            state_BT[:, t + 1] = here_B = self._table.next_SV[here_B, ids_BT[:, t]]
-        return state_BT
+                here_BK = np.where(reset_BT[:, t, None], first_K, here_BK)
+            state_BTK[:, t + 1] = here_BK = self._table.next_SV[here_BK, ids_BT[:, t, None]]
+        return state_BTK
 
     def look_up(
-        self, values_SX: NDArray[T], ids_BT: Ids, state: Place, reset_BT: Flags | None
+        self,
+        values_SX: NDArray[T],
+        join: Callable[[NDArray[T], NDArray[T]], NDArray[T]],
+        ids_BT: Ids,
+        state: Place,
+        reset_BT: Flags | None,
     ) -> tuple[NDArray[T], Place]:
         """Values of the states after each element, and the last states.
 
@@ -205,12 +219,32 @@ class TableMachine(StateMachine, Generic[Table]):
 
         Arguments:
             values_SX: by state.
+            join: of the values of two automata.
             ids_BT: ids from 0 to V - 1.
             state: of B rows.
             reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
-        state_BT = self.path(ids_BT, state, reset_BT)
-        return values_SX[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
+        state_BTK = self.path(ids_BT, state, reset_BT)
+        values_BTX = joined(values_SX, join, state_BTK[:, 1:])
+        return values_BTX, Place(state_BTK[:, -1].copy())
+
+
+def joined(
+    values_SX: NDArray[T],
+    join: Callable[[NDArray[T], NDArray[T]], NDArray[T]],
+    state_XK: NDArray[np.int32],
+) -> NDArray[T]:
+    """Values of states of K automata, joined.
+
+    Arguments:
+        values_SX: by state.
+        join: of the values of two automata.
+        state_XK: states, in an array of any shape.
+    """
+    values_X: NDArray[T] = values_SX[state_XK[..., 0]]
+    for k in range(1, state_XK.shape[-1]):
+        values_X = join(values_X, values_SX[state_XK[..., k]])
+    return values_X
 
 
 class Grammar(StateMachine):
@@ -245,12 +279,14 @@ class Grammar(StateMachine):
 
 @dataclass(frozen=True)
 class GrammarTable(Transitions):
-    """A finite automaton with allowed elements; rows begin in state 0.
+    """Finite automata with allowed elements; all of them must allow what follows.
 
     Arguments:
         next_SV: the state after each element, by state, int32; also after elements that are not
             allowed.
-        allowed_SV: elements that may follow, by state; at least one in each.
+        allowed_SV: elements that may follow, by state; at least one in each. Of several automata,
+            states that occur together allow an element together.
+        starts: the first state of each automaton.
 
     Raises:
         ValueError: shapes that differ, a state that does not exist, or one that allows nothing.
@@ -269,6 +305,40 @@ class GrammarTable(Transitions):
             raise ValueError("at least one element must be allowed in every state")
         object.__setattr__(self, "allowed_SV", np.require(self.allowed_SV, np.bool_, ["C", "W"]))
 
+    @classmethod
+    def of_several(cls, automata: Sequence[tuple[Ids, Flags]]) -> GrammarTable:
+        """Automata side by side.
+
+        Arguments:
+            automata: transitions and allowed elements of each, whose states begin with 0.
+        """
+        sizes = [len(next_SV) for next_SV, _ in automata]
+        starts = tuple(np.cumsum([0, *sizes[:-1]]).tolist())
+        parts = [next_SV + start for (next_SV, _), start in zip(automata, starts, strict=True)]
+        allowed_SV = np.concatenate([allowed_SV for _, allowed_SV in automata])
+        return cls(np.concatenate(parts).astype(np.int32), allowed_SV, starts=starts)
+
+    def allowed_by(self, state_BK: NDArray[np.int32]) -> Flags:
+        """Elements that all automata allow, (B, V)."""
+        return joined(self.allowed_SV, np.logical_and, state_BK)
+
+    def can_spare(self, banned_N: Ids) -> bool:
+        """True if something is always left of what is allowed, without some elements.
+
+        Of several automata, the answer may be False where it need not be.
+
+        Arguments:
+            banned_N: the elements.
+        """
+        left_SV = self.allowed_SV.copy()
+        left_SV[:, banned_N] = False
+        if len(self.starts) == 1:
+            return bool(left_SV.any(axis=1).all())
+        # Another element stands wherever a banned one does.
+        return all(
+            (left_SV | ~self.allowed_SV[:, banned, None]).all(axis=0).any() for banned in banned_N
+        )
+
 
 class FiniteGrammar(TableMachine[GrammarTable], Grammar):
     """A grammar given by a finite automaton.
@@ -278,12 +348,12 @@ class FiniteGrammar(TableMachine[GrammarTable], Grammar):
     """
 
     def allowed_BV(self, state: Place) -> Flags:
-        return self._table.allowed_SV[state.state_B]
+        return self._table.allowed_by(state.state_BK)
 
     def masks(
         self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None
     ) -> tuple[Flags, Place]:
-        return self.look_up(self._table.allowed_SV, ids_BT, state, reset_BT)
+        return self.look_up(self._table.allowed_SV, np.logical_and, ids_BT, state, reset_BT)
 
 
 class Contexts(StateMachine):
@@ -319,12 +389,13 @@ class Contexts(StateMachine):
 
 @dataclass(frozen=True)
 class ContextsTable(Transitions):
-    """A finite automaton with C integers per state; rows begin in 0.
+    """Finite automata with C integers per state; those of several automata add up.
 
     Arguments:
         next_SV: the state after each element, by state, int32.
         values_SC: the integers of each state, from 0, int64.
         sizes: the number of values of each of the C integers.
+        starts: the first state of each automaton.
 
     Raises:
         ValueError: shapes that differ, a state that does not exist, or a value out of range.
@@ -357,7 +428,7 @@ class FiniteContexts(TableMachine[ContextsTable], Contexts):
         return self._table.sizes
 
     def values_BC(self, state: Place) -> Ids:
-        return self._table.values_SC[state.state_B]
+        return joined(self._table.values_SC, np.add, state.state_BK)
 
     def along(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> tuple[Ids, Place]:
-        return self.look_up(self._table.values_SC, ids_BT, state, reset_BT)
+        return self.look_up(self._table.values_SC, np.add, ids_BT, state, reset_BT)
