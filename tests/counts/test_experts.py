@@ -191,8 +191,9 @@ class Oracle:
             place, equal = place_before(history, period)
             if place is not None:
                 element = history[place]
-                often = sum(equal >= edge for edge in (1, 3, 6, 12, 24))
-                kind = self.lead + 12 * (6 + number) + 2 * often + (element in {0, 5})
+                often = sum(equal >= edge for edge in (1, 3, 12))
+                measure = (history.count(0) - 1) % 16
+                kind = self.lead + 12 * 6 + 64 * number + 4 * measure + often
                 found.append((kind, element, math.log(1 + 1 / self.prior_V[element])))
         return found
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rhapsode.counts.text_evidence import TextEvidence, measure_weights
+from rhapsode.counts.text_evidence import TextEvidence
 from tests.counts.ngram_reference import documents_of
 from tests.counts.test_experts import (
     ELEMENTS,
@@ -51,7 +51,7 @@ def evidence_of(case: Counted, *, leave_out: bool) -> tuple[NDArray[np.float32],
     oracle = Oracle(case, weight_F)
     found_NV = evidence(places_1N)[0]
     if case.measures and case.words and case.opening is not None:
-        measure_F = measure_weights()
+        measure_F = case.experts().measure_F
         for history, found_V in zip(histories(case), found_NV, strict=True):
             for kind, element, nats in oracle.before(history):
                 found_V[element] -= measure_F[kind - oracle.lead - 12 * 6] * nats

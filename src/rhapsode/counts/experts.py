@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.ngram import NGramModel
+from rhapsode.counts.word_contexts import MOST_REMEMBERED
 
 Scores = NDArray[np.float32]
 
 # Elements read that are remembered: of a document, and where counts adapt.
-OF_DOCUMENT, ADAPTING = 1 << 11, 1 << 14
+OF_DOCUMENT, ADAPTING = MOST_REMEMBERED, 1 << 14
 # Step of the weights along the gradient of an element's log-probability, where they adapt.
 RATE = 0.002
 
@@ -129,6 +130,9 @@ class Experts:
         self.tables = (first_M, element_M, suffix_M, evidence_M, kind_M, *contexts)
         """Arrays for compiled code, in the order in which it takes them."""
         self.letter_V = letter_V
+        words = ngram.words
+        self.measure_F = np.zeros(0) if words is None or window else words.measure_F
+        """Weights of elements some measures before, as training has them."""
         self.prior_V = np.log(share_V).astype(np.float32)
         needed = self.size if remember else self.lead
         self.weight_F = np.zeros(needed) if weight_F is None else weight_F
@@ -168,13 +172,12 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        periods = len(kernels.PERIODS) if self.measured else 0
-        return self.lead + kernels.KINDS * (kernels.LENGTHS + periods)
+        return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F)
 
     @property
     def measured(self) -> bool:
         """True if elements are divided into measures."""
-        return bool((self.letter_V < 0).any())
+        return len(self.measure_F) > 0
 
     @property
     def width(self) -> int:

@@ -31,11 +31,15 @@ LENGTHS, OCCURRENCES = 6, 64
 PERIODS = (1, 2, 4, 8, 16)
 # Marks of elements that name a place in a measure, and of those that begin one.
 PLACE, MEASURE = -1, -2
-# State of measures, after that of words: their number, where the last ones began, and three numbers
+# State of measures, after that of words: their number, where the last ones began, and two numbers
 # for each period.
 BEGUN = 32
 FOLLOWED = WORDS + 1 + BEGUN
-WIDTH = FOLLOWED + 3 * len(PERIODS)
+WIDTH = FOLLOWED + 2 * len(PERIODS)
+# Kinds of corresponding places: by how many elements before them are equal, and by the number of the
+# measure.
+AGREEMENTS, NUMBERS = 4, 16
+MEASURE_KINDS = AGREEMENTS * NUMBERS
 # Discount of counts without a smoothing of their own.
 DISCOUNT = 0.5
 # Place of the keys of contexts of words among the tables.
@@ -208,11 +212,11 @@ def collect(
                 seen_V[element] = 0
     if size > 0 and len(word_W) > WORDS:
         for p in range(len(PERIODS)):
-            own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
-            if own_3[0] > 0:
-                element = recent_N[(own_3[0] - 1) % size]
-                kind = kind_of_agreement(int(own_3[1]), int(own_3[2]))
-                element_E[n], weight_E[n] = element, lead + KINDS * (LENGTHS + p) + kind
+            place = int(word_W[FOLLOWED + 2 * p])
+            if place > 0:
+                element = recent_N[(place - 1) % size]
+                element_E[n] = element
+                weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
                 n += 1
     return n
@@ -257,7 +261,7 @@ def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -
     """Find the places that correspond to this one, whole measures before it.
 
     `read` is the place of the element. For each period there are the corresponding place plus 1, or
-    0; how many elements in a row were equal there; and 1 if the element there is a mark.
+    0, and how many elements in a row were equal there.
     """
     size = len(recent_N)
     if len(word_W) == WORDS or size == 0:
@@ -267,10 +271,10 @@ def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -
         word_W[WORDS] += 1
         word_W[WORDS + 1 + word_W[WORDS] % BEGUN] = read + 1
     for p in range(len(PERIODS)):
-        own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
-        place = int(own_3[0]) - 1
+        own_2 = word_W[FOLLOWED + 2 * p : FOLLOWED + 2 * p + 2]
+        place = int(own_2[0]) - 1
         equal = place >= 0 and recent_N[place % size] == element
-        own_3[1] = own_3[1] + 1 if equal else 0
+        own_2[1] = own_2[1] + 1 if equal else 0
         if mark == MEASURE:
             place = place_before(word_W, recent_N, read, PERIODS[p], -1)
         elif equal:
@@ -281,25 +285,16 @@ def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -
             place += 1
         if place >= 0 and (place > read or place <= read - size + 1):
             place = -1
-        own_3[0] = place + 1
-        own_3[2] = 1 if place >= 0 and letter_V[recent_N[place % size]] < 0 else 0
+        own_2[0] = place + 1
 
 
 @compiled
-def kind_of_agreement(equal: int, mark: int) -> int:
-    """Kind of a corresponding place, from 0 to 11, by how many elements before it are equal."""
-    often = 5
-    if equal < 1:
-        often = 0
-    elif equal < 3:
-        often = 1
-    elif equal < 6:
-        often = 2
-    elif equal < 12:
-        often = 3
-    elif equal < 24:
-        often = 4
-    return 2 * often + mark
+def kind_of_place(word_W: Any, p: int) -> int:
+    """Kind of the corresponding place of a period, among those of all periods."""
+    equal = word_W[FOLLOWED + 2 * p + 1]
+    often = 0 if equal < 1 else 1 if equal < 3 else 2 if equal < 12 else 3
+    number = (int(word_W[WORDS]) - 1) % NUMBERS
+    return MEASURE_KINDS * p + AGREEMENTS * number + often
 
 
 @compiled
@@ -322,11 +317,11 @@ def follow_text(
                 follow(word_W, recent_N, 0, letter_V, opening)
                 read = 1
         for p in range(len(PERIODS)):
-            own_3 = word_W[FOLLOWED + 3 * p : FOLLOWED + 3 * p + 3]
+            place = int(word_W[FOLLOWED + 2 * p])
             element_TP[t, p] = -1
-            if own_3[0] > 0:
-                element_TP[t, p] = recent_N[(own_3[0] - 1) % len(recent_N)]
-                kind_TP[t, p] = KINDS * p + kind_of_agreement(int(own_3[1]), int(own_3[2]))
+            if place > 0:
+                element_TP[t, p] = recent_N[(place - 1) % len(recent_N)]
+                kind_TP[t, p] = kind_of_place(word_W, p)
         recent_N[read % len(recent_N)] = elements_T[t]
         follow(word_W, recent_N, read, letter_V, elements_T[t])
         read += 1

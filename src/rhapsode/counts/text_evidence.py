@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
 from rhapsode.counts.chunks import Elements, as_ids, first_places
-from rhapsode.counts.experts import OF_DOCUMENT, Experts
+from rhapsode.counts.experts import Experts
 from rhapsode.counts.ngram import NGramModel
 
 # Compiled into the cached code of this module: when they change, this file must change, too.
@@ -27,19 +27,15 @@ from rhapsode.counts.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
-    PERIODS,
-    WIDTH,
     WORDS,
-    follow_text,
     kind_of,
     next_node,
     word_keys,
 )
+from rhapsode.counts.word_contexts import places_before
 
 # Weights of order 0 and of every context beside a network in training.
 ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3
-# Weights of elements at the same place some measures before, by how many elements before it agree.
-MEASURE_WEIGHTS = (0.0, 0.1, 0.15, 0.25, 0.35, 0.45)
 # Elements of the longest contexts. With longer ones, or with contexts of two words, the network
 # learnt less of what holds elsewhere.
 LONGEST = 4
@@ -213,7 +209,7 @@ class TextEvidence:
             *self._words(ngram, experts),
             np.exp(experts.prior_V.astype(np.float64)), experts.prior_V,
             ids_N, node_T, _word_places(ngram, ids_N, starts_N),
-            *_measure_places(ngram, ids_N, starts_N, opening), measure_weights(),
+            *_measure_places(ngram, ids_N, starts_N, opening),
             weight_F, int(leave_out),
         )  # fmt: skip
 
@@ -245,27 +241,17 @@ def training_weights(experts: Experts) -> NDArray[np.float64]:
     return weight_F
 
 
-def measure_weights() -> NDArray[np.float64]:
-    """Weights of elements some measures before, by kind, for every period."""
-    return np.tile(np.repeat(MEASURE_WEIGHTS, KINDS // len(MEASURE_WEIGHTS)), len(PERIODS))
-
-
 def _measure_places(
     ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], opening: int
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Elements some measures before every element, and their kinds, (N, P).
+) -> tuple[NDArray[Any], ...]:
+    """Elements some measures before every element, their kinds, and weights of these.
 
-    P is 0 for texts without measures or documents of their own.
+    There are none in texts without documents of their own.
     """
     words = ngram.words
-    periods = 0 if words is None or opening < 0 or not (words.letter_V < 0).any() else len(PERIODS)
-    before_NP = np.empty((len(ids_N), periods), np.int32)
-    kind_NP = np.zeros((len(ids_N), periods), np.uint8)
-    if words is not None and periods:
-        recent_N = np.zeros(OF_DOCUMENT, np.int32)
-        state_W = np.zeros(WIDTH, np.int64)
-        follow_text(ids_N, starts_N, words.letter_V, opening, recent_N, state_W, before_NP, kind_NP)
-    return before_NP, kind_NP
+    if words is None or opening < 0 or not len(words.measure_F):
+        return np.empty((len(ids_N), 0), np.int32), np.empty((len(ids_N), 0), np.int16), np.zeros(0)
+    return *places_before(ids_N, starts_N, words.letter_V, opening), words.measure_F
 
 
 def _word_places(

@@ -6,7 +6,7 @@ A context is what is there of the current word, or that together with the word b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ from rhapsode.counts.ngram_file import packed, unpacked
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
+# Elements of a document that are remembered.
+MOST_REMEMBERED = 1 << 11
+# Weight of an element some measures before that is always right, and how often one is right that has
+# no weight. Kinds that occur less often than so many times have less weight.
+MOST_WEIGHT, CHANCE, FEW_PLACES = 0.5, 0.4, 20
 _SMALL = ("size_K", "which_K", "element_J", "count_J")
 
 
@@ -33,6 +38,8 @@ class WordContexts:
         which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
         element_J: these elements, context after context, int32.
         count_J: how often each follows, int32.
+        measure_F: weights of elements some measures before in training, by kind; empty without
+            measures.
     """
 
     letter_V: NDArray[np.int64]
@@ -41,6 +48,7 @@ class WordContexts:
     which_K: NDArray[np.int32]
     element_J: NDArray[np.int32]
     count_J: NDArray[np.int32]
+    measure_F: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def learn(
@@ -62,9 +70,10 @@ class WordContexts:
         """
         ids_N = as_ids(elements_N, len(letter_V))
         starts_N = first_places(len(ids_N), starts)
+        measure_F = measure_weights(ids_N, starts_N, letter_V)
         if not (letter_V > 0).any():  # measures, no words
             none = np.zeros(0, np.int32)
-            return cls(letter_V, np.zeros(0, np.int64), none, none, none, none)
+            return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
         parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(kernels.WORDS)]
         key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
         which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
@@ -84,7 +93,7 @@ class WordContexts:
         )
         return cls(
             letter_V, key_K[order_K], length_K, which_K[order_K], element_J[order_J],
-            count_J[order_J],
+            count_J[order_J], measure_F,
         )  # fmt: skip
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -92,7 +101,7 @@ class WordContexts:
         arrays: dict[str, NDArray[Any]] = {"letter_V": self.letter_V, "key_K": self.key_K}
         for name in _SMALL:
             arrays |= packed(name, getattr(self, name))
-        return arrays
+        return arrays | ({"measure_F": self.measure_F} if len(self.measure_F) else {})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], vocab_size: int) -> WordContexts:
@@ -106,10 +115,17 @@ class WordContexts:
                 raise ValueError(f"the array {name!r} is missing or of another type")
         large = {name: np.ascontiguousarray(arrays[name]) for name in ("letter_V", "key_K")}
         size_K, which_K, element_J, count_J = (unpacked(arrays, name) for name in _SMALL)
-        found = cls(large["letter_V"], large["key_K"], size_K, which_K, element_J, count_J)
+        measure_F = arrays.get("measure_F", np.zeros(0))
+        kinds = kernels.MEASURE_KINDS * len(kernels.PERIODS)
+        if measure_F.dtype != np.float64 or measure_F.shape not in {(0,), (kinds,)}:
+            raise ValueError("its weights of measures are of another type")
+        found = cls(
+            large["letter_V"], large["key_K"], size_K, which_K, element_J, count_J, measure_F
+        )
         pairs = len(found.element_J)
         fits = (
             len(found.letter_V) == vocab_size
+            and bool(np.isfinite(measure_F).all())
             and len(found.key_K) == len(found.size_K) == len(found.which_K)
             and bool(np.isin(found.which_K, range(kernels.WORDS)).all())
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
@@ -123,6 +139,52 @@ class WordContexts:
         if not fits:
             raise ValueError("its contexts of words do not fit together")
         return found
+
+
+def places_before(
+    ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], opening: int
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """Elements some measures before every element, -1 where there are none, and their kinds.
+
+    Both are (N, P), for P periods; P is 0 without measures.
+
+    Arguments:
+        ids_N: a corpus.
+        starts_N: where documents begin.
+        letter_V: as in `WordContexts`.
+        opening: an element read before every document; -1 without one.
+    """
+    periods = len(kernels.PERIODS) if (letter_V < 0).any() else 0
+    before_NP = np.empty((len(ids_N), periods), np.int32)
+    kind_NP = np.zeros((len(ids_N), periods), np.int16)
+    if periods:
+        kernels.follow_text(
+            ids_N, starts_N, letter_V, opening, np.zeros(MOST_REMEMBERED, np.int32),
+            np.zeros(kernels.WIDTH, np.int64), before_NP, kind_NP,
+        )  # fmt: skip
+    return before_NP, kind_NP
+
+
+def measure_weights(
+    ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Weights of elements some measures before, by how often they are right; empty without measures.
+
+    Arguments:
+        ids_N: a corpus.
+        starts_N: where documents begin.
+        letter_V: as in `WordContexts`.
+    """
+    before_NP, kind_NP = places_before(ids_N, starts_N, letter_V, -1)
+    if not before_NP.shape[1]:
+        return np.zeros(0)
+    there_NP = before_NP >= 0
+    size = kernels.MEASURE_KINDS * len(kernels.PERIODS)
+    known_F = np.bincount(kind_NP[there_NP], minlength=size)
+    right_F = np.bincount(kind_NP[there_NP & (before_NP == ids_N[:, None])], minlength=size)
+    rate_F = right_F / (known_F + FEW_PLACES)
+    weight_F: NDArray[np.float64] = MOST_WEIGHT * np.maximum(0.0, rate_F - CHANCE) / (1 - CHANCE)
+    return weight_F
 
 
 def _ascend(values_N: NDArray[Any]) -> bool:

@@ -292,8 +292,11 @@ def allowed_elements(
     if table is not None:
         if automata == 1:
             return AllowedElements(table.allowed_SV, state_NK[:, 0].astype(np.int64))
-        state_MK, which_N = np.unique(state_NK, axis=0, return_inverse=True)
-        return AllowedElements(table.allowed_by(state_MK), which_N.reshape(-1))
+        which_N = state_NK[:, 0].astype(np.int64)
+        for k in range(1, automata):  # numbers of the combinations of states
+            code_N = which_N * len(table.next_SV) + state_NK[:, k]
+            _, first_M, which_N = np.unique(code_N, return_index=True, return_inverse=True)
+        return AllowedElements(table.allowed_by(state_NK[first_M]), which_N)
     if not known:
         return AllowedElements(np.ones((1, grammar.vocab_size), dtype=np.bool_), which_N)
     masks_MV = np.frombuffer(b"".join(known), dtype=np.bool_).reshape(len(known), -1)

@@ -83,15 +83,13 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     """Network and counts with the weights that they have in training."""
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
     from rhapsode.counts.experts import Experts
-    from rhapsode.counts.text_evidence import measure_weights, training_weights
+    from rhapsode.counts.text_evidence import training_weights
 
     experts = Experts(ngram)
     # Contexts of elements read get no weight: training does not know them.
     weight_F = np.zeros(experts.size)
     weight_F[: experts.lead] = training_weights(experts)
-    if experts.measured:
-        own_F = measure_weights()
-        weight_F[-len(own_F) :] = own_F
+    weight_F[experts.size - len(experts.measure_F) :] = experts.measure_F
     return MixedPredictor(network, ngram, tuple(weight_F.tolist()))
 
 
