@@ -29,16 +29,10 @@ from rhapsode.compiling import compiled
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.experts import Experts, ExpertState
+from rhapsode.counts.ngram_evidence import collect, forget, next_node, next_word, remember
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_evidence import (
-    collect,
-    follow,
-    forget,
-    next_node,
-    next_word,
-    remember,
-)
+from rhapsode.counts.ngram_measures import WORDS, follow
 
 Floats = NDArray[np.float64]
 
@@ -120,7 +114,7 @@ class Groups:
     def of(cls, experts: Experts) -> Groups:
         """The groups of the weights of experts."""
         kinds, lead = kernels.KINDS, kernels.LEAD
-        lengths = (experts.lead - lead) // kinds - kernels.WORDS
+        lengths = (experts.lead - lead) // kinds - WORDS
         contexts = [f"context_{length}" for length in range(1, lengths + 1)]
         names = ["network", "frequency", *contexts, "word", "word_before"]
         group_F = np.empty(experts.size, np.int64)
@@ -130,9 +124,9 @@ class Groups:
         key_K: Any = experts.tables[kernels.KEYS]
         has_words = len(key_K) > 0
         if not has_words:
-            del names[-kernels.WORDS :]
+            del names[-WORDS:]
             group_F[experts.lead :] = len(names)
-            group_F[experts.lead - kinds * kernels.WORDS : experts.lead] = 0  # never used
+            group_F[experts.lead - kinds * WORDS : experts.lead] = 0  # never used
         if experts.remember:
             names.append("read")
         return cls(tuple(names), group_F, lead + kinds * lengths)

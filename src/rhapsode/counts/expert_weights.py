@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.experts import Experts
+from rhapsode.counts.ngram_measures import WORDS
 
 # Pieces of evidence that are held at once.
 MOST_EVIDENCE = 24_000_000
@@ -156,7 +157,7 @@ def fixed_weights(experts: Experts, share: float) -> NDArray[np.float64]:
         share: of the n-gram model, 0 to 1; the network has the rest.
     """
     weight_F = np.zeros(experts.size)
-    weight_F[: experts.lead - kernels.KINDS * kernels.WORDS] = share
+    weight_F[: experts.lead - kernels.KINDS * WORDS] = share
     weight_F[kernels.NETWORK] = 1 - share
     return weight_F
 

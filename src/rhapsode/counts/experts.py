@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.ngram import NGramModel
-from rhapsode.counts.word_contexts import MOST_REMEMBERED
+from rhapsode.counts.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
 
 Scores = NDArray[np.float32]
 
@@ -115,7 +115,7 @@ class Experts:
         self.vocab_size = trie.vocab_size
         self.opening = trie.opening
         self.remember, self.keep = remember, keep
-        self.lead = kernels.LEAD + kernels.KINDS * (order - 1 + kernels.WORDS)
+        self.lead = kernels.LEAD + kernels.KINDS * (order - 1 + WORDS)
         first_M, element_M, suffix_M, share_M, rest_M = model.arrays
         evidence_M = np.zeros(len(share_M), np.float32)
         kind_M = np.zeros(len(rest_M), np.int16)
@@ -182,7 +182,7 @@ class Experts:
     @property
     def width(self) -> int:
         """Integers of the state of words and measures."""
-        return kernels.WIDTH if self.measured else kernels.WORDS
+        return WIDTH if self.measured else WORDS
 
     def start(self, rows: int) -> ExpertState:
         """State of rows that have read nothing."""

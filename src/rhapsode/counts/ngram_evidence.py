@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 
 from rhapsode.compiling import compiled, vectorised
+from rhapsode.counts.ngram_counting import find_child
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_counting import find_child
+from rhapsode.counts.ngram_measures import (
+    PERIODS,
+    WORDS,
+    follow,
+    kind_of_place,
+    place_of,
+)
 
 # Kinds of contexts, by how often one was seen and by how many elements followed it.
 KINDS = 12
@@ -23,23 +30,8 @@ KINDS = 12
 NETWORK, ORDER_0, LEAD = 0, 1, 2
 # Least weight of the network: with any above 0, what may not follow never does.
 LEAST = 1e-30
-# Contexts of words: what is there of the current one, and that after the word before it.
-WORDS = 2
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
 LENGTHS, OCCURRENCES = 6, 64
-# Measures, such as bars, by which elements read are compared with those at the same place before.
-PERIODS = (1, 2, 4, 8, 16)
-# Marks of elements that name a place in a measure, and of those that begin one.
-PLACE, MEASURE = -1, -2
-# State of measures, after that of words: their number, where the last ones began, and two numbers
-# for each period.
-BEGUN = 32
-FOLLOWED = WORDS + 1 + BEGUN
-WIDTH = FOLLOWED + 2 * len(PERIODS)
-# Kinds of corresponding places: by how many elements before them are equal, and by the number of the
-# measure.
-AGREEMENTS, NUMBERS = 4, 16
-MEASURE_KINDS = AGREEMENTS * NUMBERS
 # Discount of counts without a smoothing of their own.
 DISCOUNT = 0.5
 # Place of the keys of contexts of words among the tables.
@@ -212,9 +204,9 @@ def collect(
                 seen_V[element] = 0
     if size > 0 and len(word_W) > WORDS:
         for p in range(len(PERIODS)):
-            place = int(word_W[FOLLOWED + 2 * p])
-            if place > 0:
-                element = recent_N[(place - 1) % size]
+            place = place_of(word_W, p)
+            if place >= 0:
+                element = recent_N[place % size]
                 element_E[n] = element
                 weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
@@ -234,97 +226,6 @@ def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: in
             before_LN[length - 1, read % size] = head_LS[length - 1, slot]
             head_LS[length - 1, slot] = read
         recent_N[read % size] = element
-
-
-@compiled
-def place_before(word_W: Any, recent_N: Any, read: int, period: int, element: int) -> int:
-    """The place after an element in the measure some measures before; -1 without one."""
-    number = int(word_W[WORDS])
-    size = len(recent_N)
-    if number <= period:
-        return -1
-    place = int(word_W[WORDS + 1 + (number - period) % BEGUN])
-    end = int(word_W[WORDS + 1 + (number - period + 1) % BEGUN])
-    if place <= read - size + 1:
-        return -1
-    if element < 0:
-        return place
-    while place < end:
-        if recent_N[place % size] == element:
-            return place + 1
-        place += 1
-    return -1
-
-
-@compiled
-def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -> None:
-    """Find the places that correspond to this one, whole measures before it.
-
-    `read` is the place of the element. For each period there are the corresponding place plus 1, or
-    0, and how many elements in a row were equal there.
-    """
-    size = len(recent_N)
-    if len(word_W) == WORDS or size == 0:
-        return
-    mark = letter_V[element]
-    if mark == MEASURE:
-        word_W[WORDS] += 1
-        word_W[WORDS + 1 + word_W[WORDS] % BEGUN] = read + 1
-    for p in range(len(PERIODS)):
-        own_2 = word_W[FOLLOWED + 2 * p : FOLLOWED + 2 * p + 2]
-        place = int(own_2[0]) - 1
-        equal = place >= 0 and recent_N[place % size] == element
-        own_2[1] = own_2[1] + 1 if equal else 0
-        if mark == MEASURE:
-            place = place_before(word_W, recent_N, read, PERIODS[p], -1)
-        elif equal:
-            place += 1
-        elif mark == PLACE:
-            place = place_before(word_W, recent_N, read, PERIODS[p], element)
-        elif place >= 0 and letter_V[recent_N[place % size]] >= 0:
-            place += 1
-        if place >= 0 and (place > read or place <= read - size + 1):
-            place = -1
-        own_2[0] = place + 1
-
-
-@compiled
-def kind_of_place(word_W: Any, p: int) -> int:
-    """Kind of the corresponding place of a period, among those of all periods."""
-    equal = word_W[FOLLOWED + 2 * p + 1]
-    often = 0 if equal < 1 else 1 if equal < 3 else 2 if equal < 12 else 3
-    number = (int(word_W[WORDS]) - 1) % NUMBERS
-    return MEASURE_KINDS * p + AGREEMENTS * number + often
-
-
-@compiled
-def follow_text(
-    elements_T: Any, starts_N: Any, letter_V: Any, opening: int, recent_N: Any, word_W: Any,
-    element_TP: Any, kind_TP: Any,
-) -> None:  # fmt: skip
-    """Write the corresponding elements before every place of a text, and their kinds.
-
-    An element is -1 where there is none.
-    """
-    start = read = 0
-    for t in range(len(elements_T)):
-        if start < len(starts_N) and starts_N[start] == t:
-            start += 1
-            read = 0
-            word_W[:] = 0
-            if opening >= 0:
-                recent_N[0] = opening
-                follow(word_W, recent_N, 0, letter_V, opening)
-                read = 1
-        for p in range(len(PERIODS)):
-            place = int(word_W[FOLLOWED + 2 * p])
-            element_TP[t, p] = -1
-            if place > 0:
-                element_TP[t, p] = recent_N[(place - 1) % len(recent_N)]
-                kind_TP[t, p] = kind_of_place(word_W, p)
-        recent_N[read % len(recent_N)] = elements_T[t]
-        follow(word_W, recent_N, read, letter_V, elements_T[t])
-        read += 1
 
 
 @compiled

@@ -27,12 +27,11 @@ from rhapsode.counts.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
-    WORDS,
     kind_of,
     next_node,
     word_keys,
 )
-from rhapsode.counts.word_contexts import places_before
+from rhapsode.counts.ngram_measures import WORDS, places_before
 
 # Weights of order 0 and of every context beside a network in training.
 ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3

@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.ngram_file import packed, unpacked
+from rhapsode.counts.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
-# Elements of a document that are remembered.
-MOST_REMEMBERED = 1 << 11
-# Weight of an element some measures before that is always right, and how often one is right that has
-# no weight. Kinds that occur less often than so many times have less weight.
-MOST_WEIGHT, CHANCE, FEW_PLACES = 0.5, 0.4, 20
 _SMALL = ("size_K", "which_K", "element_J", "count_J")
 
 
@@ -74,7 +70,7 @@ class WordContexts:
         if not (letter_V > 0).any():  # measures, no words
             none = np.zeros(0, np.int32)
             return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
-        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(kernels.WORDS)]
+        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(WORDS)]
         key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
         which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
         least = 1
@@ -116,7 +112,7 @@ class WordContexts:
         large = {name: np.ascontiguousarray(arrays[name]) for name in ("letter_V", "key_K")}
         size_K, which_K, element_J, count_J = (unpacked(arrays, name) for name in _SMALL)
         measure_F = arrays.get("measure_F", np.zeros(0))
-        kinds = kernels.MEASURE_KINDS * len(kernels.PERIODS)
+        kinds = MEASURE_KINDS * len(PERIODS)
         if measure_F.dtype != np.float64 or measure_F.shape not in {(0,), (kinds,)}:
             raise ValueError("its weights of measures are of another type")
         found = cls(
@@ -127,7 +123,7 @@ class WordContexts:
             len(found.letter_V) == vocab_size
             and bool(np.isfinite(measure_F).all())
             and len(found.key_K) == len(found.size_K) == len(found.which_K)
-            and bool(np.isin(found.which_K, range(kernels.WORDS)).all())
+            and bool(np.isin(found.which_K, range(WORDS)).all())
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
             and bool((found.size_K > 0).all())
             and bool((found.count_J > 0).all())
@@ -139,52 +135,6 @@ class WordContexts:
         if not fits:
             raise ValueError("its contexts of words do not fit together")
         return found
-
-
-def places_before(
-    ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], opening: int
-) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Elements some measures before every element, -1 where there are none, and their kinds.
-
-    Both are (N, P), for P periods; P is 0 without measures.
-
-    Arguments:
-        ids_N: a corpus.
-        starts_N: where documents begin.
-        letter_V: as in `WordContexts`.
-        opening: an element read before every document; -1 without one.
-    """
-    periods = len(kernels.PERIODS) if (letter_V < 0).any() else 0
-    before_NP = np.empty((len(ids_N), periods), np.int32)
-    kind_NP = np.zeros((len(ids_N), periods), np.int16)
-    if periods:
-        kernels.follow_text(
-            ids_N, starts_N, letter_V, opening, np.zeros(MOST_REMEMBERED, np.int32),
-            np.zeros(kernels.WIDTH, np.int64), before_NP, kind_NP,
-        )  # fmt: skip
-    return before_NP, kind_NP
-
-
-def measure_weights(
-    ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Weights of elements some measures before, by how often they are right; empty without measures.
-
-    Arguments:
-        ids_N: a corpus.
-        starts_N: where documents begin.
-        letter_V: as in `WordContexts`.
-    """
-    before_NP, kind_NP = places_before(ids_N, starts_N, letter_V, -1)
-    if not before_NP.shape[1]:
-        return np.zeros(0)
-    there_NP = before_NP >= 0
-    size = kernels.MEASURE_KINDS * len(kernels.PERIODS)
-    known_F = np.bincount(kind_NP[there_NP], minlength=size)
-    right_F = np.bincount(kind_NP[there_NP & (before_NP == ids_N[:, None])], minlength=size)
-    rate_F = right_F / (known_F + FEW_PLACES)
-    weight_F: NDArray[np.float64] = MOST_WEIGHT * np.maximum(0.0, rate_F - CHANCE) / (1 - CHANCE)
-    return weight_F
 
 
 def _ascend(values_N: NDArray[Any]) -> bool:

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numba import types
 
-# Compiled into what is kept here: `STAMP` covers them.
 from rhapsode.counts.ngram_evidence import (
     LENGTHS,
     OCCURRENCES,
-    PERIODS,
     add_up,
     collect,
-    follow,
     next_node,
     next_word,
     remember,
     shift_of,
 )
+
+# Compiled into what is kept here: `STAMP` covers them.
+from rhapsode.counts.ngram_measures import PERIODS, follow
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, entry, ready
