@@ -143,7 +143,8 @@ def collect(
 ) -> int:  # fmt: skip
     """List the evidence for the next element; returns its length.
 
-    `prior_V` holds the logarithms of relative frequencies, `own_V` holds the network's logits and `shift` the logarithm of their sum of exponentials.
+    `prior_V` holds the logarithms of relative frequencies, `own_V` the network's logits and `shift`
+    the logarithm of their sum of exponentials.
     """
     n = 0
     while node > 0:
@@ -397,8 +398,8 @@ def list_text(
 
     Returns the number of places that there was room for.
     `z_PV` holds the network's log-probabilities at the places, which are in order. `opening`, if it
-    is not -1, is read before every document. `width` is the number of integers of the state of words
-    and measures.
+    is not -1, is read before every document. `width` is the number of integers of the state of
+    words and measures.
     """
     word_W = np.zeros(width, np.int64)
     recent_N, head_LS = np.zeros(size, np.int32), np.full((LENGTHS, max(1, size)), -1, np.int32)

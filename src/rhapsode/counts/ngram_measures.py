@@ -27,20 +27,23 @@ PLACE, MEASURE = -1, -2
 BEGUN = 32
 FOLLOWED = WORDS + 1 + BEGUN
 WIDTH = FOLLOWED + 2 * len(PERIODS)
-# Kinds of corresponding places: by how many elements before them are equal, and by the number of the
-# measure.
+# Kinds of corresponding places: by how many elements before them are equal, and by the number of
+# the measure.
 AGREEMENTS, NUMBERS = 4, 16
 MEASURE_KINDS = AGREEMENTS * NUMBERS
 # Elements of a document that are remembered.
 MOST_REMEMBERED = 1 << 11
-# Weight of an element some measures before that is always right, and how often one is right that has
-# no weight. Kinds that occur less often than so many times have less weight.
+# Weight of an element some measures before that is always right, and how often one is right that
+# has no weight. Kinds that occur less often than so many times have less weight.
 MOST_WEIGHT, CHANCE, FEW_PLACES = 0.5, 0.4, 20
 
 
 @compiled
 def place_before(word_W: Any, recent_N: Any, read: int, period: int, element: int) -> int:
-    """The place after an element in the measure some measures before; -1 without one."""
+    """The place after an element in an earlier measure.
+
+    -1 without one.
+    """
     number = int(word_W[WORDS])
     size = len(recent_N)
     if number <= period:
@@ -92,7 +95,7 @@ def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -
 
 @compiled
 def kind_of_place(word_W: Any, p: int) -> int:
-    """Kind of the corresponding place of a period, among those of all periods."""
+    """Kind of the corresponding place, among those of all periods."""
     equal = word_W[FOLLOWED + 2 * p + 1]
     often = 0 if equal < 1 else 1 if equal < 3 else 2 if equal < 12 else 3
     number = (int(word_W[WORDS]) - 1) % NUMBERS
@@ -110,7 +113,7 @@ def follow_text(
     elements_T: Any, starts_N: Any, letter_V: Any, opening: int, recent_N: Any, word_W: Any,
     element_TP: Any, kind_TP: Any,
 ) -> None:  # fmt: skip
-    """Write the corresponding elements before every place of a text, and their kinds.
+    """Write the corresponding elements along a text, and their kinds.
 
     An element is -1 where there is none.
     """
@@ -138,9 +141,9 @@ def follow_text(
 def places_before(
     ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], opening: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Elements some measures before every element, -1 where there are none, and their kinds.
+    """Elements some measures before every element, and their kinds.
 
-    Both are (N, P), for P periods; P is 0 without measures.
+    Both are (N, P), for P periods; P is 0 without measures. An element is -1 where there is none.
 
     Arguments:
         ids_N: a corpus.
@@ -162,7 +165,9 @@ def places_before(
 def measure_weights(
     ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Weights of elements some measures before, by how often they are right; empty without measures.
+    """Weights of elements some measures before.
+
+    They follow how often such elements are right; there are none without measures.
 
     Arguments:
         ids_N: a corpus.

@@ -132,7 +132,7 @@ class GrammarTable(Transitions):
         return joined(self.allowed_SV, np.logical_and, state_BK)
 
     def can_spare(self, banned_N: Ids) -> bool:
-        """True if something is always left of what is allowed, without some elements.
+        """True if something is always left without some elements.
 
         Of several automata, the answer may be False where it need not be.
 

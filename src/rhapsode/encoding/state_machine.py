@@ -139,7 +139,9 @@ class TableMachine(StateMachine, Generic[Table]):
         return Place(np.concatenate([state.state_BK for state in states]))
 
     def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:
-        """States before the first element and after each, (B, T + 1, K).
+        """States before the first element and after each.
+
+        They are (B, T + 1, K).
 
         Arguments:
             ids_BT: ids from 0 to V - 1.

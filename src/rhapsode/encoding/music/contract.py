@@ -260,9 +260,9 @@ class MusicEncoder(Encoder):
         return None
 
     def marks(self) -> Table | None:
-        """-2 for elements that begin a bar, -1 for those of places in it, 0 for others, (V,).
+        """Marks of bars and of places in them, (V,); None without bars.
 
-        None for encodings without bars.
+        -2 for elements that begin a bar, -1 for those of places in it, 0 for others.
         """
         return None
 

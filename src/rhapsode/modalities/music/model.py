@@ -92,7 +92,10 @@ class MusicModel(IdModel):
         return self.elements_index
 
     def chain(self, settings: GenerateSettings) -> Chain:
-        """The filters of a session, where bars end a turn and not the piece."""
+        """The filters of a session.
+
+        There, bars end a turn and not the piece.
+        """
         own = self._limits(settings, closes=False)
         return chain_for(self.bundle, with_length(settings), self.open_index(), own)
 

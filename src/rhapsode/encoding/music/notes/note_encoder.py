@@ -62,8 +62,9 @@ class NoteEncoder(MusicEncoder):
 
     A piece begins with its instruments. A bar tells its metre, then its key and tempo where they
     change. `short` makes it an incomplete bar: `short at:48` begins it at a position, as an upbeat;
-    `at:48 short` ends it there. Positions and lengths are parts of a quarter. At a position come a chord symbol, and notes by track and descending pitch,
-    drums last. The track is the first one unless told. A drum has no length.
+    `at:48 short` ends it there. Positions and lengths are parts of a quarter. At a position come a
+    chord symbol, and notes by track and descending pitch, drums last. The track is the first one
+    unless told. A drum has no length.
     """
 
     Settings = NoteSettings
@@ -131,7 +132,7 @@ class NoteEncoder(MusicEncoder):
         return note_tables(self._elements)
 
     def grammar(self) -> Grammar:
-        """Notes come by track and descending pitch, and positions ascend within their bar."""
+        """Tracks ascend, their pitches descend, and positions ascend within a bar."""
         return FiniteGrammar(self._tables[0])
 
     def contexts(self) -> Contexts:

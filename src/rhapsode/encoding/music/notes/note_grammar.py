@@ -1,6 +1,6 @@
-"""The grammar of notes as three finite automata that run side by side.
+"""The grammar of notes as three finite automata.
 
-One automaton for the kind of the last element and the track, one for the order of pitches at a
+They run side by side. One automaton for the kind of the last element and the track, one for the order of pitches at a
 position, and one for the bar: its length and the position reached. Together they are exact. A
 single automaton of all combinations would have millions of states.
 """

@@ -164,7 +164,7 @@ class Ends(Part[Counted]):
         return Counted()
 
     def passed(self, state: Counted) -> bool:
-        """True after the last element, or after the first one that is too many."""
+        """True after the last element of the last bar."""
         return state.count > self.wanted if self.opens else state.count >= self.wanted
 
     def read(self, state: Counted, element: int, *, new: bool) -> None:

@@ -60,7 +60,9 @@ def open_learnt(model: Path, encoder: MusicEncoder, *, keys: bool) -> SuffixInde
 
 
 def learnt_documents(model: Path, encoder: MusicEncoder) -> list[NDArray[Any]] | None:
-    """Elements of the training pieces in their own keys; None if there are none beside the model.
+    """Elements of the training pieces in their own keys.
+
+    None if there are none beside the model.
 
     Arguments:
         model: the model file, beside which they are.

@@ -1,4 +1,4 @@
-"""A counted baseline for music of fixed voices, which knows what a voice is.
+"""A counted baseline for music of fixed voices.
 
 An n-gram model sees the last elements. This one sees what tells most of a cell: the pitch that its
 voice sounded before, the cells of the step that are known, and the step before. Contexts become
@@ -30,7 +30,10 @@ _MOST_CELLS = 1_000_000
 
 
 def cells_of(scores: Iterable[Score], voices: int, grid: int) -> list[Ints]:
-    """Pitch plus 1 of every voice in every step, 0 for rests: (T, K) for each score."""
+    """Cells of scores: pitch plus 1 of every voice and step, (T, K).
+
+    A rest is 0.
+    """
     settings = {"voices": voices, "grid": grid, "lowest": 0, "highest": 127, "join": True}
     encoder = VoiceEncoder.learn((), settings)
     hold = encoder.encode("hold")[0]
