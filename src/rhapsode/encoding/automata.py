@@ -151,7 +151,7 @@ class GrammarTable(Transitions):
 
 @dataclass(frozen=True)
 class ContextsTable(Transitions):
-    """Finite automata with C integers per state; those of several automata add up.
+    """Finite automata with C integers per state, which add up.
 
     Arguments:
         next_SV: the state after each element, by state, int32.

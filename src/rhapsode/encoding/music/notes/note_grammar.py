@@ -1,8 +1,8 @@
 """The grammar of notes as three finite automata.
 
-They run side by side. One automaton for the kind of the last element and the track, one for the order of pitches at a
-position, and one for the bar: its length and the position reached. Together they are exact. A
-single automaton of all combinations would have millions of states.
+They run side by side: one for the kind of the last element and the track, one for the order of
+pitches at a position, and one for the bar, its length and the position reached. Together they are
+exact. A single automaton of all combinations would have millions of states.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _MOST_CELLS = 1_000_000
 
 
 def cells_of(scores: Iterable[Score], voices: int, grid: int) -> list[Ints]:
-    """Cells of scores: pitch plus 1 of every voice and step, (T, K).
+    """Pitch plus 1 of every voice and step, (T, K).
 
     A rest is 0.
     """
