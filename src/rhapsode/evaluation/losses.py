@@ -23,7 +23,7 @@ from rhapsode.data import (
     sweep_windows,
 )
 from rhapsode.encoding import END_ID, FiniteGrammar, Grammar
-from rhapsode.encoding.state_machine import Place
+from rhapsode.encoding.automata import Place
 
 RUN_UP = 2048
 WINDOW = 512

@@ -232,7 +232,7 @@ def test_bars_end_a_turn_and_not_the_piece(model: MusicModel) -> None:
     turns = ["".join(session.write()) for _ in range(3)]
     assert [turn.count("bar:") for turn in turns] == [2, 2, 2]
     assert not any(session.ends_document(turn) for turn in session.turns)
-    assert len(session.documents()) == 1
+    assert len(session.documents) == 1
     assert session.text.count("inst:") == turns[0].count("inst:")
 
 

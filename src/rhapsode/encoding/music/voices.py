@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID, UNKNOWN_TEXT, IncrementalDecoder
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
@@ -33,14 +34,7 @@ from rhapsode.encoding.music.pitch_frames import (
     spans_of,
 )
 from rhapsode.encoding.music.score import Notes, Score, Track
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 HOLD, REST = "hold", "rest"
 HOLD_ID, REST_ID, FIRST_ID = 2, 3, 4

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
     Ids,
@@ -41,14 +42,7 @@ from rhapsode.encoding.music.transposition import (
     transposed_chord,
     transposed_key,
 )
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 _MOST_CHORDS = 100
 

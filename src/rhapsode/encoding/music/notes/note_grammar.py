@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.music.notes.note_elements import Kind, NoteElements
-from rhapsode.encoding.state_machine import ContextsTable, GrammarTable
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -58,7 +58,8 @@ def _order_of_kinds(elements: NoteElements) -> _Automaton:
     """
     limits, kind_V, value_V = elements.limits, elements.kind_V, elements.value_V
     tracks = limits.tracks + 1
-    first, family = {}, []
+    first: dict[int, int] = {}
+    family: list[int] = []
     for name in range(_FAMILIES):
         first[name] = len(family)
         if name != _LOUD or limits.velocities:

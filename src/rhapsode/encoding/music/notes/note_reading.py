@@ -155,6 +155,9 @@ class _Reading:
         tracks = [Track(program) for program in programs]
         tracks += [Track(drums=True)] if some else []
         track_N = np.where(drum_N, len(programs), track_N)
+        # Drums end with the piece.
+        left_N = np.maximum(1, int(self._length_K.sum()) - self._at_N)
+        length_N = np.where(drum_N, np.minimum(length_N, left_N), length_N)
         chosen_N = np.flatnonzero(sounding_N)
         # The loudness stands after the length of a note, or after a drum.
         loud_N = chosen_N + np.where(drum_N[chosen_N], 1, 2)

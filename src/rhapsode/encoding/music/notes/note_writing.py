@@ -85,7 +85,9 @@ def placed(score: Score, elements: NoteElements) -> Placed:
     order_N = order_N[np.diff(key_N, prepend=-1) != 0]
     start_N, length_N = start_N[order_N], length_N[order_N]
     bars = bars.extended(int(start_N.max(initial=-1)) + 1)
-    bars = bars.extended(int((start_N + length_N).max(initial=0)))
+    # Drums end with the piece.
+    drums_N = track_N[order_N] == elements.drum_track
+    bars = bars.extended(int((start_N + np.where(drums_N, 1, length_N)).max(initial=0)))
     return Placed(
         score=score,
         bars=bars,
