@@ -103,10 +103,10 @@ def voice_nats(
     known_LM, wanted_M = _contexts(test, grid)
     probability_M = np.full(len(wanted_M), 1 / _PITCHES)
     for context_N, known_M in zip(context_LN, known_LM, strict=True):
-        pair_J, count_J = np.unique(_mixed(context_N, target_N), return_counts=True)
+        pair_N = _mixed(context_N, target_N)
+        pair_J, first_J, count_J = np.unique(pair_N, return_index=True, return_counts=True)
         names_C, total_C = np.unique(context_N, return_counts=True)
         # Numbers of different cells after each context: each pair counts once.
-        _, first_J = np.unique(_mixed(context_N, target_N), return_index=True)
         kinds_C = np.bincount(np.searchsorted(names_C, context_N[first_J]), minlength=len(names_C))
         once, twice = int((count_J == 1).sum()), int((count_J == 2).sum())
         discount = max(_LEAST_DISCOUNT, once / max(1, once + 2 * twice))
