@@ -39,6 +39,9 @@ class ContextsContract(StateMachineContract):
     def told_by(self, table: ContextsTable) -> NDArray[np.int64]:
         return table.values_SC
 
+    def join(self, told_BKX: NDArray[np.int64]) -> NDArray[np.int64]:
+        return told_BKX.sum(axis=1)
+
     @prove
     @given(seed=seeds)
     def test_every_integer_lies_below_its_size(self, seed: int) -> None:

@@ -39,6 +39,9 @@ class GrammarContract(StateMachineContract):
     def told_by(self, table: GrammarTable) -> NDArray[np.bool_]:
         return table.allowed_SV
 
+    def join(self, told_BKX: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return told_BKX.all(axis=1)
+
     @prove
     @given(seed=seeds)
     def test_something_may_always_follow(self, seed: int) -> None:

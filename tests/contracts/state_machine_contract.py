@@ -173,17 +173,22 @@ class StateMachineContract(ABC):
         if table is None:
             return
         ids_BT = self.ids(machine, 60, seed=seed)
-        state, place_B = machine.init(ROWS), np.zeros(ROWS, dtype=np.int64)
+        state, place_BK = machine.init(ROWS), np.tile(table.starts, (ROWS, 1))
         assert table.vocab_size == machine.vocab_size
         assert table.next_SV.dtype == np.int32
         for t in range(ids_BT.shape[1]):
-            np.testing.assert_array_equal(self.told_by(table)[place_B], self.tell(machine, state))
+            told = self.join(self.told_by(table)[place_BK])
+            np.testing.assert_array_equal(told, self.tell(machine, state))
             state = machine.advance(ids_BT[:, t : t + 1], state)
-            place_B = table.next_SV[place_B, ids_BT[:, t]]
+            place_BK = table.next_SV[place_BK, ids_BT[:, t, None]]
 
     @abstractmethod
     def told_by(self, table: Any) -> NDArray[Any]:
         """What a table tells, by state."""
+
+    @abstractmethod
+    def join(self, told_BKX: NDArray[Any]) -> NDArray[Any]:
+        """What several automata tell together."""
 
     @prove
     @given(seed=seeds)

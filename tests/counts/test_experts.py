@@ -25,6 +25,8 @@ PROVE = settings(derandomize=True, deadline=None, max_examples=40)
 VOCABULARY = 6
 # The elements 1 and 4 are one letter in two cases, 2 and 3 are letters, 0 and 5 end a word.
 LETTERS = np.array([0, 7, 8, 9, 7, 0])
+# The element 0 begins a measure, and 5 names a place in one.
+MARKS = np.array([-2, 7, 8, 9, 7, -1])
 TEXT = np.random.default_rng(0).integers(36, size=400) // 6 * np.tile([1, 0, 1, 1], 100)
 
 Gram = tuple[int, ...]
@@ -42,6 +44,7 @@ class Counted:
     window: int = 0
     remember: bool = False
     keep: bool = False
+    measures: bool = False
 
     def model(self) -> NGramModel:
         found = NGramModel.learn(
@@ -50,7 +53,8 @@ class Counted:
         )  # fmt: skip
         if not self.words:
             return found
-        words = WordContexts.learn(np.array(self.elements), LETTERS, starts=self.starts)
+        letter_V = MARKS if self.measures else LETTERS
+        words = WordContexts.learn(np.array(self.elements), letter_V, starts=self.starts)
         return NGramModel(found.trie, found.order, found.smoothing, words)
 
     def experts(self, weight_F: NDArray[np.float64] | None = None) -> Experts:
@@ -88,6 +92,28 @@ def word_before(history: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
         elif words[-1]:
             words.append(())
     return words[-1], words[-2] if len(words) > 1 else ()
+
+
+def place_before(history: Gram, period: int) -> tuple[int | None, int]:
+    """The place that corresponds to the next one some measures before, and equal elements there."""
+    begins: list[int] = []
+    place, equal = None, 0
+    for t, element in enumerate(history):
+        same = place is not None and history[place] == element
+        equal = equal + 1 if same else 0
+        if element == 0:
+            begins.append(t + 1)
+        begin = begins[-1 - period] if len(begins) > period else None
+        if element == 0:
+            place = begin
+        elif same:
+            place += 1
+        elif element == 5:
+            measure = () if begin is None else history[begin : begins[-period]]
+            place = begin + measure.index(element) + 1 if element in measure else None
+        elif place is not None and history[place] not in {0, 5}:
+            place += 1
+    return place, equal
 
 
 class Oracle:
@@ -154,6 +180,21 @@ class Oracle:
             for element, count in counts.items():
                 below = 0.5 * len(counts) * math.exp(own_V[element])
                 found.append((kind, element, math.log(1 + (count - 0.5) / below)))
+        if self.counted.measures and self.counted.words and not self.counted.window:
+            found += self.before(history)
+        return found
+
+    def before(self, history: Gram) -> list[tuple[int, int, float]]:
+        """The same for the places some measures before."""
+        found = []
+        for number, period in enumerate((1, 2, 4, 8, 16)):
+            place, equal = place_before(history, period)
+            if place is not None:
+                element = history[place]
+                often = sum(equal >= edge for edge in (1, 3, 12))
+                measure = (history.count(0) - 1) % 16
+                kind = self.lead + 12 * 6 + 64 * number + 4 * measure + often
+                found.append((kind, element, math.log(1 + 1 / self.prior_V[element])))
         return found
 
     def rest(self, context: Gram) -> float:
@@ -187,6 +228,7 @@ CASES = st.builds(
     window=st.sampled_from([0, 0, 1, 3]),
     remember=st.booleans(),
     keep=st.booleans(),
+    measures=st.booleans(),
 )
 SOME = tuple(int(element) for element in TEXT[:60])
 
@@ -198,6 +240,11 @@ SOME = tuple(int(element) for element in TEXT[:60])
 @example(Counted(SOME, (0, 20, 41), 5, 0, remember=True), list(SOME[:30]), {0, 12})
 @example(Counted(SOME, (0, 20, 41), 5, 0, remember=True, keep=True), list(SOME[:30]), {0, 12})
 @example(Counted(SOME, window=2, words=False), list(SOME[:30]), set())
+@example(
+    Counted(SOME, (0, 20, 41), 3, 0, remember=True, measures=True),
+    [0, 5, 1, 2, 0, 5, 1, 3, 0, 5, 1, 2, 0, 4, 5, 1, 2, 5, 0, 5, 1, 3, 0, 1, 5, 2, 5, 0, 5, 1],
+    set(),
+)
 def test_the_mixture_is_its_formula(case: Counted, read: list[int], resets: set[int]) -> None:
     weight_F = uneven(case.experts())
     experts, oracle = case.experts(weight_F), Oracle(case, weight_F)
@@ -246,6 +293,7 @@ KINDS = {
     "of documents": Counted(SOME, (0, 30), opening=0, remember=True),
     "adapting": Counted(SOME, (0, 30), opening=0, remember=True, keep=True),
     "window": Counted(SOME, window=2),
+    "measures": Counted(SOME, (0, 30), opening=0, remember=True, measures=True),
 }
 
 

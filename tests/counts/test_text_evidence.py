@@ -31,6 +31,7 @@ CASES = st.builds(
     order=st.integers(2, 5),
     opening=st.none() | st.just(0),
     words=st.booleans(),
+    measures=st.booleans(),
 )
 UNIFORM_V = np.full(VOCABULARY, -math.log(VOCABULARY))
 
@@ -47,7 +48,14 @@ def evidence_of(case: Counted, *, leave_out: bool) -> tuple[NDArray[np.float32],
         leave_out=leave_out,
     )
     places_1N = np.arange(len(case.elements))[None]
-    return evidence(places_1N)[0], Oracle(case, weight_F)
+    oracle = Oracle(case, weight_F)
+    found_NV = evidence(places_1N)[0]
+    if case.measures and case.words and case.opening is not None:
+        measure_F = case.experts().measure_F
+        for history, found_V in zip(histories(case), found_NV, strict=True):
+            for kind, element, nats in oracle.before(history):
+                found_V[element] -= measure_F[kind - oracle.lead - 12 * 6] * nats
+    return found_NV, oracle
 
 
 def histories(case: Counted) -> list[Gram]:

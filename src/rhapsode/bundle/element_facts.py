@@ -102,8 +102,9 @@ class IdFacts(Facts):
     def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
         """The letter of each element; 0 for what ends a word.
 
-        Counts after parts of words need it.
-        None where elements are no letters.
+        Counts after parts of words need it. -2 marks elements that begin a measure, and -1 those
+        that name a place in one: counts compare what was read with the measures before.
+        None where elements are neither letters nor marks.
         """
         return None
 

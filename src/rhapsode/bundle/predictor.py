@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
     from rhapsode.counts.experts import Experts
     from rhapsode.data import Batch, Condition
-    from rhapsode.encoding.state_machine import Grammar, GrammarTable
+    from rhapsode.encoding.automata import GrammarTable
+    from rhapsode.encoding.state_machine import Grammar
 
 
 @dataclass(frozen=True)

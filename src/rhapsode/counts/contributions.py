@@ -29,9 +29,10 @@ from rhapsode.compiling import compiled
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.experts import Experts, ExpertState
+from rhapsode.counts.ngram_evidence import collect, forget, next_node, next_word, remember
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_evidence import collect, forget, next_node, next_word, remember
+from rhapsode.counts.ngram_measures import WORDS, follow
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +114,7 @@ class Groups:
     def of(cls, experts: Experts) -> Groups:
         """The groups of the weights of experts."""
         kinds, lead = kernels.KINDS, kernels.LEAD
-        lengths = (experts.lead - lead) // kinds - kernels.WORDS
+        lengths = (experts.lead - lead) // kinds - WORDS
         contexts = [f"context_{length}" for length in range(1, lengths + 1)]
         names = ["network", "frequency", *contexts, "word", "word_before"]
         group_F = np.empty(experts.size, np.int64)
@@ -123,9 +124,9 @@ class Groups:
         key_K: Any = experts.tables[kernels.KEYS]
         has_words = len(key_K) > 0
         if not has_words:
-            del names[-kernels.WORDS :]
+            del names[-WORDS:]
             group_F[experts.lead :] = len(names)
-            group_F[experts.lead - kinds * kernels.WORDS : experts.lead] = 0  # never used
+            group_F[experts.lead - kinds * WORDS : experts.lead] = 0  # never used
         if experts.remember:
             names.append("read")
         return cls(tuple(names), group_F, lead + kinds * lengths)
@@ -154,9 +155,9 @@ def contributions(
     value_E = np.empty(room, np.float32)
     list_evidence: Any = collect
     n = list_evidence(
-        *experts.tables, int(state.node_B[row]), state.word_B2[row], state.recent_BN[row],
-        state.head_BLS[row], state.before_BLN[row], int(state.read_B[row]), experts.lead, own_V,
-        0.0, np.zeros(size, np.int32), element_E, weight_E, value_E,
+        *experts.tables, int(state.node_B[row]), state.word_BW[row], state.recent_BN[row],
+        state.head_BLS[row], state.before_BLN[row], int(state.read_B[row]), experts.lead,
+        experts.prior_V, own_V, 0.0, np.zeros(size, np.int32), element_E, weight_E, value_E,
     )  # fmt: skip
     element_E, weight_E = element_E[:n], weight_E[:n].astype(np.int64)
     value_E = value_E[:n].astype(np.float64)
@@ -287,7 +288,7 @@ def tell_rows(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
     letter_V: Any, prior_V: Any, lead: int,
-    node_B: Any, word_B2: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
+    node_B: Any, word_BW: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
     weight_BF: Any, elements_BT: Any, targets_BT: Any, scored_BT: Any, reset_BT: Any, keep: bool,
     group_F: Any, counted: int, own_BTV: Any, told_BTC: Any,
 ) -> None:  # fmt: skip
@@ -301,17 +302,18 @@ def tell_rows(
     term_E = np.empty(room)
     for b in range(rows):
         node = int(node_B[b])
-        word_2, recent_N, head_LS, before_LN = word_B2[b], recent_BN[b], head_BLS[b], before_BLN[b]
+        word_W, recent_N, head_LS, before_LN = word_BW[b], recent_BN[b], head_BLS[b], before_BLN[b]
         weight_F = weight_BF[b % len(weight_BF)]
         network, frequency = max(weight_F[0], kernels.LEAST), weight_F[1]
         for t in range(time):
             element = elements_BT[b, t]
             if reset_BT[b, t]:
                 node = 0
-                read_B[b] = forget(word_2, head_LS, int(read_B[b]), keep)
+                read_B[b] = forget(word_W, head_LS, int(read_B[b]), keep)
             node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-            next_word(word_2, letter_V[element])
+            next_word(word_W, letter_V[element])
             remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
+            follow(word_W, recent_N, int(read_B[b]), letter_V, element)
             read_B[b] += 1
             own_V, target = own_BTV[b, t], targets_BT[b, t]
             if not scored_BT[b, t] or own_V[target] == -np.inf:
@@ -319,8 +321,8 @@ def tell_rows(
             n = collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_2, recent_N, head_LS, before_LN, int(read_B[b]), lead,
-                own_V, 0.0, seen_V, element_E, weight_E, value_E,
+                node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), lead,
+                prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             for v in range(vocab):
                 z_V[v] = network * own_V[v] + frequency * prior_V[v]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.experts import Experts
+from rhapsode.counts.ngram_measures import WORDS
 
 # Pieces of evidence that are held at once.
 MOST_EVIDENCE = 24_000_000
@@ -66,12 +67,13 @@ class Evidence:
         )
         list_text: Any = kernels.list_text
         found = list_text(
-            *experts.tables, experts.letter_V, experts.lead, ids_N,
+            *experts.compiled, ids_N,
             first_places(len(ids_N), starts), -1 if experts.opening is None else experts.opening,
-            experts.keep, experts.remembered,
+            experts.keep, experts.remembered, experts.width,
             place_P, log_prob_PV, end_P, *self.lists,
         )  # fmt: skip
         self.prior_V, self.lead = experts.prior_V, experts.lead
+        self.measure_F = experts.measure_F
         self.end_P = end_P[:found]
         self.log_prob_PV = log_prob_PV[:found]
         self.target_P = ids_N[place_P[:found]]
@@ -126,6 +128,8 @@ class Evidence:
         prior_F = np.full(size, BEGIN)
         prior_F[kernels.NETWORK] = NETWORK_BEGIN
         prior_F[self.lead :] = READ_BEGIN
+        if size > self.lead:
+            prior_F[size - len(self.measure_F) :] = self.measure_F
         begin_F = prior_F.copy()
         if begin is not None:
             begin_F[: len(begin)] = begin
@@ -153,7 +157,7 @@ def fixed_weights(experts: Experts, share: float) -> NDArray[np.float64]:
         share: of the n-gram model, 0 to 1; the network has the rest.
     """
     weight_F = np.zeros(experts.size)
-    weight_F[: experts.lead - kernels.KINDS * kernels.WORDS] = share
+    weight_F[: experts.lead - kernels.KINDS * WORDS] = share
     weight_F[kernels.NETWORK] = 1 - share
     return weight_F
 

@@ -1,7 +1,8 @@
 """Counts as experts, mixed into the distribution of a network.
 
 Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
-word, and contexts among the elements that were read. The mixture is log-linear,
+word, contexts among the elements that were read, and the element at the same place some measures
+before. The mixture is log-linear,
 
     log p(y) = w_network log p_network(y) + w_0 log p_0(y) + sum_c w_c e_c(y) - log Z,
 
@@ -28,11 +29,12 @@ from rhapsode.compiling import cores
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.ngram import NGramModel
+from rhapsode.counts.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
 
 Scores = NDArray[np.float32]
 
 # Elements read that are remembered: of a document, and where counts adapt.
-OF_DOCUMENT, ADAPTING = 1 << 11, 1 << 14
+OF_DOCUMENT, ADAPTING = MOST_REMEMBERED, 1 << 14
 # Numbers of distributions from which a thread of its own pays.
 LEAST_WORK = 1 << 20
 # Step of the weights along the gradient of an element's log-probability, where they adapt.
@@ -45,7 +47,8 @@ class ExpertState:
 
     Arguments:
         node_B: place of each row in the n-gram trie, int32.
-        word_B2: hashes of the word so far and of the word before it, int64.
+        word_BW: hashes of the word so far and of the word before it, and the state of measures,
+            int64.
         recent_BN: elements read, a ring; without columns none are remembered.
         head_BLS: the last place after each context of elements read, by length and hash.
         before_BLN: the place before each place.
@@ -54,7 +57,7 @@ class ExpertState:
     """
 
     node_B: NDArray[np.int32]
-    word_B2: NDArray[np.int64]
+    word_BW: NDArray[np.int64]
     recent_BN: NDArray[np.int32]
     head_BLS: NDArray[np.int32]
     before_BLN: NDArray[np.int32]
@@ -64,7 +67,7 @@ class ExpertState:
     def arrays(self) -> tuple[Any, ...]:
         """All but the weights, as compiled code takes them."""
         return (
-            self.node_B, self.word_B2, self.recent_BN, self.head_BLS, self.before_BLN, self.read_B
+            self.node_B, self.word_BW, self.recent_BN, self.head_BLS, self.before_BLN, self.read_B
         )  # fmt: skip
 
     def select(self, rows_R: NDArray[np.int64]) -> ExpertState:
@@ -116,7 +119,7 @@ class Experts:
         self.vocab_size = trie.vocab_size
         self.opening = trie.opening
         self.remember, self.keep = remember, keep
-        self.lead = kernels.LEAD + kernels.KINDS * (order - 1 + kernels.WORDS)
+        self.lead = kernels.LEAD + kernels.KINDS * (order - 1 + WORDS)
         first_M, element_M, suffix_M, share_M, rest_M = model.arrays
         evidence_M = np.zeros(len(share_M), np.float32)
         kind_M = np.zeros(len(rest_M), np.int16)
@@ -131,6 +134,9 @@ class Experts:
         self.tables = (first_M, element_M, suffix_M, evidence_M, kind_M, *contexts)
         """Arrays for compiled code, in the order in which it takes them."""
         self.letter_V = letter_V
+        words = ngram.words
+        self.measure_F = np.zeros(0) if words is None or window else words.measure_F
+        """Weights of elements some measures before, as training has them."""
         self.prior_V = np.log(share_V).astype(np.float32)
         needed = self.size if remember else self.lead
         self.weight_F = np.zeros(needed) if weight_F is None else weight_F
@@ -170,7 +176,17 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        return self.lead + kernels.KINDS * kernels.LENGTHS
+        return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F)
+
+    @property
+    def measured(self) -> bool:
+        """True if elements are divided into measures."""
+        return len(self.measure_F) > 0
+
+    @property
+    def width(self) -> int:
+        """Integers of the state of words and measures."""
+        return WIDTH if self.measured else WORDS
 
     def start(self, rows: int) -> ExpertState:
         """State of rows that have read nothing."""
@@ -179,7 +195,7 @@ class Experts:
         weight_BF = np.tile(self.weight_F, (rows, 1)) if self.keep else None
         return ExpertState(
             np.zeros(rows, np.int32),
-            np.zeros((rows, 2), np.int64),
+            np.zeros((rows, self.width), np.int64),
             np.zeros((rows, size), np.int32),
             np.full(chains, -1, np.int32),
             np.full(chains, -1, np.int32),

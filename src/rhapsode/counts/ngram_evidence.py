@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 
 from rhapsode.compiling import compiled, vectorised
+from rhapsode.counts.ngram_counting import find_child
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_counting import find_child
+from rhapsode.counts.ngram_measures import (
+    PERIODS,
+    WORDS,
+    follow,
+    kind_of_place,
+    place_of,
+)
 
 # Kinds of contexts, by how often one was seen and by how many elements followed it.
 KINDS = 12
@@ -23,8 +30,6 @@ KINDS = 12
 NETWORK, ORDER_0, LEAD = 0, 1, 2
 # Least weight of the network: with any above 0, what may not follow never does.
 LEAST = 1e-30
-# Contexts of words: what is there of the current one, and that after the word before it.
-WORDS = 2
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
 LENGTHS, OCCURRENCES = 6, 64
 # Discount of counts without a smoothing of their own.
@@ -37,7 +42,7 @@ _HASHED = 0x3FFFFFFFFFFFFFFF
 @compiled
 def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
-    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES
+    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES + len(PERIODS)
 
 
 @compiled
@@ -132,12 +137,14 @@ def weigh_contexts(
 def collect(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
-    node: int, word_2: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
-    own_V: Any, shift: float, seen_V: Any, element_E: Any, weight_E: Any, value_E: Any,
+    node: int, word_W: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
+    prior_V: Any, own_V: Any, shift: float, seen_V: Any,
+    element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
     """List the evidence for the next element; returns its length.
 
-    `own_V` holds the network's logits and `shift` the logarithm of their sum of exponentials.
+    `prior_V` holds the logarithms of relative frequencies, `own_V` the network's logits and `shift`
+    the logarithm of their sum of exponentials.
     """
     n = 0
     while node > 0:
@@ -153,7 +160,7 @@ def collect(
             size >>= 1
             bits -= 1
         for which in range(WORDS):
-            key = word_key(word_2, which)
+            key = word_key(word_W, which)
             bucket = key >> bits
             for k in range(bucket_B[bucket], bucket_B[bucket + 1]):
                 if key_K[k] == key:
@@ -196,6 +203,15 @@ def collect(
                 weight_E[e] = kind
                 value_E[e] = math.log(1 + (seen_V[element] - DISCOUNT) / max(below, 1e-30))
                 seen_V[element] = 0
+    if size > 0 and len(word_W) > WORDS:
+        for p in range(len(PERIODS)):
+            place = place_of(word_W, p)
+            if place >= 0:
+                element = recent_N[place % size]
+                element_E[n] = element
+                weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
+                value_E[n] = math.log(1 + math.exp(-prior_V[element]))
+                n += 1
     return n
 
 
@@ -289,13 +305,13 @@ def bounded(weight: float) -> float:
 
 
 @compiled
-def forget(word_2: Any, head_LS: Any, read: int, keep: bool) -> int:
+def forget(word_W: Any, head_LS: Any, read: int, keep: bool) -> int:
     """Begin a document.
 
     What was read before it is forgotten, unless `keep` is true. Returns the number of elements that
     count as read.
     """
-    word_2[:] = 0
+    word_W[:] = 0
     if keep or read == 0:
         return read
     head_LS[:] = -1
@@ -307,7 +323,7 @@ def mix_rows(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
     letter_V: Any, prior_V: Any, lead: int,
-    node_B: Any, word_B2: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
+    node_B: Any, word_BW: Any, recent_BN: Any, head_BLS: Any, before_BLN: Any, read_B: Any,
     weight_BF: Any, elements_BT: Any, targets_BT: Any, reset_BT: Any, learn_BT: Any, keep: bool,
     rate: float, z_BTV: Any, score_BT: Any,
 ) -> None:  # fmt: skip
@@ -330,16 +346,17 @@ def mix_rows(
     first = time - z_BTV.shape[1]
     for b in range(rows):
         node = int(node_B[b])
-        word_2, recent_N, head_LS, before_LN = word_B2[b], recent_BN[b], head_BLS[b], before_BLN[b]
+        word_W, recent_N, head_LS, before_LN = word_BW[b], recent_BN[b], head_BLS[b], before_BLN[b]
         weight_F = weight_BF[b % len(weight_BF)]
         for t in range(time):
             element = elements_BT[b, t]
             if reset_BT[b, t]:
                 node = 0
-                read_B[b] = forget(word_2, head_LS, int(read_B[b]), keep)
+                read_B[b] = forget(word_W, head_LS, int(read_B[b]), keep)
             node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-            next_word(word_2, letter_V[element])
+            next_word(word_W, letter_V[element])
             remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
+            follow(word_W, recent_N, int(read_B[b]), letter_V, element)
             read_B[b] += 1
             if t < first:
                 continue
@@ -355,8 +372,8 @@ def mix_rows(
             n = collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_2, recent_N, head_LS, before_LN, int(read_B[b]), lead,
-                own_V, 0.0, seen_V, element_E, weight_E, value_E,
+                node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), lead,
+                prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
             shift = shift_of(z_V, part_V)
@@ -383,17 +400,18 @@ def mix_rows(
 def list_text(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
-    letter_V: Any, lead: int,
-    elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int,
+    letter_V: Any, prior_V: Any, lead: int,
+    elements_T: Any, starts_N: Any, opening: int, keep: bool, size: int, width: int,
     place_P: Any, z_PV: Any, end_P: Any, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
     """List the evidence at places of a text.
 
     Returns the number of places that there was room for.
     `z_PV` holds the network's log-probabilities at the places, which are in order. `opening`, if it
-    is not -1, is read before every document.
+    is not -1, is read before every document. `width` is the number of integers of the state of
+    words and measures.
     """
-    word_2 = np.zeros(2, np.int64)
+    word_W = np.zeros(width, np.int64)
     recent_N, head_LS = np.zeros(size, np.int32), np.full((LENGTHS, max(1, size)), -1, np.int32)
     before_LN = np.full((LENGTHS, max(1, size)), -1, np.int32)
     vocab = z_PV.shape[1]
@@ -404,10 +422,11 @@ def list_text(
         if start < len(starts_N) and starts_N[start] == t:
             start += 1
             node = 0
-            read = forget(word_2, head_LS, read, keep)
+            read = forget(word_W, head_LS, read, keep)
             if opening >= 0:
                 node = next_node(first_M, element_M, suffix_M, kind_M, node, opening)
                 remember(recent_N, head_LS, before_LN, read, opening)
+                follow(word_W, recent_N, read, letter_V, opening)
                 read += 1
         if p < len(place_P) and place_P[p] == t:
             if n + most > len(element_E):
@@ -415,15 +434,16 @@ def list_text(
             n += collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_2, recent_N, head_LS, before_LN, read, lead, z_PV[p], 0.0,
-                seen_V, element_E[n:], weight_E[n:], value_E[n:],
+                node, word_W, recent_N, head_LS, before_LN, read, lead, prior_V,
+                z_PV[p], 0.0, seen_V, element_E[n:], weight_E[n:], value_E[n:],
             )  # fmt: skip
             end_P[p] = n
             p += 1
         element = elements_T[t]
         node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-        next_word(word_2, letter_V[element])
+        next_word(word_W, letter_V[element])
         remember(recent_N, head_LS, before_LN, read, element)
+        follow(word_W, recent_N, read, letter_V, element)
         read += 1
     return p
 

@@ -27,11 +27,11 @@ from rhapsode.counts.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
-    WORDS,
     kind_of,
     next_node,
     word_keys,
 )
+from rhapsode.counts.ngram_measures import WORDS, places_before
 
 # Weights of order 0 and of every context beside a network in training.
 ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3
@@ -167,8 +167,8 @@ def evidence_at(
     used_M: Any, count_M: Any, discount_L4: Any, kept_M: Any, taken_M: Any,
     first_K: Any, element_J: Any, count_J: Any, lead_K: Any, share_V: Any, prior_V: Any,
     below: float, short: int,
-    elements_T: Any, node_T: Any, word_T: Any, weight_F: Any, left_out: int,
-    position_P: Any, z_PV: Any,
+    elements_T: Any, node_T: Any, word_T: Any, before_TP: Any, kind_TP: Any, measure_F: Any,
+    weight_F: Any, left_out: int, position_P: Any, z_PV: Any,
 ) -> None:  # fmt: skip
     """Write the evidence at some places; 0 outside of the text."""
     for p in range(len(position_P)):
@@ -204,6 +204,11 @@ def evidence_at(
                 first_K, element_J, count_J, lead_K, word_T[t], target, left_out,
                 share_V, below, short, weight_F, z_V,
             )  # fmt: skip
+        for k in range(before_TP.shape[1]):
+            element = before_TP[t, k]
+            if 0 <= element < short:
+                value = math.log(1 + 1 / share_V[element])
+                z_V[element] += np.float32(measure_F[kind_TP[t, k]] * value)
 
 
 class TextEvidence:
@@ -267,6 +272,7 @@ class TextEvidence:
             kept_M, taken_M, *self._words(ngram, experts),
             share_V, experts.prior_V, float(share_V[short:].sum()), short,
             ids_N, node_T, _word_places(ngram, ids_N, starts_N),
+            *_measure_places(ngram, ids_N, starts_N, opening),
             weight_F, int(leave_out),
         )  # fmt: skip
 
@@ -299,6 +305,19 @@ def training_weights(experts: Experts) -> NDArray[np.float64]:
     weight_F[words : words + KINDS] = CONTEXT_WEIGHT
     weight_F[0], weight_F[1] = 1.0, ORDER_0_WEIGHT
     return weight_F
+
+
+def _measure_places(
+    ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], opening: int
+) -> tuple[NDArray[Any], ...]:
+    """Elements some measures before every element, their kinds, and weights of these.
+
+    There are none in texts without documents of their own.
+    """
+    words = ngram.words
+    if words is None or opening < 0 or not len(words.measure_F):
+        return np.empty((len(ids_N), 0), np.int32), np.empty((len(ids_N), 0), np.int16), np.zeros(0)
+    return *places_before(ids_N, starts_N, words.letter_V, opening), words.measure_F
 
 
 def _word_places(

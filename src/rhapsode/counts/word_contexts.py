@@ -6,7 +6,7 @@ A context is what is there of the current word, or that together with the word b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.ngram_file import packed, unpacked
+from rhapsode.counts.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
@@ -26,12 +27,15 @@ class WordContexts:
     """Elements after contexts of words, in flat arrays.
 
     Arguments:
-        letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word.
+        letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word;
+            -1 for what names a place in a measure, -2 for what begins one.
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
         which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
         element_J: these elements, context after context, int32.
         count_J: how often each follows, int32.
+        measure_F: weights of elements some measures before in training, by kind; empty without
+            measures.
     """
 
     letter_V: NDArray[np.int64]
@@ -40,6 +44,7 @@ class WordContexts:
     which_K: NDArray[np.int32]
     element_J: NDArray[np.int32]
     count_J: NDArray[np.int32]
+    measure_F: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def learn(
@@ -61,7 +66,11 @@ class WordContexts:
         """
         ids_N = as_ids(elements_N, len(letter_V))
         starts_N = first_places(len(ids_N), starts)
-        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(kernels.WORDS)]
+        measure_F = measure_weights(ids_N, starts_N, letter_V)
+        if not (letter_V > 0).any():  # measures, no words
+            none = np.zeros(0, np.int32)
+            return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
+        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(WORDS)]
         key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
         which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
         least = 1
@@ -80,7 +89,7 @@ class WordContexts:
         )
         return cls(
             letter_V, key_K[order_K], length_K, which_K[order_K], element_J[order_J],
-            count_J[order_J],
+            count_J[order_J], measure_F,
         )  # fmt: skip
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -88,7 +97,7 @@ class WordContexts:
         arrays: dict[str, NDArray[Any]] = {"letter_V": self.letter_V, "key_K": self.key_K}
         for name in _SMALL:
             arrays |= packed(name, getattr(self, name))
-        return arrays
+        return arrays | ({"measure_F": self.measure_F} if len(self.measure_F) else {})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], vocab_size: int) -> WordContexts:
@@ -102,12 +111,19 @@ class WordContexts:
                 raise ValueError(f"the array {name!r} is missing or of another type")
         large = {name: np.ascontiguousarray(arrays[name]) for name in ("letter_V", "key_K")}
         size_K, which_K, element_J, count_J = (unpacked(arrays, name) for name in _SMALL)
-        found = cls(large["letter_V"], large["key_K"], size_K, which_K, element_J, count_J)
+        measure_F = arrays.get("measure_F", np.zeros(0))
+        kinds = MEASURE_KINDS * len(PERIODS)
+        if measure_F.dtype != np.float64 or measure_F.shape not in {(0,), (kinds,)}:
+            raise ValueError("its weights of measures are of another type")
+        found = cls(
+            large["letter_V"], large["key_K"], size_K, which_K, element_J, count_J, measure_F
+        )
         pairs = len(found.element_J)
         fits = (
             len(found.letter_V) == vocab_size
+            and bool(np.isfinite(measure_F).all())
             and len(found.key_K) == len(found.size_K) == len(found.which_K)
-            and bool(np.isin(found.which_K, range(kernels.WORDS)).all())
+            and bool(np.isin(found.which_K, range(WORDS)).all())
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
             and bool((found.size_K > 0).all())
             and bool((found.count_J > 0).all())

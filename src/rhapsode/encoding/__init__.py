@@ -6,6 +6,7 @@ Encoders of text are in `rhapsode.encoding.text`, those of series in `rhapsode.e
 import importlib
 import pkgutil
 
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import (
     ENCODERS,
     END_ID,
@@ -16,14 +17,7 @@ from rhapsode.encoding.contract import (
     JoiningDecoder,
     encoder_from_mapping,
 )
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 __all__ = [
     "ENCODERS",

@@ -63,6 +63,8 @@ class Encoder(ABC):
     """Treatment of an unseen piece of a prompt: "error", or "element" for the unknown element."""
     spaced: bool = False
     """True if elements are separated by a space, except next to line ends."""
+    documents: ClassVar[str] = "text"
+    """Kind of the documents that it encodes."""
     parallel: ClassVar[Literal["itself", "processes"]] = "itself"
     """Parallelism: `encode` itself uses several cores, or its caller uses processes."""
 

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from rhapsode.encoding.automata import (
+    ContextsTable,
+    Flags,
+    GrammarTable,
+    Ids,
+    Place,
+    T,
+    Transitions,
+    joined,
+)
 
 
 class StateMachine(ABC):
@@ -99,55 +106,7 @@ class StateMachine(ABC):
         return state
 
 
-@dataclass(frozen=True)
-class Place:
-    """The states of rows in a finite machine; never changed in place.
-
-    Arguments:
-        state_B: numbers of states, int32.
-    """
-
-    state_B: NDArray[np.int32]
-
-    def select(self, rows_R: Ids) -> Place:
-        """The states of some rows."""
-        return Place(self.state_B[rows_R])
-
-    def fork(self) -> Place:
-        """The state itself, which is never changed in place."""
-        return self
-
-
-@dataclass(frozen=True)
-class Transitions:
-    """A finite automaton; rows begin in state 0.
-
-    Arguments:
-        next_SV: the state after each element, by state, int32.
-
-    Raises:
-        ValueError: it is not a table, or leads to a state that does not exist.
-    """
-
-    next_SV: NDArray[np.int32]
-
-    def __post_init__(self) -> None:
-        next_SV = self.next_SV
-        if next_SV.ndim != 2 or not next_SV.size:
-            raise ValueError(f"transitions have the shape (S, V), not {next_SV.shape}")
-        if not 0 <= next_SV.min() <= next_SV.max() < len(next_SV):
-            raise ValueError(f"transitions must lead to states from 0 to {len(next_SV) - 1}")
-        # As compiled code reads them.
-        object.__setattr__(self, "next_SV", np.require(next_SV, np.int32, ["C", "W"]))
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return int(self.next_SV.shape[1])
-
-
 Table = TypeVar("Table", bound=Transitions)
-T = TypeVar("T", bound=np.generic)
 
 
 class TableMachine(StateMachine, Generic[Table]):
@@ -169,18 +128,20 @@ class TableMachine(StateMachine, Generic[Table]):
         return self._table
 
     def init(self, rows: int) -> Place:
-        """State 0."""
-        return Place(np.zeros(rows, dtype=np.int32))
+        """The first states."""
+        return Place(np.tile(np.array(self._table.starts, dtype=np.int32), (rows, 1)))
 
     def advance(self, elements_BT: Ids, state: Place) -> Place:
         """States after reading elements."""
         return Place(self.path(elements_BT, state)[:, -1].copy())
 
     def join(self, states: Sequence[Place]) -> Place:
-        return Place(np.concatenate([state.state_B for state in states]))
+        return Place(np.concatenate([state.state_BK for state in states]))
 
     def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:
-        """States before the first element and after each, (B, T + 1).
+        """States before the first element and after each.
+
+        They are (B, T + 1, K).
 
         Arguments:
             ids_BT: ids from 0 to V - 1.
@@ -188,16 +149,23 @@ class TableMachine(StateMachine, Generic[Table]):
             reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         rows, time = ids_BT.shape
-        state_BT = np.empty((rows, time + 1), dtype=np.int32)
-        state_BT[:, 0] = here_B = state.state_B
+        here_BK = state.state_BK
+        state_BTK = np.empty((rows, time + 1, here_BK.shape[1]), dtype=np.int32)
+        state_BTK[:, 0] = here_BK
+        first_K = np.array(self._table.starts, dtype=np.int32)
         for t in range(time):
             if reset_BT is not None:
-                here_B = np.where(reset_BT[:, t], np.int32(0), here_B)
-            state_BT[:, t + 1] = here_B = self._table.next_SV[here_B, ids_BT[:, t]]
-        return state_BT
+                here_BK = np.where(reset_BT[:, t, None], first_K, here_BK)
+            state_BTK[:, t + 1] = here_BK = self._table.next_SV[here_BK, ids_BT[:, t, None]]
+        return state_BTK
 
     def look_up(
-        self, values_SX: NDArray[T], ids_BT: Ids, state: Place, reset_BT: Flags | None
+        self,
+        values_SX: NDArray[T],
+        join: Callable[[NDArray[T], NDArray[T]], NDArray[T]],
+        ids_BT: Ids,
+        state: Place,
+        reset_BT: Flags | None,
     ) -> tuple[NDArray[T], Place]:
         """Values of the states after each element, and the last states.
 
@@ -205,12 +173,14 @@ class TableMachine(StateMachine, Generic[Table]):
 
         Arguments:
             values_SX: by state.
+            join: of the values of two automata.
             ids_BT: ids from 0 to V - 1.
             state: of B rows.
             reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
-        state_BT = self.path(ids_BT, state, reset_BT)
-        return values_SX[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
+        state_BTK = self.path(ids_BT, state, reset_BT)
+        values_BTX = joined(values_SX, join, state_BTK[:, 1:])
+        return values_BTX, Place(state_BTK[:, -1].copy())
 
 
 class Grammar(StateMachine):
@@ -243,33 +213,6 @@ class Grammar(StateMachine):
         return None
 
 
-@dataclass(frozen=True)
-class GrammarTable(Transitions):
-    """A finite automaton with allowed elements; rows begin in state 0.
-
-    Arguments:
-        next_SV: the state after each element, by state, int32; also after elements that are not
-            allowed.
-        allowed_SV: elements that may follow, by state; at least one in each.
-
-    Raises:
-        ValueError: shapes that differ, a state that does not exist, or one that allows nothing.
-    """
-
-    allowed_SV: Flags
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.allowed_SV.shape != self.next_SV.shape:
-            raise ValueError(
-                f"transitions {self.next_SV.shape} and allowed elements {self.allowed_SV.shape} "
-                "have different shapes"
-            )
-        if not self.allowed_SV.any(axis=1).all():
-            raise ValueError("at least one element must be allowed in every state")
-        object.__setattr__(self, "allowed_SV", np.require(self.allowed_SV, np.bool_, ["C", "W"]))
-
-
 class FiniteGrammar(TableMachine[GrammarTable], Grammar):
     """A grammar given by a finite automaton.
 
@@ -278,12 +221,12 @@ class FiniteGrammar(TableMachine[GrammarTable], Grammar):
     """
 
     def allowed_BV(self, state: Place) -> Flags:
-        return self._table.allowed_SV[state.state_B]
+        return self._table.allowed_by(state.state_BK)
 
     def masks(
         self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None
     ) -> tuple[Flags, Place]:
-        return self.look_up(self._table.allowed_SV, ids_BT, state, reset_BT)
+        return self.look_up(self._table.allowed_SV, np.logical_and, ids_BT, state, reset_BT)
 
 
 class Contexts(StateMachine):
@@ -317,34 +260,6 @@ class Contexts(StateMachine):
         return None
 
 
-@dataclass(frozen=True)
-class ContextsTable(Transitions):
-    """A finite automaton with C integers per state; rows begin in 0.
-
-    Arguments:
-        next_SV: the state after each element, by state, int32.
-        values_SC: the integers of each state, from 0, int64.
-        sizes: the number of values of each of the C integers.
-
-    Raises:
-        ValueError: shapes that differ, a state that does not exist, or a value out of range.
-    """
-
-    values_SC: Ids
-    sizes: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.values_SC.shape != (len(self.next_SV), len(self.sizes)):
-            raise ValueError(
-                f"values have the shape {(len(self.next_SV), len(self.sizes))}, "
-                f"not {self.values_SC.shape}"
-            )
-        if (self.values_SC < 0).any() or (self.values_SC >= np.array(self.sizes)).any():
-            raise ValueError(f"values must lie from 0 up to, not including, {self.sizes}")
-        object.__setattr__(self, "values_SC", np.require(self.values_SC, np.int64, ["C", "W"]))
-
-
 class FiniteContexts(TableMachine[ContextsTable], Contexts):
     """Contexts given by a finite automaton.
 
@@ -357,7 +272,7 @@ class FiniteContexts(TableMachine[ContextsTable], Contexts):
         return self._table.sizes
 
     def values_BC(self, state: Place) -> Ids:
-        return self._table.values_SC[state.state_B]
+        return joined(self._table.values_SC, np.add, state.state_BK)
 
     def along(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> tuple[Ids, Place]:
-        return self.look_up(self._table.values_SC, ids_BT, state, reset_BT)
+        return self.look_up(self._table.values_SC, np.add, ids_BT, state, reset_BT)

@@ -56,11 +56,8 @@ class CompiledChain:
 
     def blocks(self, grammar: GrammarTable) -> bool:
         """True where the chain may leave nothing that a grammar allows."""
-        left_SV = grammar.allowed_SV.copy()
-        left_SV[:, self.banned_N] = False
-        if self.least:
-            left_SV[:, END_ID] = False
-        return not bool(left_SV.any(axis=1).all())
+        ended = [END_ID] if self.least else []
+        return not grammar.can_spare(np.append(self.banned_N, ended).astype(np.int64))
 
 
 def compile_chain(chain: CompiledSteps, vocab_size: int) -> CompiledChain | None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-# Compiled into what is kept here: `STAMP` covers them.
 from rhapsode.counts.ngram_evidence import (
     LENGTHS,
     OCCURRENCES,
@@ -24,6 +23,9 @@ from rhapsode.counts.ngram_evidence import (
     remember,
     shift_of,
 )
+
+# Compiled into what is kept here: `STAMP` covers them.
+from rhapsode.counts.ngram_measures import PERIODS, follow
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, entry, ready
@@ -87,8 +89,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     def write_rows(
         w: Any, m: Any, specs_MS: Any, weight_M: Any, values_MBS: Any, count_B: Any, z_BV: Any,
         last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any,
-        sequence_B: Any, length_B: Any, node_B: Any, word_B2: Any, memory_BN: Any, head_BLS: Any,
-        before_BLN: Any, kept_B: Any, weight_BF: Any, place_B: Any, fresh: bool, window: int,
+        sequence_B: Any, length_B: Any, node_B: Any, word_BW: Any, memory_BN: Any, head_BLS: Any,
+        before_BLN: Any, kept_B: Any, weight_BF: Any, place_BK: Any, fresh: bool, window: int,
         steps_S: Any, values_S: Any,
         banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
         first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
@@ -118,15 +120,15 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             sequence_B: index of each continuation.
             length_B: most elements of each row.
             node_B: state of counts as in `rhapsode.counts.experts`, changed in place.
-            word_B2: likewise.
+            word_BW: likewise.
             memory_BN: likewise.
             head_BLS: likewise.
             before_BLN: likewise.
             kept_B: likewise.
             weight_BF: weights of network and counts, a row for each or one for all; without columns
                 there are no counts.
-            place_B: place of each row in a grammar, int32, changed in place; None, a type of its
-                own, without one.
+            place_BK: places of each row in the automata of a grammar, int32, changed in place;
+                None, a type of its own, without one.
             fresh: true if the logits already follow `last_B1`.
             window: elements that count, 0 where all do.
             steps_S: steps of the chain, in order.
@@ -151,7 +153,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             letter_V: likewise.
             prior_V: likewise.
             lead: likewise.
-            next_SV: transitions of the grammar, by state, int32; None as for `place_B`.
+            next_SV: transitions of the grammar, by state, int32; None as for `place_BK`.
             allowed_SV: elements that the grammar allows, by state; None likewise.
             out_TB: takes the chosen elements.
             end_B: takes why a row ended, 0 where it did not.
@@ -168,7 +170,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         mixing = weight_BF.shape[1] > 0
-        room = (vocab * (LENGTHS + 12) + LENGTHS * OCCURRENCES) if mixing else 0
+        room = (vocab * (LENGTHS + 12) + LENGTHS * OCCURRENCES + len(PERIODS)) if mixing else 0
         element_E, weight_E = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int16)
         value_E = np.empty(room, dtype=np.float32)
         seen_V = np.zeros(vocab if mixing else 0, dtype=np.int32)
@@ -216,21 +218,20 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             ended = False
             for b in range(rows):
                 z_V = z_BV[b, :vocab]
-                place = 0
                 if next_SV is not None:  # else cut off before it is compiled
-                    place = int(place_B[b])
-                    if not (fresh and done == 0):
-                        place = int(next_SV[place, last_B1[b, 0]])
-                        place_B[b] = place
-                    mask_row(z_V, allowed_SV[place])
+                    for k in range(place_BK.shape[1]):
+                        if not (fresh and done == 0):
+                            place_BK[b, k] = next_SV[place_BK[b, k], last_B1[b, 0]]
+                        mask_row(z_V, allowed_SV[place_BK[b, k]])
                 if mixing:
-                    node, word_2 = int(node_B[b]), word_B2[b]
+                    node, word_W = int(node_B[b]), word_BW[b]
                     if not (fresh and done == 0):
                         last = last_B1[b, 0]
                         node = next_node(first_M, element_M, suffix_M, kind_M, node, last)
                         node_B[b] = node
-                        next_word(word_2, letter_V[last])
+                        next_word(word_W, letter_V[last])
                         remember(memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]), last)
+                        follow(word_W, memory_BN[b], int(kept_B[b]), letter_V, last)
                         kept_B[b] += 1
                     shift = 0.0
                     if memory_BN.shape[1] > 0:
@@ -238,8 +239,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     listed = collect(
                         first_M, element_M, suffix_M, evidence_M, kind_M,
                         bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                        node, word_2, memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]),
-                        lead, z_V, shift, seen_V, element_E, weight_E, value_E,
+                        node, word_W, memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]),
+                        lead, prior_V, z_V, shift, seen_V, element_E, weight_E, value_E,
                     )  # fmt: skip
                     own_F = weight_BF[b % len(weight_BF)]
                     add_up(z_V, prior_V, own_F, listed, element_E, weight_E, value_E)
@@ -372,7 +373,7 @@ _OF_ALL = (
 _OUT = (_I2, _I1)
 _NONE = types.none
 _WRITE = (_I2, _D1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
-_WRITE_GRAMMAR = (_I2, _D1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
+_WRITE_GRAMMAR = (_I2, _D1, *_OF_ROWS, _N2, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
 _KINDS = {
     "float32": _F1,
     "bf16": types.uint32[::1],

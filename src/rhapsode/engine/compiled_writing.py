@@ -181,7 +181,7 @@ class _CompiledRows:
             writer.entries.within_grammar()
             self._grammar = (request.grammar.next_SV, request.grammar.allowed_SV)
             grammar = FiniteGrammar(request.grammar)
-            place_R = grammar.advance(elements_BT, grammar.init(len(prompts))).state_B[rows_R]
+            place_R = grammar.advance(elements_BT, grammar.init(len(prompts))).state_BK[rows_R]
         # In the order in which `write_rows` takes them.
         self._of_rows: dict[str, Any] = {
             "count": states[0].count_B,

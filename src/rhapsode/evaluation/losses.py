@@ -23,7 +23,7 @@ from rhapsode.data import (
     sweep_windows,
 )
 from rhapsode.encoding import END_ID, FiniteGrammar, Grammar
-from rhapsode.encoding.state_machine import Place
+from rhapsode.encoding.automata import Place
 
 RUN_UP = 2048
 WINDOW = 512
@@ -263,6 +263,8 @@ def allowed_elements(
     which_N = np.zeros(total, dtype=np.int64)
     table = grammar.compiled()
     machine = None if table is None else FiniteGrammar(table)
+    automata = 1 if table is None else len(table.starts)
+    state_NK = np.zeros((total if table is not None else 0, automata), dtype=np.int32)
     known: dict[bytes, int] = {}
     spans = document_spans(np.union1d(np.zeros(1, dtype=np.int64), starts), total)
     spans = spans[np.argsort(spans[:, 0] - spans[:, 1], kind="stable")]  # the longest first
@@ -279,16 +281,22 @@ def allowed_elements(
             before_BT = np.clip(places_BT - 1, 0, total - 1)
             inputs_BT = np.where(read_BT, elements_N[before_BT], END_ID).astype(np.int64)
             if machine is not None:  # each of its states has a mask
-                state_BT = machine.path(inputs_BT, state)[:, 1:]
-                which_N[places_BT[inside_BT]] = state_BT[inside_BT]
-                state = Place(state_BT[:, -1].copy())
+                state_BTK = machine.path(inputs_BT, state)[:, 1:]
+                state_NK[places_BT[inside_BT]] = state_BTK[inside_BT]
+                state = Place(state_BTK[:, -1].copy())
                 continue
             allowed_BTV, state = grammar.masks(inputs_BT, state)
             distinct_MV, which_M = np.unique(allowed_BTV[inside_BT], axis=0, return_inverse=True)
             numbers_M = [known.setdefault(mask.tobytes(), len(known)) for mask in distinct_MV]
             which_N[places_BT[inside_BT]] = np.array(numbers_M)[which_M.reshape(-1)]
     if table is not None:
-        return AllowedElements(table.allowed_SV, which_N)
+        if automata == 1:
+            return AllowedElements(table.allowed_SV, state_NK[:, 0].astype(np.int64))
+        which_N = state_NK[:, 0].astype(np.int64)
+        for k in range(1, automata):  # numbers of the combinations of states
+            code_N = which_N * len(table.next_SV) + state_NK[:, k]
+            _, first_M, which_N = np.unique(code_N, return_index=True, return_inverse=True)
+        return AllowedElements(table.allowed_by(state_NK[first_M]), which_N)
     if not known:
         return AllowedElements(np.ones((1, grammar.vocab_size), dtype=np.bool_), which_N)
     masks_MV = np.frombuffer(b"".join(known), dtype=np.bool_).reshape(len(known), -1)

@@ -61,6 +61,12 @@ class TestVoiceGrammar(GrammarContract):
         return VoiceEncoder.learn((), {"voices": 3, "lowest": 50, "highest": 60}).grammar()
 
 
+class TestJoinedVoiceGrammar(GrammarContract):
+    def make(self):
+        settings = {"voices": 2, "lowest": 50, "highest": 56, "join": True}
+        return VoiceEncoder.learn((), settings).grammar()
+
+
 class TestFrameContexts(ContextsContract):
     def make(self):
         return FrameEncoder.learn((), {"lowest": 50, "highest": 60}).contexts()
@@ -110,6 +116,12 @@ def test_a_long_and_repeated_notes_are_told_apart_by_voices_alone():
     assert score.notes.length_N.tolist() == [480, 240, 720, 240, 240]
     joined = VoiceEncoder.learn((), {"voices": 2, "grid": 2, "join": True})
     assert joined.notation(score) == "C5 E4\nhold hold\nD5 hold\nrest hold\nhold C4"
+    grammar = joined.grammar()
+    assert grammar is not None
+    state = grammar.advance(joined.encode("C5 E4\nhold").astype(np.int64)[None], grammar.init(1))
+    allowed = {joined.label(each) for each in np.flatnonzero(grammar.allowed_BV(state)[0])}
+    assert "E4" not in allowed
+    assert {"hold", "rest", "C5"} <= allowed
 
 
 def test_voices_of_one_track_are_ranks():

@@ -69,7 +69,7 @@ def test_the_notation_of_a_tune():
     encoder = NoteEncoder.for_scores([tune()], {})
     assert encoder.notation(tune()).split("\n") == [
         "inst:73 inst:0 inst:drums",
-        "bar:3/4 short at:24 key:F tempo:89.3 at:0 G4 len:24",
+        "bar:3/4 key:F tempo:89.3 short at:48 G4 len:24",
         "bar:3/4 at:0 chord:C#/F C5 len:8 track:1 E4 len:24 track:drums drum:38 at:8 D5 len:8 "
         "at:16 E5 len:8",
         "bar:3/4 at:0 track:1 C4 len:48",
@@ -106,6 +106,18 @@ def test_incomplete_bars_between_others_are_kept():
     assert [start for start, _ in encoder.score(text).bars()] == [0, 960, 2880]
 
 
+def test_a_bar_that_ends_early_and_the_upbeat_after_it():
+    metres = (Metre(0, 4, 4), Metre(3360, 4, 4), Metre(3840, 4, 4))
+    score = Score(notes=Notes.of([0, 1920, 3360, 3840], 480, 60), metres=metres)
+    encoder = NoteEncoder.for_scores([score], {})
+    text = encoder.notation(score)
+    assert text.replace(" C4 len:24", " C4").split("\n")[1:] == [
+        "bar:4/4 at:0 C4", "bar:4/4 at:0 C4 at:72 short", "bar:4/4 short at:72 C4",
+        "bar:4/4 at:0 C4",
+    ]  # fmt: skip
+    assert [start for start, _ in encoder.score(text).bars()] == [0, 1920, 3360, 3840]
+
+
 def test_the_report_names_what_changes():
     score = Score(
         notes=Notes.of([3, 480], [480, 481], [60, 62], [70, 96]), metres=(Metre(0, 4, 4),)
@@ -138,7 +150,36 @@ def test_the_grammar_stays_small_with_many_tracks():
     encoder = NoteEncoder.learn((), {"tracks": 16})
     table = encoder.grammar().compiled()
     assert table is not None
-    assert table.next_SV.size < 1 << 23
+    assert table.next_SV.size < 1 << 20
+
+
+def test_no_note_of_a_random_walk_is_dropped():
+    """Every element that the grammar allows keeps its meaning, in bars of all lengths."""
+    encoder = NoteEncoder.learn((), {"grid": 4, "tracks": 3, "lowest": 58, "highest": 64})
+    grammar, generator = encoder.grammar(), np.random.default_rng(5)
+    names = ("", "", *encoder.vocabulary)
+    state, rows = grammar.init(64), []
+    # Positions are rare among the elements, and notes among what follows them.
+    wanted_V = np.array([3.0 if name.startswith(("at:", "bar:", "short")) else 1 for name in names])
+    for _ in range(300):
+        weights_BV = grammar.allowed_BV(state) * wanted_V
+        weights_BV[:, 0] = 0
+        sums_BV = np.cumsum(weights_BV, axis=1)
+        points_B1 = generator.random((64, 1)) * sums_BV[:, -1:]
+        rows.append((sums_BV > points_B1).argmax(axis=1))
+        state = grammar.advance(rows[-1][:, None], state)
+    shorts = 0
+    for ids_N in np.stack(rows, axis=1):
+        assert encoder.outside(ids_N) == 0
+        score = encoder.score_of(ids_N)
+        named = [names[element] for element in ids_N]
+        sounding = [name for name in named if name.startswith(("len:", "drum:"))]
+        assert len(score.notes) == len(sounding)
+        assert (score.notes.start_N < score.end).all()
+        chords = sum(name.startswith("chord:") for name in named)
+        assert len(score.chords) == chords
+        shorts += named.count("short")
+    assert shorts > 50
 
 
 def test_elements_before_the_first_bar_are_passed_over():

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from rhapsode.encoding.music.score import Score
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.modalities.choose import choose_modality
 from rhapsode.modalities.contract import Degree
 from rhapsode.modalities.music.claims import claim_sources
 from rhapsode.modalities.music.pieces.reading import read_pieces
 from rhapsode.modalities.music.settings import MusicSettings
+from rhapsode.workflows.runs.run import prepare_training
 from tests.modalities.music.chorales import roll_file, tune, write_tunes
 
 ABC = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\nGABc d2 B2|G4 z4|]\n"
@@ -93,3 +94,11 @@ def test_a_folder_is_read_as_far_as_it_can_be(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match="broken"):
         read_pieces([folder], MusicSettings())
+
+
+def test_encodings_of_music_are_refused_for_texts(tmp_path: Path) -> None:
+    prose = tmp_path / "prose.txt"
+    prose.write_text("Some words.\n" * 40)
+    with pytest.raises(SettingsError, match="frames encodes music") as caught:
+        prepare_training((prose,), {"encoding": "frames"}, output=str(tmp_path / "run"))
+    assert "characters" in str(caught.value)

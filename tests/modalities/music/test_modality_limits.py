@@ -6,6 +6,7 @@ import pytest
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.music.chords import ChordEncoder
 from rhapsode.encoding.music.contract import MusicEncoder
+from rhapsode.encoding.music.notes.note_encoder import NoteEncoder
 from rhapsode.encoding.music.pitch_frames import FrameEncoder
 from rhapsode.encoding.music.voices import VoiceEncoder
 from rhapsode.errors import SettingsError
@@ -13,6 +14,7 @@ from rhapsode.generation.filters.contract import Context
 from rhapsode.modalities.music.constraints.keys import key_of, metre_of, range_of
 from rhapsode.modalities.music.constraints.limits import MusicLimits
 from rhapsode.modalities.music.settings import MusicGenerateSettings
+from tests.modalities.music.chorales import tune
 
 WIDE = {"lowest": 0, "highest": 127}
 FRAMES = FrameEncoder.for_scores([], {"grid": 1, **WIDE})
@@ -100,6 +102,33 @@ def test_no_more_notes_sound_together_than_may() -> None:
     assert "G3" in allowed(two, "C4")
     assert allowed(two, "C4 G3") == {"\n"}
     assert "G3" in allowed(two, "C4 G3\n")
+
+
+def test_a_state_that_follows_a_piece_is_one_that_catches_up() -> None:
+    encoder = NoteEncoder.for_scores([tune(3)], {})
+    ids_N = encoder.elements(tune(3)).astype(np.int64)
+    both = limits(encoder, tracks=("flute", "drums"), max_polyphony=2, bars=3)
+    zero_1 = np.zeros(1, dtype=np.int64)
+    flat_BV = np.zeros((1, encoder.vocab_size), dtype=np.float32)
+    state = both.init(1)
+    for size in range(0, 90, 3):
+        prompt, output = (ids_N[:20],), (ids_N[20 : 20 + size],)
+        context = Context(prompt, output, np.array([size]), zero_1, 0)
+        followed_BV, state = both.apply(flat_BV, context, both.fork(state))
+        fresh_BV, _ = both.apply(flat_BV, context, both.init(1))
+        np.testing.assert_array_equal(followed_BV, fresh_BV)
+
+
+def test_notes_end_with_the_last_bar_and_bars_are_whole() -> None:
+    encoder = NoteEncoder.learn((), {"lowest": 60, "highest": 60})
+    two = limits(encoder, bars=2)
+    first = allowed(two, "inst:0 bar:4/4 at:72 C4", encoder)
+    assert "len:120" in first
+    assert "len:132" not in first
+    last = allowed(two, "inst:0 bar:4/4 bar:4/4 at:72 C4", encoder)
+    assert "len:24" in last
+    assert "len:28" not in last
+    assert "short" not in allowed(two, "inst:0 bar:4/4 at:72", encoder)
 
 
 def test_constraints_that_an_encoding_cannot_keep_are_errors() -> None:

@@ -14,6 +14,7 @@ from rhapsode import load
 from rhapsode.cli.main import main
 from rhapsode.errors import RhapsodeError, RunError, SettingsError
 from rhapsode.modalities.music.files import read_score
+from rhapsode.modalities.music.files.midi.midi_writer import midi_bytes
 from rhapsode.modalities.music.model import MusicModel
 from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.session import PlaySession
@@ -58,6 +59,9 @@ def test_bars_are_counted_and_every_sample_is_a_score(model: MusicModel) -> None
         document = model.generate(bars=3, seed=number)
         assert document.notation.count("bar:") == 3
         assert document.finish_reason == "stop"
+        notes, end = document.value.notes, document.value.end
+        assert (notes.start_N + notes.length_N).max(initial=0) <= end
+        assert "3 bars" in repr(document)
         ids = model.encoder.elements(document.value)
         assert model.encoder.score_of(ids).notes.pitch_N.tolist() == (
             document.value.notes.pitch_N.tolist()
@@ -180,6 +184,19 @@ def test_prompts_come_from_held_out_music(model: MusicModel, capsys: Any) -> Non
     assert all(line["prompt"].count("bar:") == 4 for line in lines)
 
 
+def test_prompts_of_changed_sources_are_told(
+    model: MusicModel, tunes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    more = tunes / "another.mid"
+    with caplog.at_level("INFO", "rhapsode"):
+        model.held_out(1, model.generation(seed=1))
+        assert not caplog.messages
+        more.write_bytes(midi_bytes(tune(77)))
+        model.held_out(1, model.generation(seed=1))
+    more.unlink()
+    assert caplog.messages[-1].startswith("the sources have changed since the run")
+
+
 def test_constraints_hold_in_what_is_written(model: MusicModel) -> None:
     document = model.generate(bars=3, key="C", pitch_range="60:84", tracks=("flute",), seed=2)
     pitches = document.value.notes.pitch_N
@@ -208,6 +225,15 @@ def test_turns_are_bars_that_can_be_taken_back(model: MusicModel, tmp_path: Path
     assert other.text == session.text
     assert other.settings.bars == 1
     assert other.keep(tmp_path / "again") == session.keep(tmp_path / "again")
+
+
+def test_bars_end_a_turn_and_not_the_piece(model: MusicModel) -> None:
+    session = PlaySession(model, model.generation(length=500, bars=2, seed=3))
+    turns = ["".join(session.write()) for _ in range(3)]
+    assert [turn.count("bar:") for turn in turns] == [2, 2, 2]
+    assert not any(session.ends_document(turn) for turn in session.turns)
+    assert len(session.documents) == 1
+    assert session.text.count("inst:") == turns[0].count("inst:")
 
 
 def test_losses_are_told_in_units_of_music(model: MusicModel, tunes: Path) -> None:
@@ -257,6 +283,9 @@ def test_rolls_are_continued_in_their_own_voices(folder: Path, tmp_path: Path) -
     assert metrics.protocol.split.startswith("the test split of ")
     units = metrics.units
     assert units["amounts"]["cells"] == 4 * units["amounts"]["frames"] == 4 * 4 * 24
+    assert units["voices"]["nats_per_frame"] == pytest.approx(4 * units["voices"]["nats_per_cell"])
+    summary = json.loads((voices.path.parent / "summary.json").read_text())
+    assert units["voices"] == pytest.approx(summary["units"]["voices"])
     document = voices.generate(bars=2, seed=1)
     assert len(document.value.tracks) == 4
     assert document.value.end / document.value.ticks == 8

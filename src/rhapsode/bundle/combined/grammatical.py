@@ -16,7 +16,8 @@ from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, Stre
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
-    from rhapsode.encoding.state_machine import Grammar, GrammarTable
+    from rhapsode.encoding.automata import GrammarTable
+    from rhapsode.encoding.state_machine import Grammar
 
 
 class Grammatical(Predictor):

@@ -11,19 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import Ids, MusicEncoder, SnapReport, Table, pitch_name
 from rhapsode.encoding.music.score import Score
 from rhapsode.encoding.music.voices import HOLD_ID, REST, REST_ID, VoiceEncoder, VoiceSettings
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 from rhapsode.errors import SettingsError
 
 FIRST_ID = 2

@@ -111,6 +111,7 @@ class MusicEncoder(Encoder):
     round_trip = "the notation, with single spaces"
     unknown_prompt = "error"
     spaced = True
+    documents = "music"
     parallel = "processes"
     line_feeds: ClassVar[bool] = False
     """True if a line feed is an element."""
@@ -256,6 +257,13 @@ class MusicEncoder(Encoder):
 
     def contexts(self) -> Contexts | None:
         """Small integers for counts, such as the position in the bar."""
+        return None
+
+    def marks(self) -> Table | None:
+        """Marks of bars and of places in them, (V,); None without bars.
+
+        -2 for elements that begin a bar, -1 for those of places in it, 0 for others.
+        """
         return None
 
     def transposition(self, semitones: int) -> Table:

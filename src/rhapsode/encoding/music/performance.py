@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from rhapsode.encoding.automata import GrammarTable
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
@@ -24,7 +25,7 @@ from rhapsode.encoding.music.contract import (
 )
 from rhapsode.encoding.music.notes.bars import seconds_at
 from rhapsode.encoding.music.score import Notes, Pedal, Score, Track
-from rhapsode.encoding.state_machine import FiniteGrammar, Grammar, GrammarTable
+from rhapsode.encoding.state_machine import FiniteGrammar, Grammar
 from rhapsode.errors import SettingsError
 
 Ints = NDArray[np.int64]

@@ -13,6 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
@@ -29,14 +30,7 @@ from rhapsode.encoding.music.contract import (
     sounding,
 )
 from rhapsode.encoding.music.score import DEFAULT_TICKS, Notes, Score, Track
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 from rhapsode.errors import SettingsError
 
 STEP_ID = 2

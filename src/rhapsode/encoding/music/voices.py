@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID, UNKNOWN_TEXT, IncrementalDecoder
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
@@ -33,14 +34,7 @@ from rhapsode.encoding.music.pitch_frames import (
     spans_of,
 )
 from rhapsode.encoding.music.score import Notes, Score, Track
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 HOLD, REST = "hold", "rest"
 HOLD_ID, REST_ID, FIRST_ID = 2, 3, 4
@@ -190,15 +184,43 @@ class VoiceEncoder(MusicEncoder):
         next_SV[:, END_ID] = 0
         return voice_S, rests_S & bit_S, next_SV.astype(np.int32)
 
+    def _pitch_of(self, voice: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The automaton of one voice, which begins no pitch that it sounds already.
+
+        A state is the next voice and the pitch of this one, 0 while it rests.
+
+        Returns:
+            Transitions and allowed elements, (S, V).
+        """
+        pitch_V = np.flatnonzero(self.pitch_V >= 0)
+        next_S, now_S = np.divmod(np.arange(self.voices * (len(pitch_V) + 1)), len(pitch_V) + 1)
+        own_S = next_S == voice
+        after_S = (next_S + 1) % self.voices * (len(pitch_V) + 1)
+        next_SV = np.repeat(np.arange(len(now_S))[:, None], self.vocab_size, axis=1)
+        next_SV[:, END_ID] = 0
+        next_SV[:, HOLD_ID] = after_S + now_S
+        next_SV[:, REST_ID] = after_S + np.where(own_S, 0, now_S)
+        allowed_SV = np.ones(next_SV.shape, dtype=np.bool_)
+        for number, element in enumerate(pitch_V, 1):
+            next_SV[:, element] = after_S + np.where(own_S, number, now_S)
+            allowed_SV[:, element] = ~own_S | (now_S != number)
+        return next_SV, allowed_SV
+
     def grammar(self) -> Grammar:
-        """No rest follows a rest, and all voices are equally long."""
+        """No rest follows a rest, and all voices are equally long.
+
+        If repeated notes are joined, no voice begins the pitch that it sounds.
+        """
         voice_S, sounds_S, next_SV = self._walk
         allowed_SV = np.zeros(next_SV.shape, dtype=np.bool_)
         allowed_SV[:, HOLD_ID] = True
         allowed_SV[:, REST_ID] = sounds_S > 0
         allowed_SV[:, self.pitch_V >= 0] = True
         allowed_SV[:, END_ID] = voice_S == 0
-        return FiniteGrammar(GrammarTable(next_SV, allowed_SV))
+        automata = [(next_SV.astype(np.int64), allowed_SV)]
+        if self._known.join:
+            automata += map(self._pitch_of, range(self.voices))
+        return FiniteGrammar(GrammarTable.of_several(automata))
 
     def contexts(self) -> Contexts:
         """The voice, the step within the quarter, and whether the voice sounds."""

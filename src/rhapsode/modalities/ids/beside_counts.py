@@ -110,9 +110,10 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     from rhapsode.counts.text_evidence import training_weights
 
     experts = Experts(ngram)
-    # Elements read get no weight: training does not know them.
+    # Contexts of elements read get no weight: training does not know them.
     weight_F = np.zeros(experts.size)
     weight_F[: experts.lead] = training_weights(experts)
+    weight_F[experts.size - len(experts.measure_F) :] = experts.measure_F
     return MixedPredictor(network, ngram, tuple(weight_F.tolist()))
 
 

@@ -106,7 +106,7 @@ def prepare_pieces(
         log.info(line)
     log.info(f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})")
     plain = [encoder.elements(piece.score) for piece in splits["train"]]
-    keys = _keys(encoder, sum(map(len, plain)), settings.music.transpose)
+    keys = keys_for(encoder, sum(map(len, plain)), settings.music.transpose)
     train = _store(list(in_keys(encoder, plain, keys)), encoder.vocab_size)
     if len(keys) > 1:
         log.info(f"the training split is learnt in {len(keys)} keys: {len(train):,} elements")
@@ -115,7 +115,7 @@ def prepare_pieces(
         train,
         store_of(encoder, splits["validation"]),
         store_of(encoder, splits["test"]),
-        _digest(piece.digest for piece in pieces),
+        digest_of(pieces),
         sum(len(piece.score.notes) for piece in pieces),
         len(pieces),
         copies,
@@ -127,7 +127,7 @@ def prepare_pieces(
     )
 
 
-def _keys(encoder: MusicEncoder, elements: int, asked: str) -> tuple[int, ...]:
+def keys_for(encoder: MusicEncoder, elements: int, asked: str) -> tuple[int, ...]:
     """Semitones of the keys in which the training split is learnt.
 
     Arguments:
@@ -270,8 +270,9 @@ def _store(documents: Sequence[NDArray[Any]], vocab_size: int) -> ElementStore:
     return ElementStore.of(ids, 0, vocab_size)
 
 
-def _digest(digests: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+def digest_of(pieces: Iterable[Piece]) -> str:
+    """A hash of pieces, as runs keep it."""
+    return hashlib.sha256(b"".join(piece.digest for piece in pieces)).hexdigest()
 
 
 def _said(

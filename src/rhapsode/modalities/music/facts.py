@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rhapsode.bundle import IdFacts
 from rhapsode.encoding import Encoder, Grammar
 from rhapsode.encoding.music.contract import MusicEncoder
@@ -27,6 +30,10 @@ class MusicFacts(IdFacts):
     @classmethod
     def grammar(cls, encoder: Encoder) -> Grammar | None:
         return music_encoder(encoder).grammar()
+
+    @classmethod
+    def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
+        return music_encoder(encoder).marks()
 
 
 def music_encoder(encoder: Any) -> MusicEncoder:

@@ -90,16 +90,19 @@ class Amounts:
         return {f"nats_per_{name.removesuffix('s')}": total / amounts[name] for name in amounts}
 
 
-def unit_losses(figures: Mapping[str, Any], amounts: Amounts) -> dict[str, Any]:
+def unit_losses(
+    figures: Mapping[str, Any], amounts: Amounts, voices: float | None = None
+) -> dict[str, Any]:
     """Losses of a model and its baselines in units of music.
 
     Arguments:
         figures: as in `Figures.to_mapping`.
         amounts: of the scored pieces.
+        voices: nats of all cells by counts of voices, if there are any.
 
     Returns:
-        `amounts`, and nats per unit of "model", "network", "ngram" and "unigram", where there are
-        such losses.
+        `amounts`, and nats per unit of "model", "network", "ngram", "unigram" and "voices", where
+        there are such losses.
     """
     network, baselines = figures["network"], figures["baselines"]
     losses = {
@@ -112,6 +115,8 @@ def unit_losses(figures: Mapping[str, Any], amounts: Amounts) -> dict[str, Any]:
     for name, loss in losses.items():
         if loss is not None:
             found[name] = amounts.nats(loss * figures["elements"])
+    if voices is not None:
+        found["voices"] = amounts.nats(voices)
     return found
 
 

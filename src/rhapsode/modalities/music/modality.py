@@ -25,7 +25,7 @@ from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import IdModality
 from rhapsode.modalities.music.claims import claim_sources
-from rhapsode.modalities.music.corpus import MusicCorpus, prepare_corpus, store_of
+from rhapsode.modalities.music.corpus import MusicCorpus, keys_for, prepare_corpus, store_of
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
 from rhapsode.modalities.music.metrics import (
     Amounts,
@@ -36,8 +36,14 @@ from rhapsode.modalities.music.metrics import (
     unit_losses,
 )
 from rhapsode.modalities.music.pieces.reading import read_pieces
+from rhapsode.modalities.music.pieces.transposing import KEYS
 from rhapsode.modalities.music.quality.copies import MELODY_INDEX, MelodyIndex
-from rhapsode.modalities.music.quality.learnt_elements import LEARNT, save_learnt
+from rhapsode.modalities.music.quality.learnt_elements import (
+    LEARNT,
+    learnt_documents,
+    save_learnt,
+)
+from rhapsode.modalities.music.quality.voice_baseline import voice_baseline
 from rhapsode.modalities.music.quality.written_music import measure_writing, open_melodies
 from rhapsode.modalities.music.report import card_of, rolls_table, told_figures
 from rhapsode.modalities.music.settings import MusicTrainSettings
@@ -116,10 +122,15 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         encoder = music_encoder(model.bundle.encoder)
         _, nats_N = score_part(model, part, None)
         writing = measure_writing(model, open_melodies(model.path), part.pieces, part.store)
+        learnt = learnt_documents(model.path, encoder) or []
+        transpose = model.reading_settings().transpose
+        keys = keys_for(encoder, sum(map(len, learnt)), transpose)
+        voices = voice_baseline(encoder, map(encoder.score_of, learnt), part.pieces, keys)
+        amounts = Amounts.of(encoder, part.pieces)
         return MusicEvaluation.of(
             metrics,
             writing=writing,
-            units=unit_losses(metrics.to_mapping(), Amounts.of(encoder, part.pieces)),
+            units=unit_losses(metrics.to_mapping(), amounts, voices),
             kinds=kind_losses(encoder, part.store.elements_N, nats_N),
         )
 
@@ -144,8 +155,12 @@ class MusicModality(IdModality[MusicTrainSettings, MusicCorpus]):
         if figures["loss"] is None:
             return finished
         corpus = planned.corpus
-        amounts = Amounts.of(music_encoder(corpus.encoder), corpus.pieces["test"])
-        figures["units"] = unit_losses(figures, amounts)
+        encoder = music_encoder(corpus.encoder)
+        learnt = [piece.score for piece in corpus.pieces["train"]]
+        keys = KEYS if corpus.keys > 1 else (0,)
+        voices = voice_baseline(encoder, learnt, corpus.pieces["test"], keys)
+        amounts = Amounts.of(encoder, corpus.pieces["test"])
+        figures["units"] = unit_losses(figures, amounts, voices)
         provenance = replace(finished.bundle.provenance, test=figures)
         return replace(
             finished, figures=figures, bundle=replace(finished.bundle, provenance=provenance)

@@ -14,7 +14,7 @@ from rhapsode.errors import BundleError, DataError, EncodingError
 from rhapsode.files import is_there
 from rhapsode.generation import Chain, Filter
 from rhapsode.log import log
-from rhapsode.modalities.ids.continuation import OpenIndex
+from rhapsode.modalities.ids.continuation import OpenIndex, chain_for
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.ids.typed_text import named
 from rhapsode.modalities.music.facts import MusicFacts, music_encoder
@@ -92,17 +92,25 @@ class MusicModel(IdModel):
         return self.elements_index
 
     def chain(self, settings: GenerateSettings) -> Chain:
-        return super().chain(with_length(settings))
+        """The filters of a session.
+
+        There, bars end a turn and not the piece.
+        """
+        own = self._limits(settings, closes=False)
+        return chain_for(self.bundle, with_length(settings), self.open_index(), own)
 
     def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
         yield from super().write(prompts, with_length(settings))
 
     def own_filters(self, settings: GenerateSettings) -> list[Filter]:
+        return self._limits(settings, closes=True)
+
+    def _limits(self, settings: GenerateSettings, *, closes: bool) -> list[Filter]:
         if not isinstance(settings, MusicGenerateSettings) or not settings.limited:
             return []
         from rhapsode.modalities.music.constraints.limits import MusicLimits
 
-        return [MusicLimits(self.encoder, settings)]
+        return [MusicLimits(self.encoder, settings, closes=closes)]
 
     def check_output(self, path: Path) -> None:
         from rhapsode.modalities.music.render_settings import RenderSettings

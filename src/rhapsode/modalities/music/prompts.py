@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rhapsode.config import GenerateSettings
 from rhapsode.encoding.music.contract import MusicEncoder
 from rhapsode.encoding.music.score import Score, Tempo
 from rhapsode.log import log
 from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.music.constraints.keys import key_of, metre_of
+from rhapsode.modalities.music.constraints.progress import Ends, Names
 from rhapsode.modalities.music.files.reading_result import Repairs
 from rhapsode.modalities.music.files.tidy_notes import tidy_notes
 from rhapsode.modalities.music.pieces.continuing import continuation, joined
 from rhapsode.modalities.music.pieces.stretches import stretch
-from rhapsode.modalities.music.settings import MusicLimitSettings
+from rhapsode.modalities.music.settings import MusicGenerateSettings, MusicLimitSettings
+from rhapsode.modalities.opened import Fragments
 
 if TYPE_CHECKING:
     from rhapsode.modalities.music.model import MusicModel
@@ -76,6 +79,34 @@ class MusicDocument:
         return self.svg()
 
 
+class _TurnOfBars(Fragments):
+    """Text of a turn up to a number of bars.
+
+    Arguments:
+        text: of all elements.
+        ends: counts the bars.
+    """
+
+    def __init__(self, text: Fragments, ends: Ends) -> None:
+        self._text, self._ends, self._state = text, ends, ends.start()
+        self._over = False
+
+    @property
+    def stopped(self) -> bool:  # type: ignore[override]
+        return self._over or self._text.stopped
+
+    def feed(self, element: int) -> str:
+        if self._over:
+            return ""
+        self._ends.read(self._state, element, new=True)
+        self._over = self._ends.passed(self._state)
+        # The bar that would begin now belongs to the next turn.
+        return "" if self._over and self._ends.opens else self._text.feed(element)
+
+    def pause(self) -> str:
+        return self._text.pause()
+
+
 class MusicPrompt(IdPrompt):
     """Music that is continued.
 
@@ -101,6 +132,12 @@ class MusicPrompt(IdPrompt):
         self.given_score = given
         if given is not None:
             self.ids_N = self._music.elements(given).astype(np.int64)
+
+    def fragments(self, before: Sequence[int], settings: GenerateSettings) -> Fragments:
+        text = super().fragments(before, settings)
+        if not isinstance(settings, MusicGenerateSettings) or settings.bars is None:
+            return text
+        return _TurnOfBars(text, Ends.of(self._music, Names(self._music), settings))
 
     @cached_property
     def _snapped(self) -> Score:

@@ -23,7 +23,7 @@ from rhapsode.data import (
 )
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mapping
 from rhapsode.encoding.text import choose_encoding
-from rhapsode.errors import DataError, EncodingError, RhapsodeError
+from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
 from rhapsode.files import is_there, source_name, write_atomically
 from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdCorpus
@@ -79,7 +79,7 @@ def prepare_corpus(
         SettingsError: an unknown encoding or a setting it lacks.
     """
     if settings.encoding != "auto":
-        ENCODERS.get(settings.encoding)
+        _check_encoding(settings.encoding)
     texts = prepare_texts(sources, settings.source)
     store, splits = texts.store, split_texts(texts.store, settings)
     if not len(splits.train) or store.characters < 2:
@@ -221,6 +221,24 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
         known = {"encoder": encoder.to_mapping(), "reason": reason}
         write_atomically(kept, json.dumps(known).encode())
     return encoder, reason
+
+
+def _check_encoding(name: str) -> None:
+    """Pass for an encoding of text.
+
+    Raises:
+        SettingsError: there is none of this name, or it encodes something else.
+    """
+    documents = ENCODERS.get(name).documents
+    if documents == "text":
+        return
+    others = [other for other in ENCODERS.names() if ENCODERS.get(other).documents == "text"]
+    fitting = ", ".join(other.partition(".")[0] for other in others)
+    raise SettingsError(
+        f"{name} encodes {documents}, and the sources are text",
+        where="--encoding",
+        hint=f"use auto, or one of {fitting}",
+    )
 
 
 def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple[Encoder, str]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import Ids as AnyIds
 from rhapsode.encoding.music.contract import (
     Ids,
@@ -41,14 +42,7 @@ from rhapsode.encoding.music.transposition import (
     transposed_chord,
     transposed_key,
 )
-from rhapsode.encoding.state_machine import (
-    Contexts,
-    ContextsTable,
-    FiniteContexts,
-    FiniteGrammar,
-    Grammar,
-    GrammarTable,
-)
+from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 _MOST_CHORDS = 100
 
@@ -60,10 +54,11 @@ class NoteEncoder(MusicEncoder):
 
         bar:6/8 at:0 G4 len:24 at:24 B4 len:12 D4 len:12
 
-    A piece begins with its instruments. A bar tells its metre; `short at:24` after it gives an
-    incomplete bar its length. Its key and tempo follow where they change. Positions and lengths are
-    parts of a quarter. At a position come a chord symbol, and notes by track and descending pitch,
-    drums last. The track is the first one unless told. A drum has no length.
+    A piece begins with its instruments. A bar tells its metre, then its key and tempo where they
+    change. `short` makes it an incomplete bar: `short at:48` begins it at a position, as an upbeat;
+    `at:48 short` ends it there. Positions and lengths are parts of a quarter. At a position come a
+    chord symbol, and notes by track and descending pitch, drums last. The track is the first one
+    unless told. A drum has no length.
     """
 
     Settings = NoteSettings
@@ -131,15 +126,16 @@ class NoteEncoder(MusicEncoder):
         return note_tables(self._elements)
 
     def grammar(self) -> Grammar:
-        """Notes come by track and descending pitch, and positions ascend.
-
-        With many tracks, positions of one stretch of a bar may come in any order.
-        """
+        """Tracks ascend, their pitches descend, and positions ascend within a bar."""
         return FiniteGrammar(self._tables[0])
 
     def contexts(self) -> Contexts:
         """Kind of the last element, position in the bar, and track."""
         return FiniteContexts(self._tables[1])
+
+    def marks(self) -> Table:
+        kind_V = self._elements.kind_V
+        return np.where(kind_V == Kind.BAR, -2, np.where(kind_V == Kind.AT, -1, 0))
 
     def transposition(self, semitones: int) -> Table:
         moved_V = super().transposition(semitones)

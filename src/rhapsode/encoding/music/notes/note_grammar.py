@@ -1,4 +1,9 @@
-"""The grammar of notes as a finite automaton."""
+"""The grammar of notes as three finite automata.
+
+They run side by side: one for the kind of the last element and the track, one for the order of
+pitches at a position, and one for the bar, its length and the position reached. Together they are
+exact. A single automaton of all combinations would have millions of states.
+"""
 
 from __future__ import annotations
 
@@ -7,241 +12,175 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.encoding.automata import ContextsTable, GrammarTable
 from rhapsode.encoding.contract import END_ID
 from rhapsode.encoding.music.notes.note_elements import Kind, NoteElements
-from rhapsode.encoding.state_machine import ContextsTable, GrammarTable
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-MOST_ENTRIES = 1 << 22
-"""States times elements; below it, positions are told apart exactly."""
-
-_START, _HEADER, _DRUM_KIT, _OPEN, _SHORT, _AT, _CHORD, _TRACK, _PITCHED, _LOUD, _NOTE = range(11)
-_STAGES = 4
-# Of a bar that has begun: its element, its length, its key and its tempo were read last.
-_BEGUN, _LIMITED, _KEYED, _TIMED = range(_STAGES)
+(
+    _START, _DRUM_KIT, _BEGUN, _KEYED, _TIMED, _LATE, _ENDED, _AT, _CHORD, _HEADER, _TRACK,
+    _PITCHED, _LOUD, _NOTE,
+) = range(14)  # fmt: skip
+_FAMILIES = _NOTE + 1
+# Families with a state for each track.
+_TRACKED = (_HEADER, _TRACK, _PITCHED, _LOUD, _NOTE)
 
 
 @dataclass(frozen=True)
-class _States:
-    """Numbers of states, and what each remembers.
+class _Automaton:
+    """An automaton, whose states are numbered from 0.
 
     Arguments:
-        family_S: kind of the last element.
-        bucket_S: the stretch of positions reached in the bar.
-        track_S: the track.
-        rank_S: number of the last note's track and pitch in canonical order; for a bar that has
-            begun its positions, for instruments their number.
-        stage_S: which parts of the current bar's head were read.
-        first: number of the first state of each family.
-        width: positions of a stretch.
+        next_SV: the state after each element.
+        allowed_SV: elements that may follow.
+        values_SC: integers for contexts: family, position in the bar, track.
     """
 
-    family_S: Ints
-    bucket_S: Ints
-    track_S: Ints
-    rank_S: Ints
-    stage_S: Ints
-    first: dict[int, int]
-    width: int
+    next_SV: Ints
+    allowed_SV: Flags
+    values_SC: Ints
+
+    @classmethod
+    def of_states(cls, states: int, vocab_size: int) -> _Automaton:
+        """One that stays where it is, and allows everything."""
+        next_SV = np.repeat(np.arange(states)[:, None], vocab_size, axis=1)
+        next_SV[:, END_ID] = 0
+        allowed_SV = np.ones((states, vocab_size), dtype=np.bool_)
+        return cls(next_SV, allowed_SV, np.zeros((states, 3), dtype=np.int64))
 
 
-class _Automaton:
-    """Builder of the table.
+def _order_of_kinds(elements: NoteElements) -> _Automaton:
+    """The automaton of the last element's kind and of the track.
 
-    The state remembers the last note's track and pitch exactly, and positions in stretches, which
-    are the shorter the fewer tracks and pitches there are: a position of a stretch that has begun
-    may follow, unless it is its first. What a bar allows is exact until its first position.
+    In the header, the track is the number of instruments so far, less one.
     """
+    limits, kind_V, value_V = elements.limits, elements.kind_V, elements.value_V
+    tracks = limits.tracks + 1
+    first: dict[int, int] = {}
+    family: list[int] = []
+    for name in range(_FAMILIES):
+        first[name] = len(family)
+        if name != _LOUD or limits.velocities:
+            family += [name] * (tracks if name in _TRACKED else 1)
+    family_S = np.array(family)
+    track_S = np.arange(len(family)) - np.array([first[name] for name in family])
+    found = _Automaton.of_states(len(family), len(kind_V))
+    next_SV, allowed_SV = found.next_SV, found.allowed_SV
+    allowed_SV[:] = False
 
-    def __init__(self, elements: NoteElements) -> None:
-        limits = elements.limits
-        self._elements = elements
-        self._kind_V, self._value_V = elements.kind_V, elements.value_V
-        self._pitches = elements.of_kind(Kind.PITCH)
-        self._drums = elements.of_kind(Kind.DRUM)
-        self._tracks = limits.tracks
-        self._loud = limits.velocities
-        self._bar = limits.bar
-        self._pitched = self._tracks * len(self._pitches)
-        self._ranks = self._pitched + len(self._drums)
-        self._vocab_size = len(self._kind_V)
-        width = 1
-        while width < self._bar and self._size(width) * self._vocab_size > MOST_ENTRIES:
-            width += 1
-        self._states = self._numbered(width)
+    def of(*families: int) -> Flags:
+        return np.isin(family_S, families)
 
-    def _blocks(self, width: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Families of states and the shapes of what they remember."""
-        buckets = -(-self._bar // width)
-        return [
-            (_START, (1,)),
-            (_HEADER, (self._tracks,)),
-            (_DRUM_KIT, (1,)),
-            (_OPEN, (_STAGES, self._bar)),
-            (_SHORT, (self._bar,)),
-            (_AT, (buckets,)),
-            (_CHORD, (buckets,)),
-            (_TRACK, (buckets, self._tracks + 1)),
-            (_PITCHED, (buckets, self._pitched)),
-            (_LOUD, (buckets, self._ranks if self._loud else 0)),
-            (_NOTE, (buckets, self._ranks)),
-        ]
+    def allow(states_S: Flags, elements_V: Flags) -> None:
+        allowed_SV[np.ix_(states_S, elements_V)] = True
 
-    def _size(self, width: int) -> int:
-        return sum(int(np.prod(shape)) for _, shape in self._blocks(width))
+    kit_V = (kind_V == Kind.INSTRUMENT) & (value_V == 128)
+    instrument_V = (kind_V == Kind.INSTRUMENT) & ~kit_V
+    drums = bool((kind_V == Kind.DRUM).any())
+    pitched_S = (track_S < limits.tracks) | (not drums)
+    allow(of(_START) | of(_HEADER) & (track_S < limits.tracks - 1), instrument_V)
+    allow(of(_START, _HEADER), kit_V)
+    complete_S = of(_BEGUN, _KEYED, _TIMED, _ENDED, _CHORD, _NOTE)
+    allow(complete_S | of(_HEADER, _DRUM_KIT), kind_V == Kind.BAR)
+    allow(complete_S, np.arange(len(kind_V)) == END_ID)
+    allow(of(_BEGUN), kind_V == Kind.KEY)
+    allow(of(_BEGUN, _KEYED), kind_V == Kind.TEMPO)
+    allow(of(_BEGUN, _KEYED, _TIMED, _AT), kind_V == Kind.SHORT)
+    allow(of(_BEGUN, _KEYED, _TIMED, _LATE, _CHORD, _NOTE), kind_V == Kind.AT)
+    allow(of(_AT), kind_V == Kind.CHORD)
+    allow(of(_AT, _CHORD) | (of(_TRACK, _NOTE) & pitched_S), kind_V == Kind.PITCH)
+    allow(of(_TRACK, _NOTE) & ~pitched_S, kind_V == Kind.DRUM)
+    allow(of(_PITCHED), kind_V == Kind.LENGTH)
+    allow(of(_LOUD), kind_V == Kind.VELOCITY)
+    for element in elements.of_kind(Kind.TRACK):
+        allowed_SV[:, element] = of(_AT, _CHORD) | of(_NOTE) & (track_S < value_V[element])
 
-    def _numbered(self, width: int) -> _States:
-        family, bucket, track, rank, stage = [], [], [], [], []
-        first: dict[int, int] = {}
-        count = 0
-        for name, shape in self._blocks(width):
-            first[name] = count
-            size = int(np.prod(shape))
-            count += size
-            outer, inner = np.divmod(np.arange(size), max(1, shape[-1]))
-            zero = np.zeros(size, np.int64)
-            family.append(zero + name)
-            bucket.append(outer if name >= _TRACK else inner if name >= _AT else zero)
-            stage.append(outer if name == _OPEN else zero)
-            # Lengths of bars, and numbers of instruments, begin with 1.
-            rank.append(inner + (name in {_HEADER, _OPEN, _SHORT}))
-            if name >= _PITCHED:
-                inner = np.minimum(inner // len(self._pitches), self._tracks)
-            track.append(inner if name >= _TRACK else zero)
-        return _States(
-            family_S=np.concatenate(family),
-            bucket_S=np.concatenate(bucket),
-            track_S=np.concatenate(track),
-            rank_S=np.concatenate(rank),
-            stage_S=np.concatenate(stage),
-            first=first,
-            width=width,
-        )
+    # Where the track is not told, it is the first one.
+    on_S = np.where(of(_TRACK, _PITCHED, _LOUD, _NOTE), track_S, 0)
+    complete = first[_LOUD if limits.velocities else _NOTE]
+    counted_S = np.where(of(_HEADER), np.minimum(track_S + 1, tracks - 1), 0)
+    bar_S = of(_BEGUN, _KEYED, _TIMED)
+    stay_S = np.arange(len(family))
+    for kind, after_S in (
+        (Kind.INSTRUMENT, first[_HEADER] + counted_S),
+        (Kind.BAR, first[_BEGUN]),
+        (Kind.KEY, np.where(bar_S, first[_KEYED], stay_S)),
+        (Kind.TEMPO, np.where(bar_S, first[_TIMED], stay_S)),
+        (Kind.SHORT, np.where(bar_S | of(_LATE), first[_LATE], first[_ENDED])),
+        (Kind.AT, first[_AT]),
+        (Kind.CHORD, first[_CHORD]),
+        (Kind.PITCH, first[_PITCHED] + on_S),
+        (Kind.DRUM, complete + limits.tracks),
+        (Kind.LENGTH, np.where(of(_PITCHED), complete + on_S, stay_S)),
+        (Kind.VELOCITY, np.where(of(_LOUD), first[_NOTE] + on_S, stay_S)),
+    ):
+        next_SV[:, elements.of_kind(kind)] = np.broadcast_to(after_S, stay_S.shape)[:, None]
+    next_SV[:, kit_V] = first[_DRUM_KIT]
+    tracks_V = elements.of_kind(Kind.TRACK)
+    next_SV[:, tracks_V] = first[_TRACK] + value_V[tracks_V]
+    found.values_SC[:, 0] = family_S
+    found.values_SC[:, 2] = on_S
+    return found
 
-    def _of(self, *families: int) -> Flags:
-        return np.isin(self._states.family_S, families)
 
-    def allowed(self) -> Flags:
-        """Elements that may follow, by state, (S, V)."""
-        states, kind_V, value_V = self._states, self._kind_V, self._value_V
-        allowed_SV = np.zeros((len(states.family_S), self._vocab_size), np.bool_)
+def _order_of_pitches(elements: NoteElements) -> _Automaton:
+    """The automaton of pitches and drums, which descend in a track at a position."""
+    kind_V = elements.kind_V
+    ordered = np.concatenate((elements.of_kind(Kind.PITCH), elements.of_kind(Kind.DRUM)))
+    found = _Automaton.of_states(1 + len(ordered), len(kind_V))
+    for order, element in enumerate(ordered, 1):
+        found.next_SV[:, element] = order
+        found.allowed_SV[order:, element] = False
+    anew_V = np.isin(kind_V, (Kind.AT, Kind.TRACK, Kind.BAR, Kind.CHORD))
+    found.next_SV[:, anew_V] = 0
+    return found
 
-        def allow(states_S: Flags, elements_V: Flags) -> None:
-            allowed_SV[np.ix_(states_S, elements_V)] = True
 
-        kit_V = (kind_V == Kind.INSTRUMENT) & (value_V == 128)
-        instrument_V = (kind_V == Kind.INSTRUMENT) & ~kit_V
-        header_S = self._of(_HEADER)
-        allow(self._of(_START) | (header_S & (states.rank_S < self._tracks)), instrument_V)
-        allow(self._of(_START) | header_S, kit_V)
-        complete_S = self._of(_OPEN, _CHORD, _NOTE)
-        allow(header_S | self._of(_DRUM_KIT) | complete_S, kind_V == Kind.BAR)
-        allow(complete_S, np.arange(self._vocab_size) == END_ID)
-        open_S = self._of(_OPEN)
-        allow(open_S & (states.stage_S == _BEGUN) & (states.rank_S > 1), kind_V == Kind.SHORT)
-        allow(open_S & (states.stage_S < _KEYED), kind_V == Kind.KEY)
-        allow(open_S & (states.stage_S < _TIMED), kind_V == Kind.TEMPO)
-        allow(self._of(_AT), kind_V == Kind.CHORD)
-        allow(self._of(_AT, _CHORD), (kind_V == Kind.PITCH))
-        allow(self._of(_PITCHED), kind_V == Kind.LENGTH)
-        allow(self._of(_LOUD), kind_V == Kind.VELOCITY)
-        self._allow_positions(allowed_SV)
-        self._allow_notes(allowed_SV)
-        return allowed_SV
+def _order_of_positions(elements: NoteElements) -> _Automaton:
+    """The automaton of the bar: its length, and the position reached in it.
 
-    def _allow_positions(self, allowed_SV: Flags) -> None:
-        states, at = self._states, self._elements.of_kind(Kind.AT)
-        for element, value in zip(at, self._value_V[at], strict=True):
-            later_S = states.bucket_S * states.width < value
-            allowed_SV[:, element] = self._of(_CHORD, _NOTE) & later_S
-            within_S = states.rank_S > value
-            allowed_SV[:, element] |= self._of(_OPEN) & within_S
-            # A bar of one position cannot be short: nothing leads there.
-            shorter_S = within_S & (value > 0) | (states.rank_S == 1) & (value == 0)
-            allowed_SV[:, element] |= self._of(_SHORT) & shorter_S
-
-    def _allow_notes(self, allowed_SV: Flags) -> None:
-        states = self._states
-        note_S, on_S = self._of(_NOTE), self._of(_TRACK)
-        # Without drums nothing leads to their track.
-        pitched_S = (states.track_S < self._tracks) | (len(self._drums) == 0)
-        down_S = np.where(pitched_S, states.rank_S % len(self._pitches), states.rank_S)
-        for order, element in enumerate(self._pitches):
-            allowed_SV[:, element] |= pitched_S & (on_S | (note_S & (down_S < order)))
-        for order, element in enumerate(self._drums):
-            lower_S = note_S & (states.rank_S < self._pitched + order)
-            allowed_SV[:, element] |= ~pitched_S & (on_S | lower_S)
-        for element in self._elements.of_kind(Kind.TRACK):
-            later_S = note_S & (states.track_S < self._value_V[element])
-            allowed_SV[:, element] = self._of(_AT, _CHORD) | later_S
-
-    def following(self) -> NDArray[np.int32]:
-        """The state after each element, by state, (S, V)."""
-        states, elements, first = self._states, self._elements, self._states.first
-        bucket_S = states.bucket_S
-        own_S = np.arange(len(bucket_S), dtype=np.int32)
-        next_SV = np.repeat(own_S[:, None], self._vocab_size, axis=1)
-        next_SV[:, END_ID] = first[_START]
-        number_S = np.where(self._of(_HEADER), states.rank_S, 0)
-        many_S = first[_HEADER] + np.minimum(number_S, self._tracks - 1)
-        for element in elements.of_kind(Kind.INSTRUMENT):
-            kit = self._value_V[element] == 128
-            next_SV[:, element] = first[_DRUM_KIT] if kit else many_S
-        bars = elements.of_kind(Kind.BAR)
-        next_SV[:, bars] = first[_OPEN] + self._value_V[bars] - 1
-        open_S = self._of(_OPEN)
-        stage = first[_OPEN] + states.rank_S - 1
-        for kind, base in ((Kind.KEY, _KEYED), (Kind.TEMPO, _TIMED)):
-            later_S = np.where(open_S, stage + base * self._bar, own_S)
-            next_SV[:, elements.of_kind(kind)] = later_S[:, None]
-        next_SV[:, elements.of_kind(Kind.SHORT)] = np.where(
-            open_S & (states.rank_S > 1), first[_SHORT] + states.rank_S - 1, own_S
-        )[:, None]
-        for element in elements.of_kind(Kind.AT):
-            value = self._value_V[element]
-            limited = first[_OPEN] + _LIMITED * self._bar + max(1, value) - 1
-            reached = first[_AT] + value // states.width
-            next_SV[:, element] = np.where(self._of(_SHORT), limited, reached)
-        next_SV[:, elements.of_kind(Kind.CHORD)] = (first[_CHORD] + bucket_S)[:, None]
-        for element in elements.of_kind(Kind.TRACK):
-            row_S = bucket_S * (self._tracks + 1)
-            next_SV[:, element] = first[_TRACK] + row_S + self._value_V[element]
-        self._follow_notes(next_SV)
-        return next_SV
-
-    def _follow_notes(self, next_SV: NDArray[np.int32]) -> None:
-        states, elements, first = self._states, self._elements, self._states.first
-        on_S = np.where(states.track_S < self._tracks, states.track_S, 0)
-        for order, element in enumerate(self._pitches):
-            row_S = states.bucket_S * self._pitched + on_S * len(self._pitches)
-            next_SV[:, element] = first[_PITCHED] + row_S + order
-        base = first[_LOUD if self._loud else _NOTE]
-        row_S = states.bucket_S * self._ranks
-        for order, element in enumerate(self._drums):
-            next_SV[:, element] = base + row_S + self._pitched + order
-        own_S = np.arange(len(row_S))
-        noted_S = row_S + states.rank_S
-        lengthened_S = np.where(self._of(_PITCHED), base + noted_S, own_S)
-        next_SV[:, elements.of_kind(Kind.LENGTH)] = lengthened_S[:, None]
-        loud_S = np.where(self._of(_LOUD), first[_NOTE] + noted_S, own_S)
-        next_SV[:, elements.of_kind(Kind.VELOCITY)] = loud_S[:, None]
-
-    def values(self) -> tuple[Ints, tuple[int, ...]]:
-        """Kind of the last element, stretch and track, (S, 3), and their sizes."""
-        states = self._states
-        columns = (states.family_S, states.bucket_S, states.track_S)
-        sizes = (_NOTE + 1, -(-self._bar // states.width), self._tracks + 1)
-        return np.stack(columns, axis=1), sizes
+    State 0 is before all bars. A length has a state for a bar that has begun, one after `short`
+    there, and one for each position.
+    """
+    kind_V, value_V = elements.kind_V, elements.value_V
+    lengths = np.unique(value_V[elements.of_kind(Kind.BAR)])
+    first_L = 1 + np.cumsum(lengths + 2) - (lengths + 2)
+    found = _Automaton.of_states(1 + int((lengths + 2).sum()), len(kind_V))
+    next_SV, allowed_SV = found.next_SV, found.allowed_SV
+    short, at = elements.of_kind(Kind.SHORT), elements.of_kind(Kind.AT)
+    bars = elements.of_kind(Kind.BAR)
+    next_SV[:, bars] = first_L[np.searchsorted(lengths, value_V[bars])]
+    next_SV[:, elements.of_kind(Kind.INSTRUMENT)] = 0
+    for length, first in zip(lengths.tolist(), first_L.tolist(), strict=True):
+        begun, late, reached = first, first + 1, slice(first + 2, first + 2 + length)
+        own = slice(first, first + 2 + length)
+        next_SV[begun : late + 1, short] = late
+        next_SV[own, at] = first + 2 + np.minimum(value_V[at], length - 1)
+        position_P = np.arange(length)
+        allowed_SV[own, at] = value_V[at] < length
+        # A bar of one position is never short.
+        allowed_SV[late, at] &= (value_V[at] > 0) | (length == 1)
+        allowed_SV[reached, at] &= value_V[at] > position_P[:, None]
+        allowed_SV[begun, short] = length > 1
+        allowed_SV[reached, short] = position_P[:, None] > 0
+        found.values_SC[reached, 1] = position_P
+    return found
 
 
 def note_tables(elements: NoteElements) -> tuple[GrammarTable, ContextsTable]:
-    """The grammar, and contexts that follow the same states."""
-    automaton = _Automaton(elements)
-    following_SV = automaton.following()
-    values_SC, sizes = automaton.values()
-    return (
-        GrammarTable(following_SV, automaton.allowed()),
-        ContextsTable(following_SV, values_SC, sizes),
-    )
+    """The grammar, and contexts that follow the same states.
+
+    Contexts are the kind of the last element, the position in the bar, and the track.
+    """
+    automata = [
+        _order_of_kinds(elements),
+        _order_of_pitches(elements),
+        _order_of_positions(elements),
+    ]
+    grammar = GrammarTable.of_several([(one.next_SV, one.allowed_SV) for one in automata])
+    values_SC = np.concatenate([one.values_SC for one in automata])
+    sizes = (_FAMILIES, elements.limits.bar, elements.limits.tracks + 1)
+    contexts = ContextsTable(grammar.next_SV, values_SC, sizes, starts=grammar.starts)
+    return grammar, contexts

@@ -64,32 +64,55 @@ class _Reading:
         self._bar_N = np.cumsum(kind_N == Kind.BAR) - 1
         self._bar_K = ids_N[kind_N == Kind.BAR]
         self._whole_K = self._value_N[kind_N == Kind.BAR]
-        before_N = np.append(Kind.OTHER, kind_N[:-1])
-        told_N = (kind_N == Kind.AT) & (before_N == Kind.SHORT)
-        self._length_K = self._lengths(told_N)
+        # `short` before the first position of a bar: it begins there. After one: it ends there.
+        moved_N = self._last((kind_N == Kind.AT) | (kind_N == Kind.BAR))
+        short_N = kind_N == Kind.SHORT
+        late_N = short_N & (kind_N[moved_N] == Kind.BAR) & (self._following(kind_N) == Kind.AT)
+        cut_N = short_N & (self._before(kind_N) == Kind.AT)
+        self._offset_K, self._length_K = self._lengths(late_N, cut_N)
         self._begin_K = np.cumsum(self._length_K) - self._length_K
-        moment_N = (kind_N == Kind.AT) & ~told_N
-        place_N = self._last(moment_N | (kind_N == Kind.BAR))
-        within_N = np.where(moment_N[place_N], self._value_N[place_N], 0)
+        offset_N = self._offset_K[self._bar_N]
+        within_N = np.where(kind_N[moved_N] == Kind.AT, self._value_N[moved_N], offset_N)
+        within_N -= offset_N
         self._at_N = self._begin_K[self._bar_N] + within_N
-        # A model may write positions that its bar does not have.
-        self._inside_N = within_N < self._length_K[self._bar_N]
-        place_N = self._last(moment_N | (kind_N == Kind.BAR) | (kind_N == Kind.TRACK))
+        # Elements that the grammar does not allow may lie outside of their bar.
+        self._inside_N = (within_N >= 0) & (within_N < self._length_K[self._bar_N])
+        place_N = self._last(np.isin(kind_N, (Kind.AT, Kind.BAR, Kind.TRACK)))
         self._track_N = np.where(kind_N[place_N] == Kind.TRACK, self._value_N[place_N], 0)
+
+    @staticmethod
+    def _before(kind_N: Ints) -> Ints:
+        return np.append(Kind.OTHER, kind_N[:-1])
+
+    @staticmethod
+    def _following(kind_N: Ints) -> Ints:
+        return np.append(kind_N[1:], Kind.OTHER)
 
     def _last(self, which_N: NDArray[np.bool_]) -> Ints:
         """The last place until each at which a flag is true."""
         last_N: Ints = np.maximum.accumulate(np.where(which_N, np.arange(len(which_N)), 0))
         return last_N
 
-    def _lengths(self, told_N: NDArray[np.bool_]) -> Ints:
-        """Positions of each bar; the last one is whole, unless it is the first."""
-        length_K: Ints = self._whole_K.copy()
-        for place in np.flatnonzero(told_N):
-            bar, value = self._bar_N[place], self._value_N[place]
-            if 0 < value < length_K[bar] and (bar == 0 or bar < len(length_K) - 1):
-                length_K[bar] = value
-        return length_K
+    def _lengths(self, late_N: NDArray[np.bool_], cut_N: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """First position of each bar, and its number of positions.
+
+        The last bar is whole, unless it is the first.
+
+        Arguments:
+            late_N: True for `short` before the position where a bar begins.
+            cut_N: True for `short` after the position where a bar ends.
+        """
+        offset_K, end_K = np.zeros_like(self._whole_K), self._whole_K.copy()
+        last = len(end_K) - 1
+        for place in np.flatnonzero(late_N | cut_N).tolist():
+            bar = int(self._bar_N[place])
+            if 0 < bar == last:
+                continue
+            if late_N[place]:
+                offset_K[bar] = min(int(self._value_N[place + 1]), int(end_K[bar]) - 1)
+            elif offset_K[bar] < self._value_N[place - 1] < end_K[bar]:
+                end_K[bar] = self._value_N[place - 1]
+        return offset_K, end_K - offset_K
 
     def score(self, header: list[int]) -> Score:
         """The score.
@@ -132,6 +155,9 @@ class _Reading:
         tracks = [Track(program) for program in programs]
         tracks += [Track(drums=True)] if some else []
         track_N = np.where(drum_N, len(programs), track_N)
+        # Drums end with the piece.
+        left_N = np.maximum(1, int(self._length_K.sum()) - self._at_N)
+        length_N = np.where(drum_N, np.minimum(length_N, left_N), length_N)
         chosen_N = np.flatnonzero(sounding_N)
         # The loudness stands after the length of a note, or after a drum.
         loud_N = chosen_N + np.where(drum_N[chosen_N], 1, 2)

@@ -24,7 +24,8 @@ from rhapsode.encoding.music.transposition import key_name
 
 Ints = NDArray[np.int64]
 _NONE = -1
-_BAR, _CHORD, _NOTE = range(3)
+# In the order of what happens at one position.
+_CUT, _BAR, _CHORD, _NOTE = range(4)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def placed(score: Score, elements: NoteElements) -> Placed:
     order_N = order_N[np.diff(key_N, prepend=-1) != 0]
     start_N, length_N = start_N[order_N], length_N[order_N]
     bars = bars.extended(int(start_N.max(initial=-1)) + 1)
-    bars = bars.extended(int((start_N + length_N).max(initial=0)))
+    # Drums end with the piece.
+    drums_N = track_N[order_N] == elements.drum_track
+    bars = bars.extended(int((start_N + np.where(drums_N, 1, length_N)).max(initial=0)))
     return Placed(
         score=score,
         bars=bars,
@@ -99,16 +102,22 @@ def placed(score: Score, elements: NoteElements) -> Placed:
 
 def written(piece: Placed, elements: NoteElements) -> NDArray[np.uint16]:
     """Elements of a score on the grid, (N,)."""
-    begin_K = piece.bars.begin_K
+    bars = piece.bars
+    begin_K = bars.begin_K
     chord_at, chord_ids = _chords(piece, elements)
-    at_R = np.concatenate((begin_K, chord_at, piece.start_N))
-    sizes = (len(begin_K), len(chord_at), len(piece.start_N))
-    type_R = np.repeat((_BAR, _CHORD, _NOTE), sizes)
-    track_R = np.concatenate((np.zeros(sizes[0] + sizes[1], np.int64), piece.track_N))
+    late_K = _late(bars, np.concatenate((chord_at, piece.start_N)))
+    cut_at = (begin_K + bars.length_K)[(bars.length_K < bars.whole_K) & ~late_K]
+    at_R = np.concatenate((begin_K, chord_at, piece.start_N, cut_at))
+    sizes = (len(begin_K), len(chord_at), len(piece.start_N), len(cut_at))
+    type_R = np.repeat((_BAR, _CHORD, _NOTE, _CUT), sizes)
+    first_R = np.cumsum((0, *sizes))
+    track_R = np.zeros(len(at_R), np.int64)
+    track_R[first_R[2] : first_R[3]] = piece.track_N
     ids_R5 = np.full((len(at_R), 5), _NONE)
-    ids_R5[: sizes[0]] = _bar_rows(piece, elements)
-    ids_R5[sizes[0] : sizes[0] + sizes[1], 2] = chord_ids
-    ids_R5[sizes[0] + sizes[1] :, 2:] = _note_rows(piece, elements)
+    ids_R5[: sizes[0]] = _bar_rows(piece, elements, late_K)
+    ids_R5[first_R[1] : first_R[2], 2] = chord_ids
+    ids_R5[first_R[2] : first_R[3], 2:] = _note_rows(piece, elements)
+    ids_R5[first_R[3] :, 2] = elements.of_kind(Kind.SHORT)[0]
     order_R = np.argsort(at_R * 4 + type_R, kind="stable")
     at_R, type_R, track_R, ids_R5 = (
         at_R[order_R],
@@ -121,12 +130,28 @@ def written(piece: Placed, elements: NoteElements) -> NDArray[np.uint16]:
     new_R = event_R.copy()
     new_R[1:] &= (type_R[:-1] == _BAR) | (at_R[1:] != at_R[:-1])
     bar_R = np.cumsum(~event_R) - 1
-    ids_R5[new_R, 0] = elements.ids[Kind.AT][(at_R - begin_K[bar_R])[new_R]]
+    offset_K = begin_K - np.where(late_K, bars.whole_K - bars.length_K, 0)
+    ids_R5[new_R, 0] = elements.ids[Kind.AT][(at_R - offset_K[bar_R])[new_R]]
     before_R = np.where(new_R, 0, np.append(0, track_R[:-1]))
     other_R = event_R & (track_R != before_R)
     ids_R5[other_R, 1] = elements.ids[Kind.TRACK][track_R[other_R]]
     flat = ids_R5.reshape(-1)
     return np.concatenate((_header(piece.score, elements), flat[flat >= 0])).astype(np.uint16)
+
+
+def _late(bars: Bars, position_N: Ints) -> NDArray[np.bool_]:
+    """True for incomplete bars that begin late, as upbeats do, (K,).
+
+    They begin with a note or chord, and are the first bar or follow an incomplete one.
+
+    Arguments:
+        bars: of a score.
+        position_N: of its notes and chords.
+    """
+    short_K = bars.length_K < bars.whole_K
+    upbeat_K = np.append(True, short_K[:-1])
+    late_K: NDArray[np.bool_] = short_K & upbeat_K & np.isin(bars.begin_K, position_N)
+    return late_K
 
 
 def _header(score: Score, elements: NoteElements) -> Ints:
@@ -139,14 +164,12 @@ def _header(score: Score, elements: NoteElements) -> Ints:
     return np.array(ids or [int(table[0])], dtype=np.int64)
 
 
-def _bar_rows(piece: Placed, elements: NoteElements) -> Ints:
-    """Bar, `short`, its length, key and tempo, (K, 5)."""
+def _bar_rows(piece: Placed, elements: NoteElements, late_K: NDArray[np.bool_]) -> Ints:
+    """Bar, key, tempo, and `short` for bars that begin late, (K, 5)."""
     bars = piece.bars
     ids_K5 = np.full((len(bars.element_K), 5), _NONE)
     ids_K5[:, 0] = bars.element_K
-    short_K = bars.length_K < bars.whole_K
-    ids_K5[short_K, 1] = elements.of_kind(Kind.SHORT)[0]
-    ids_K5[short_K, 2] = elements.ids[Kind.AT][bars.length_K[short_K]]
+    ids_K5[late_K, 3] = elements.of_kind(Kind.SHORT)[0]
     _write_keys(ids_K5, piece, elements)
     _write_tempos(ids_K5, piece, elements)
     return ids_K5
@@ -168,7 +191,7 @@ def _write_keys(ids_K5: Ints, piece: Placed, elements: NoteElements) -> None:
     now = _NONE
     for bar, element in sorted(by_bar.items()):
         if element != now:
-            ids_K5[bar, 3] = now = element
+            ids_K5[bar, 1] = now = element
 
 
 def _write_tempos(ids_K5: Ints, piece: Placed, elements: NoteElements) -> None:
@@ -183,7 +206,7 @@ def _write_tempos(ids_K5: Ints, piece: Placed, elements: NoteElements) -> None:
     level_K = np.array([tempo_level(quarters) for quarters in quarters_K])
     level_K = np.clip(level_K, levels.start, levels.stop - 1)
     changed_K = np.flatnonzero(np.diff(level_K, prepend=0))
-    ids_K5[changed_K, 4] = elements.ids[Kind.TEMPO][level_K[changed_K]]
+    ids_K5[changed_K, 2] = elements.ids[Kind.TEMPO][level_K[changed_K]]
 
 
 def _chords(piece: Placed, elements: NoteElements) -> tuple[Ints, Ints]:

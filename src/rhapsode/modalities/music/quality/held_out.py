@@ -9,7 +9,8 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.encoding.music.score import Score
 from rhapsode.errors import DataError, RhapsodeError
-from rhapsode.modalities.music.corpus import split_pieces
+from rhapsode.log import log
+from rhapsode.modalities.music.corpus import digest_of, split_pieces
 from rhapsode.modalities.music.pieces.reading import Piece, read_pieces
 from rhapsode.modalities.music.pieces.stretches import stretch
 from rhapsode.modalities.music.settings import MusicTrainSettings
@@ -38,7 +39,9 @@ def held_out_passages(model: Path, number: int, seed: int) -> list[Score]:
     sources = run.sources
     settings = from_mapping(MusicTrainSettings, run.settings, where=str(run.file))
     try:
-        pieces = [piece for piece in read_pieces(sources, settings.music).pieces if piece.score.end]
+        pieces = [
+            piece for piece in read_pieces(sources, settings.music).pieces if len(piece.score.notes)
+        ]
         splits, _, _ = split_pieces(pieces, settings.data)
     except RhapsodeError as problem:
         raise DataError(
@@ -46,6 +49,10 @@ def held_out_passages(model: Path, number: int, seed: int) -> list[Score]:
             where=", ".join(sources),
             hint="restore them, or give a file of music as the prompt",
         ) from None
+    if digest_of(pieces) != run.sha256:
+        log.info(
+            "the sources have changed since the run: some passages may be from the training data"
+        )
     held = splits["test"] or splits["validation"] or splits["train"]
     generator = np.random.default_rng(seed)
     return [_opening(held[int(generator.integers(len(held)))]) for _ in range(number)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -44,13 +46,34 @@ def open_learnt(model: Path, encoder: MusicEncoder, *, keys: bool) -> SuffixInde
         RunError: there are none beside the model.
         BundleError: they are damaged, or of another encoding.
     """
-    path = model.parent / LEARNT
-    if not path.exists():
+    documents = learnt_documents(model, encoder)
+    if documents is None:
         raise RunError(
             f"copies cannot be detected: there is no {LEARNT} beside the model",
             where="--no-copy",
             hint="use a run folder, or leave it out",
         )
+    log.info(f"indexing {sum(map(len, documents)):,} elements of the training music")
+    moved = in_keys(encoder, documents, KEYS if keys else (0,))
+    parts = [np.append(ids_N, END_ID).astype(np.uint16) for ids_N in moved]
+    return SuffixIndex.build(np.concatenate(parts), separator=END_ID)
+
+
+def learnt_documents(model: Path, encoder: MusicEncoder) -> list[NDArray[Any]] | None:
+    """Elements of the training pieces in their own keys.
+
+    None if there are none beside the model.
+
+    Arguments:
+        model: the model file, beside which they are.
+        encoder: of the model.
+
+    Raises:
+        BundleError: they are damaged, or of another encoding.
+    """
+    path = model.parent / LEARNT
+    if not path.exists():
+        return None
     try:
         elements_N = load_file(path)["elements"]
     except (OSError, SafetensorError, KeyError):
@@ -60,8 +83,4 @@ def open_learnt(model: Path, encoder: MusicEncoder, *, keys: bool) -> SuffixInde
     if elements_N.ndim != 1 or int(elements_N.max(initial=0)) >= encoder.vocab_size:
         raise BundleError("the elements are not those of this model", where=str(path))
     ends = np.flatnonzero(elements_N == END_ID)
-    documents = [part[:-1] for part in np.split(elements_N, ends + 1) if len(part) > 1]
-    log.info(f"indexing {len(elements_N):,} elements of the training music")
-    moved = in_keys(encoder, documents, KEYS if keys else (0,))
-    parts = [np.append(ids_N, END_ID).astype(np.uint16) for ids_N in moved]
-    return SuffixIndex.build(np.concatenate(parts), separator=END_ID)
+    return [part[:-1] for part in np.split(elements_N, ends + 1) if len(part) > 1]
