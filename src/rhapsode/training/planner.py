@@ -150,12 +150,14 @@ class PlannedSettings:
         training: batch_size, window, learning_rate.
         reasons: why, a line each.
         most_steps: maximum number of useful updates; None for no limit.
+        passes: expected passes over the training split; 0 if unknown.
     """
 
     network: Mapping[str, Any]
     training: Mapping[str, Any]
     reasons: tuple[str, ...]
     most_steps: int | None = None
+    passes: float = 0.0
 
 
 def plan_id_run(
@@ -286,7 +288,7 @@ def plan_id_run(
         "learning_rate": learning_rate,
         "averaging": averaging,
     }
-    return PlannedSettings(network, training, tuple(reasons), most_steps)
+    return PlannedSettings(network, training, tuple(reasons), most_steps, seen)
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:

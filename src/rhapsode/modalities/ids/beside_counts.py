@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Elements with weights of full width, and elements of a training split, up to which a network is
 # trained beside counts.
 MOST_IDS, MOST_ELEMENTS = 5000, 8_000_000
+# Passes over the training split up to which it pays where the evidence is for frequent elements.
+MOST_PASSES = 1.5
 
 
 def why_not_beside(
@@ -30,6 +32,7 @@ def why_not_beside(
     request: RunRequest[Any],
     *,
     output: OutputLayer,
+    passes: float,
     context: SeenContext,
     train: ElementStore,
     validation: int,
@@ -41,6 +44,7 @@ def why_not_beside(
         training: as requested.
         request: constraints on the plan.
         output: the planned output layer.
+        passes: expected over the training split.
         context: past elements that the model sees.
         train: the training split.
         validation: number of elements of the validation split.
@@ -70,6 +74,8 @@ def why_not_beside(
             return reason
     if training.beside_counts == "auto" and request.accelerator is not None:
         return "a GPU trains"
+    if training.beside_counts == "auto" and output.settings and passes > MOST_PASSES:
+        return f"about {passes:.1f} passes over a large vocabulary are expected"
     return None
 
 

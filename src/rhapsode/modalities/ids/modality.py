@@ -212,27 +212,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         output = plan_output_layer(
             corpus.train.counts_V, settings.network, accelerated=request.accelerator is not None
         )
-        unfit = why_not_beside(
-            settings.training,
-            request,
-            output=output,
-            context=context,
-            train=corpus.train,
-            validation=len(corpus.validation),
-            grammar=self.facts.grammar(corpus.encoder) is not None,
-        )
-        share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
-        soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
-        soon = soon or settings.training.beside_counts == "on"
-        # Every process reads the counts that a network is trained beside.
-        if soon and (request.first or unfit is None):
-            counted = self._count(corpus, fresh=context.kind == "fresh")
-        if counted is not None and request.first:
-            log.info(
-                f"the best n-gram model ({ngram_in_words(counted.model)}): "
-                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
-            )
-        give_back_memory()
         width = settings.network.get("hidden_size")
         plan = plan_id_run(
             family=family,
@@ -250,6 +229,28 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
+        unfit = why_not_beside(
+            settings.training,
+            request,
+            output=output,
+            passes=plan.passes,
+            context=context,
+            train=corpus.train,
+            validation=len(corpus.validation),
+            grammar=self.facts.grammar(corpus.encoder) is not None,
+        )
+        share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
+        soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
+        soon = soon or settings.training.beside_counts == "on"
+        # Every process reads the counts that a network is trained beside.
+        if soon and (request.first or unfit is None):
+            counted = self._count(corpus, fresh=context.kind == "fresh")
+        if counted is not None and request.first:
+            log.info(
+                f"the best n-gram model ({ngram_in_words(counted.model)}): "
+                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
+            )
+        give_back_memory()
         beside = unfit is None and counted is not None
         fixed: dict[str, Any] = {"beside_counts": "on" if beside else "off"}
         if context.kind == "window":
