@@ -1,0 +1,114 @@
+"""States of a model after a text, and their reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Distribution, Predictor
+from rhapsode.modalities.opened import Prompt
+
+# Elements that are read in one call, so that others need not wait long.
+CHUNK = 512
+_ONE = np.zeros(1, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of one row, and the distribution behind it.
+
+    Arguments:
+        state: after the elements; use a copy, see `rows`.
+        following: distribution of the next element.
+        elements: all that was read, without what `Prompt.start` has read.
+    """
+
+    state: Any
+    following: Distribution
+    elements: tuple[Any, ...]
+
+    def rows(self, predictor: Predictor, count: int) -> tuple[Any, Distribution]:
+        """Copies of the state and of the distribution, for several rows."""
+        rows_R = np.zeros(count, dtype=np.int64)
+        return predictor.select(self.state, rows_R), self.following.select(rows_R)
+
+
+class PromptReader:
+    """Reading of a prompt, part by part.
+
+    Arguments:
+        predictor: the model.
+        prompt: gives the beginning.
+        elements: to read after it, those of `begin` among them.
+        begin: the state after the first of them; None for the beginning of the text.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        prompt: Prompt,
+        elements: Sequence[Any],
+        begin: Snapshot | None = None,
+    ) -> None:
+        self._predictor, self._prompt, self._elements = predictor, prompt, tuple(elements)
+        if begin is None:
+            self._state, self._waiting = prompt.start(predictor)
+            self._waiting = (*self._waiting, *self._elements)
+            self._following: Distribution | None = None
+        else:
+            self._state, self._following = begin.rows(predictor, 1)
+            self._waiting = self._elements[len(begin.elements) :]
+        self.cached = 0 if begin is None else len(begin.elements)
+
+    @property
+    def left(self) -> int:
+        """Number of elements to read."""
+        return len(self._waiting)
+
+    def read(self, most: int = CHUNK) -> Snapshot | None:
+        """Read some elements; the snapshot after the last one, None before.
+
+        Arguments:
+            most: number of elements.
+        """
+        part, self._waiting = self._waiting[:most], self._waiting[most:]
+        if part:
+            self._following, self._state = self._predictor.advance(
+                self._prompt.stack(part), self._state
+            )
+        if self._waiting or self._following is None:
+            return None
+        return Snapshot(self._state, self._following.select(_ONE), self._elements)
+
+
+def extend(
+    predictor: Predictor, prompt: Prompt, begin: Snapshot, elements: Sequence[Any]
+) -> Snapshot:
+    """The snapshot after further elements."""
+    reader = PromptReader(predictor, prompt, (*begin.elements, *elements), begin)
+    while (snapshot := reader.read()) is None:
+        pass
+    return snapshot
+
+
+def log_probs_of(
+    predictor: Predictor, prompt: Prompt, elements: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Log-probabilities (V,) of all ids before each element, one after the other.
+
+    Arguments:
+        predictor: over ids.
+        prompt: gives the beginning.
+        elements: ids.
+    """
+    from rhapsode.bundle import log_softmax
+
+    state, waiting = prompt.start(predictor)
+    for element in elements.tolist():
+        following, state = predictor.advance(prompt.stack(waiting), state)
+        yield log_softmax(following.logits_BV)[0]
+        waiting = (element,)

@@ -1,0 +1,139 @@
+"""Threads that read prompts and write continuations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rhapsode.bundle import Predictor
+from rhapsode.serving.states.prefix_cache import PrefixCache
+from rhapsode.serving.states.snapshots import CHUNK, PromptReader
+from rhapsode.serving.writing.slots import Slots
+from rhapsode.serving.writing.work import Begun, Failed, Report, Work
+from rhapsode.serving.writing.work_queue import WorkQueue
+
+Deliver = Callable[[list[tuple[Work, Report]]], None]
+
+# Seconds of writing between two looks at the queue, and while prompts wait to be read.
+TURN, SHORT_TURN = 0.02, 0.005
+
+
+@dataclass(eq=False)
+class _Reading:
+    work: Work
+    reader: PromptReader
+    predictor: Predictor
+
+
+class Worker(threading.Thread):
+    """A thread with continuations of its own.
+
+    Arguments:
+        queue: gives works.
+        predictor_of: the predictor of a work.
+        cache: states after recent prompts.
+        deliver: takes reports; called about every `TURN` seconds.
+        slots: number of continuations at the same time.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        predictor_of: Callable[[Work], Predictor],
+        cache: PrefixCache,
+        deliver: Deliver,
+        slots: int,
+    ) -> None:
+        super().__init__(name="rhapsode-writer", daemon=True)
+        self._queue, self._predictor_of, self._cache = queue, predictor_of, cache
+        self._deliver, self._most = deliver, slots
+        self._reading: list[_Reading] = []
+        self._slots: dict[int, Slots] = {}
+        self._reports: list[tuple[Work, Report]] = []
+        self._joined = False
+
+    @property
+    def busy(self) -> int:
+        """Number of continuations, those whose prompts are read among them."""
+        reading = sum(one.work.count for one in tuple(self._reading))
+        return reading + sum(len(slots) for slots in tuple(self._slots.values()))
+
+    def run(self) -> None:
+        """Work until the queue is closed and empty."""
+        while True:
+            self._admit()
+            if not self.busy and self._queue.closed:
+                return
+            for slots in self._slots.values():
+                slots.drop_ended()
+            self._read()
+            self._write(SHORT_TURN if self._reading else TURN)
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._reports:
+            reports, self._reports = self._reports, []
+            self._deliver(reports)
+
+    def _admit(self) -> None:
+        while True:
+            busy = self.busy
+            work = self._queue.take(self._most - busy, empty=busy == 0, wait=busy == 0)
+            if work is None:
+                return
+            try:
+                predictor = self._predictor_of(work)
+                begin = work.begin or self._cache.find(work)
+                reader = PromptReader(predictor, work.prompt, work.elements, begin)
+            except Exception as problem:  # the thread goes on with other works
+                self._deliver([(work, Failed(problem))])
+                continue
+            self._reading.append(_Reading(work, reader, predictor))
+
+    def _read(self) -> None:
+        """Read at most one part of prompts, the oldest first."""
+        left = CHUNK
+        for one in tuple(self._reading):
+            if one.work.cancelled:
+                self._reading.remove(one)
+                continue
+            if left <= 0:
+                break
+            most = min(left, CHUNK)
+            left -= max(1, min(most, one.reader.left))
+            try:
+                snapshot = one.reader.read(most)
+                if snapshot is None:
+                    continue
+                self._reading.remove(one)
+                work = one.work
+                self._cache.keep(work, snapshot)
+                if work.keep:
+                    work.snapshot = snapshot
+                self._reports.append((work, Begun(one.reader.cached)))
+                if work.settings.length:
+                    self._slots_of(one.predictor).join(work, snapshot)
+                    self._joined = True
+            except Exception as problem:
+                if one in self._reading:
+                    self._reading.remove(one)
+                self._reports.append((one.work, Failed(problem)))
+        # The oldest prompt does not keep the others waiting: the next part is of another one.
+        if len(self._reading) > 1:
+            self._reading.append(self._reading.pop(0))
+
+    def _slots_of(self, predictor: Predictor) -> Slots:
+        return self._slots.setdefault(id(predictor), Slots(predictor))
+
+    def _write(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while any(self._slots.values()):
+            for slots in self._slots.values():
+                self._reports += slots.step()
+            if self._joined:  # nobody waits for the first element until the turn is over
+                self._flush()
+                self._joined = False
+            if time.monotonic() >= end:
+                return
