@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
+from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -273,6 +274,17 @@ class Predictor(ABC):
         """Write continuations many elements at a time.
 
         The result equals that of the loop. None if this is not possible.
+        """
+        return None
+
+    def row_parts(self, state: Any) -> RowParts:
+        """The parts of a state of one row that a table needs."""
+        return RowParts((state,))
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        """A table in which continuations of many requests are written side by side.
+
+        The elements equal those of the loop. None if this is not possible.
         """
         return None
 

@@ -98,7 +98,7 @@ def _routes(server: ServerState) -> list[Route]:
     ]
 
     def observe(exchange: Exchange) -> None:
-        server.metrics.requests.labels("", exchange.outcome).inc()
+        server.metrics.requests.labels(exchange.model, exchange.outcome).inc()
 
     return [
         Route(path, Endpoint(handler, observe), methods=[method]) for method, path, handler in table

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.log import log
@@ -75,6 +77,44 @@ def read_keys(settings: ServeSettings) -> list[str]:
     return keys
 
 
+class ModelServer:
+    """A server that listens, and answers once it runs.
+
+    Arguments:
+        models: run folders or model files; none for those in `runs`.
+        settings: of the server.
+
+    Raises:
+        RhapsodeError: a model that cannot be opened, or an address that cannot be used.
+    """
+
+    def __init__(self, models: Sequence[str | Path], settings: ServeSettings) -> None:
+        keys = read_keys(settings)
+        check_address(settings, keys=bool(keys))
+        self._socket = _listen(settings)
+        self.port: int = self._socket.getsockname()[1]
+        table = open_models(list(models) or models_in(RUNS), settings)
+        app, self.state = build_app(table, settings, keys)
+        hosts = allowed_hosts(settings, self.port)
+        guard = Guard(app, settings, keys, self.state.token, hosts)
+        self._server = _Server(_configured(guard, settings), self.state)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"http://{host}:{self.port}{settings.root_path}/"
+
+    def run(self) -> None:
+        """Answer until a signal, or `stop`, ends it."""
+        try:
+            self._server.run(sockets=[self._socket])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """End as a signal does; from any thread."""
+        self._server.handle_exit(signal.SIGTERM, None)
+
+
 def serve(
     models: Sequence[str | Path],
     settings: ServeSettings,
@@ -91,15 +131,14 @@ def serve(
     Raises:
         RhapsodeError: a model that cannot be opened, or an address that cannot be used.
     """
-    keys = read_keys(settings)
-    check_address(settings, keys=bool(keys))
-    listening = _listen(settings)
-    port = listening.getsockname()[1]
-    table = open_models(list(models) or models_in(RUNS), settings)
-    app, state = build_app(table, settings, keys)
-    guard = Guard(app, settings, keys, state.token, allowed_hosts(settings, port))
-    config = uvicorn.Config(
-        guard,
+    server = ModelServer(models, settings)
+    tell(f"{server.url}#token={server.state.token}")
+    server.run()
+
+
+def _configured(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         http=TimedProtocol,
         ws="none",
         loop="asyncio",
@@ -113,14 +152,6 @@ def serve(
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=16384,
     )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    tell(f"http://{host}:{port}{settings.root_path}/#token={state.token}")
-    try:
-        _Server(config, state).run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listening.close()
 
 
 def _listen(settings: ServeSettings) -> socket.socket:

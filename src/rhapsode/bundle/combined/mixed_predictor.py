@@ -19,6 +19,7 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
+from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
     from rhapsode.counts.contributions import Contributions
@@ -318,6 +319,15 @@ class MixedPredictor(Predictor):
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Stretches of the network, mixed with the counts."""
         return self.network.stretches(replace(request, experts=self.experts))
+
+    def row_parts(self, state: States) -> RowParts:
+        network, counted = state.parts
+        return replace(self.network.row_parts(network), counted=counted)
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        """A table of the network, mixed with the counts."""
+        parts = request.parts or self.row_parts
+        return self.network.table(replace(request, experts=self.experts, parts=parts))
 
 
 def remembers(ngram: NGramModel, window: int) -> bool:

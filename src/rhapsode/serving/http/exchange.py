@@ -43,6 +43,8 @@ class Exchange:
     """True if the answer is a stream of events."""
     path: Mapping[str, Any] = field(default_factory=dict)
     """Parts of the path that have a name."""
+    model: str = ""
+    """Name of the model that answers."""
     outcome: str = "ok"
     """For metrics: "ok", "refused", "failed" or "left"."""
 

@@ -151,6 +151,7 @@ class Answering:
         """
         if isinstance(report, Begun):
             self._usage.cached += report.cached
+            self._server.metrics.of_queue(report.waited)
             return
         if isinstance(report, Failed):
             raise _failed(report.problem, work)
@@ -224,6 +225,8 @@ class Answering:
     def _events(self, due: list[_Growing], now: float) -> Iterator[bytes]:
         for growing in due:
             delta = growing.delta
+            if growing.began:
+                self._server.metrics.of_event(now - growing.sent)
             ended = delta.end is not None
             own = {**self._shape.own, **self._own(growing)} if ended else None
             yield self._shape.delta(growing.number, delta, own)

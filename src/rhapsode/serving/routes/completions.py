@@ -81,6 +81,7 @@ class Completions:
         if server.stopping:
             raise ApiError(503, "shutting_down", "the server is stopping", retry_after=5)
         served = server.models.get(body.get("model"))
+        exchange.model = served.name
         if not served.writes_text:
             raise refused(
                 f"{served.name} predicts numbers: use /v1/forecasts",

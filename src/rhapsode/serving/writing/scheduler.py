@@ -64,10 +64,8 @@ class Scheduler:
         Raises:
             ApiError: the queue is full.
         """
-        free = self.slots - self.busy
-        if (self.waiting and not self._queue.has_room(len(works))) or (
-            free <= 0 and not self._queue.has_room(len(works))
-        ):
+        is_full = self.waiting > 0 or self.busy >= self.slots
+        if is_full and not self._queue.has_room(len(works)):
             raise ApiError(
                 429, "queue_full", f"{self.waiting:,} requests are waiting", retry_after=1
             )

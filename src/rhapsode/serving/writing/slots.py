@@ -75,7 +75,7 @@ class Slots:
         """The works that go on."""
         return [one.work for one in self._seated]
 
-    def step(self) -> list[tuple[Work, Report]]:
+    def write(self) -> list[tuple[Work, Report]]:
         """Write one element of every continuation."""
         reports: list[tuple[Work, Report]] = []
         if self._seated:

@@ -50,9 +50,11 @@ class Begun:
 
     Arguments:
         cached: number of elements that were not read again.
+        waited: seconds in the queue.
     """
 
     cached: int
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class WorkQueue:
 
     def has_room(self, works: int) -> bool:
         """True if some more works may wait."""
-        return len(self._works) + works <= max(self._most, 1)
+        return len(self._works) + works <= self._most
 
     def put(self, works: list[Work]) -> None:
         """Add works."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from rhapsode.bundle import Predictor
 from rhapsode.serving.states.prefix_cache import PrefixCache
-from rhapsode.serving.states.snapshots import CHUNK, PromptReader
+from rhapsode.serving.states.snapshots import CHUNK, PromptReader, Snapshot
 from rhapsode.serving.writing.slots import Slots
+from rhapsode.serving.writing.table_slots import TableSlots
 from rhapsode.serving.writing.work import Begun, Failed, Report, Work
 from rhapsode.serving.writing.work_queue import WorkQueue
 
@@ -25,6 +26,7 @@ class _Reading:
     work: Work
     reader: PromptReader
     predictor: Predictor
+    waited: float
 
 
 class Worker(threading.Thread):
@@ -50,7 +52,7 @@ class Worker(threading.Thread):
         self._queue, self._predictor_of, self._cache = queue, predictor_of, cache
         self._deliver, self._most = deliver, slots
         self._reading: list[_Reading] = []
-        self._slots: dict[int, Slots] = {}
+        self._slots: dict[int, tuple[TableSlots, Slots]] = {}
         self._reports: list[tuple[Work, Report]] = []
         self._joined = False
 
@@ -58,7 +60,7 @@ class Worker(threading.Thread):
     def busy(self) -> int:
         """Number of continuations, those whose prompts are read among them."""
         reading = sum(one.work.count for one in tuple(self._reading))
-        return reading + sum(len(slots) for slots in tuple(self._slots.values()))
+        return reading + sum(len(fast) + len(slow) for fast, slow in tuple(self._slots.values()))
 
     def run(self) -> None:
         """Work until the queue is closed and empty."""
@@ -66,8 +68,9 @@ class Worker(threading.Thread):
             self._admit()
             if not self.busy and self._queue.closed:
                 return
-            for slots in self._slots.values():
-                slots.drop_ended()
+            for fast, slow in self._slots.values():
+                fast.drop_ended()
+                slow.drop_ended()
             self._read()
             self._write(SHORT_TURN if self._reading else TURN)
             self._flush()
@@ -90,7 +93,8 @@ class Worker(threading.Thread):
             except Exception as problem:  # the thread goes on with other works
                 self._deliver([(work, Failed(problem))])
                 continue
-            self._reading.append(_Reading(work, reader, predictor))
+            waited = time.monotonic() - work.arrived
+            self._reading.append(_Reading(work, reader, predictor, waited))
 
     def _read(self) -> None:
         """Read at most one part of prompts, the oldest first."""
@@ -112,10 +116,9 @@ class Worker(threading.Thread):
                 self._cache.keep(work, snapshot)
                 if work.keep:
                     work.snapshot = snapshot
-                self._reports.append((work, Begun(one.reader.cached)))
+                self._reports.append((work, Begun(one.reader.cached, one.waited)))
                 if work.settings.length:
-                    self._slots_of(one.predictor).join(work, snapshot)
-                    self._joined = True
+                    self._join(one.predictor, work, snapshot)
             except Exception as problem:
                 if one in self._reading:
                     self._reading.remove(one)
@@ -124,15 +127,29 @@ class Worker(threading.Thread):
         if len(self._reading) > 1:
             self._reading.append(self._reading.pop(0))
 
-    def _slots_of(self, predictor: Predictor) -> Slots:
-        return self._slots.setdefault(id(predictor), Slots(predictor))
+    def _join(self, predictor: Predictor, work: Work, snapshot: Snapshot) -> None:
+        if id(predictor) not in self._slots:
+            self._slots[id(predictor)] = TableSlots(predictor), Slots(predictor)
+        fast, slow = self._slots[id(predictor)]
+        self._joined = True
+        if fast.admits(work):
+            self._reports += fast.join(work, snapshot)
+        else:
+            slow.join(work, snapshot)
 
     def _write(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while any(self._slots.values()):
-            for slots in self._slots.values():
-                self._reports += slots.step()
-            if self._joined:  # nobody waits for the first element until the turn is over
+        busy = [pair for pair in self._slots.values() if len(pair[0]) + len(pair[1])]
+        if self._joined and not any(len(slow) for _, slow in busy):
+            self._flush()  # first elements are there: nobody waits until the turn is over
+            self._joined = False
+        for fast, slow in busy:
+            share = seconds / len(busy) / (2 if len(slow) else 1)
+            self._reports += fast.write(share)
+        while any(len(slow) for _, slow in busy):
+            for _, slow in busy:
+                self._reports += slow.write()
+            if self._joined:
                 self._flush()
                 self._joined = False
             if time.monotonic() >= end:
