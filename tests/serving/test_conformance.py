@@ -27,7 +27,7 @@ def test_openai_python_reads_every_field(server: Client) -> None:
     assert set(choice) == {"index", "text", "logprobs", "finish_reason"}
     assert choice["finish_reason"] in ("length", "stop")
     usage = answer["usage"]
-    assert usage["prompt_tokens"] == 3  # the open space belongs to what follows
+    assert usage["prompt_tokens"] == 4
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     assert answer["rhapsode"]["seed"] == SEED
 
@@ -66,7 +66,7 @@ def test_n_is_prompt_major_and_keyed_by_prompt(server: Client) -> None:
     alone = [choice["text"] for choice in server.complete("a", **fields)["choices"]]
     assert [choice["text"] for choice in both["choices"]][3:] == alone
     assert len(set(alone)) > 1
-    assert both["usage"]["prompt_tokens"] == 4  # once per prompt
+    assert both["usage"]["prompt_tokens"] == 4  # once for each prompt
 
 
 class TestLmEval:

@@ -58,7 +58,7 @@ class LimitSettings:
 class StateSettings:
     """Stored states, and the cache of prefixes."""
 
-    states: Annotated[str | None, option("FOLDER", "states beside the models")] = None
+    states: Annotated[str | None, option("FOLDER", "runs/states")] = None
     """Folder of stored states."""
     states_mb: Annotated[Megabytes, option("MB")] = 256.0
     """Size of all stored states."""

@@ -34,7 +34,7 @@ class ServerState:
         self, models: ModelTable, settings: ServeSettings, keys: Sequence[str] = ()
     ) -> None:
         self.models, self.settings, self.keys = models, settings, tuple(keys)
-        folder = Path("states") if settings.states is None else Path(settings.states)
+        folder = Path("runs/states") if settings.states is None else Path(settings.states)
         self.states = StateStore(folder, int(settings.states_mb * 1e6))
         self.metrics = ServerMetrics(self._gauges)
         self.running: dict[str, Answering] = {}

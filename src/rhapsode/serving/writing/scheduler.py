@@ -37,9 +37,12 @@ class Scheduler:
         self.cache = cache
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue = WorkQueue(queue)
-        each = -(-slots // workers)
+        workers = min(workers, slots)
         self._workers = [
-            Worker(self._queue, predictor_of, cache, self._deliver, each) for _ in range(workers)
+            Worker(
+                self._queue, predictor_of, cache, self._deliver, (slots + number) // workers
+            )
+            for number in range(workers)
         ]
 
     @property
