@@ -40,7 +40,7 @@ def entrant(
     return Entrant(
         key,
         state,
-        following.logits_BV[0],
+        following.alone_BV[0],
         np.array(prompt, dtype=np.int64),
         np.array(written, dtype=np.int64),
         made,

@@ -111,6 +111,12 @@ class TestLmEval:
         found = answer["choices"][0]["logprobs"]
         assert len(found["tokens"]) == 2
         assert found["tokens"][0] == "<end>"
+        ids = server.post("/tokenize", json={"prompt": "The list is"}).json()["tokens"]
+        answer = server.post("/v1/completions", json=self.body([0, *ids])).json()
+        found = answer["choices"][0]["logprobs"]["token_logprobs"]
+        assert found[0] is None
+        expected = rh.load(MODELS / "mixed").log_prob("The list is")
+        np.testing.assert_allclose(found[1:-1], expected, rtol=1e-5)
 
     def test_scoring_alone_writes_nothing(self, server: Client) -> None:
         answer = server.post("/v1/completions", json=self.body("The", max_tokens=0)).json()

@@ -36,6 +36,11 @@ def test_keys(guarded: Client) -> None:
         assert body(guarded, **{"x-api-key": key}) == (200, None)
     assert body(guarded, authorization=f"Bearer {guarded.state.token}") == (200, None)
     assert body(guarded, cookie=f"rhapsode={guarded.state.token}") == (200, None)
+    token = {"x-rhapsode-token": guarded.state.token}
+    session = guarded.post("/v1/session", json={}, headers=token)
+    assert "HttpOnly; SameSite=Strict" in session.headers["set-cookie"]
+    guarded.cookies.clear()
+    assert guarded.post("/v1/session", json={}).status_code == 401
     assert guarded.get("/v1/models").status_code == 401
     assert guarded.get("/metrics").status_code == 401
     assert guarded.get("/health").status_code == 200

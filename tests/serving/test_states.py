@@ -89,8 +89,6 @@ def test_refusals_by_name(states: dict[str, Any]) -> None:
         error = client.refused(continue_from="a", adapt=True)
         assert error["param"] == "adapt"
         assert client.refused(continue_from="a", echo=True)["code"] == "unsupported_parameter"
-        error = client.refused(continue_from="a", logprobs=1, logprobs_mode="network")
-        assert error["param"] == "logprobs_mode"
         client.complete("The ", max_tokens=4, save_state="damaged")
         path = folder / "damaged.state.safetensors"
         path.write_bytes(path.read_bytes()[:-40])

@@ -23,7 +23,7 @@ class Entrant:
     Arguments:
         key: names it in the stretches.
         state: of one row after its prompt, of the predictor that made the table.
-        logits_V: of the next element, float32.
+        logits_V: of the next element by the network alone, float32.
         prompt_N: ids before the continuation.
         written_N: ids of the continuation that were written before, and read.
         chain: filters before the draw.
@@ -96,5 +96,10 @@ class WritingTable(ABC):
         """Remove continuations that have not ended."""
 
     @abstractmethod
-    def write(self, seconds: float) -> list[Stretch]:
-        """Write all of them for about some seconds, at most; those that end leave."""
+    def write(self, seconds: float, *, alone: bool = False) -> list[Stretch]:
+        """Write all of them for about some seconds, at most; those that end leave.
+
+        Arguments:
+            seconds: the time.
+            alone: True if nothing else writes on this machine, so that other cores may help.
+        """

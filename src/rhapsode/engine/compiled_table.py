@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from rhapsode.engine.compiled_steps import LENGTH, STOP
 from rhapsode.engine.compiled_writing import ELEMENTS, NO_COUNTS, CompiledWriter, uncounted
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.sampling_steps import NONE
+from rhapsode.engine.threads import Helped
 
 # Steps of the longest chain with a compiled form.
 STEPS = 8
@@ -96,11 +98,11 @@ class CompiledTable(WritingTable):
         for group in self._groups.values():
             group.leave(keys)
 
-    def write(self, seconds: float) -> list[Stretch]:
+    def write(self, seconds: float, *, alone: bool = False) -> list[Stretch]:
         busy = [group for group in self._groups.values() if len(group)]
         stretches: list[Stretch] = []
         for group in busy:
-            stretches += group.write(seconds / len(busy))
+            stretches += group.write(seconds / len(busy), alone=alone)
         self._groups = {kind: group for kind, group in self._groups.items() if len(group)}
         return stretches
 
@@ -120,7 +122,8 @@ class _Group:
             writer.entries.within_grammar()
             self._grammar = (request.grammar.next_SV, request.grammar.allowed_SV)
         network = writer.networks[0]
-        specs_MS = np.stack([each.spec for each in writer.networks])
+        self._helped = Helped(writer.networks, writer.threads)
+        specs_MS = self._helped.specs_MS
         self._network = (network.weights, network.matrices, specs_MS, writer.weight_M)
         self._banned_N = np.array(kind.banned, dtype=np.int64)
         self._spared_V = np.zeros(writer.vocab_size if kind.counts else 0, dtype=np.bool_)
@@ -238,7 +241,7 @@ class _Group:
                 self._values_MRS[:, row] = self._values_MRS[:, last]
             self._keys.pop()
 
-    def write(self, seconds: float) -> list[Stretch]:
+    def write(self, seconds: float, *, alone: bool) -> list[Stretch]:
         """Write all rows, call by call, until a time is over."""
         parts: dict[int, list[int]] = {}
         lasts: dict[int, str | None] = {}
@@ -254,7 +257,10 @@ class _Group:
             arrays = {name: array[:rows] for name, array in self._arrays.items()}
             assert self._values_MRS is not None
             values_MRS = np.ascontiguousarray(self._values_MRS[:, :rows])
-            out_RT, end_R = self._call(arrays, values_MRS, steps, fresh=False)
+            call = partial(self._call, arrays, values_MRS, steps, fresh=False)
+            out_RT, end_R = (
+                self._helped.run(call, lambda written: written[0].size) if alone else call()
+            )
             if len(values_MRS) > 1:
                 self._values_MRS[:, :rows] = values_MRS
             self._step_seconds = (time.perf_counter() - now) / out_RT.size

@@ -70,7 +70,7 @@ class CompiledWriter:
     def __init__(
         self, networks: Sequence[Laid], weights: Sequence[float], threads: int, read: ReadPrompts
     ) -> None:
-        self.networks, self.read, self._threads = networks, read, threads
+        self.networks, self.read, self.threads = networks, read, threads
         network = networks[0]
         self.vocab_size = network[at.VOCAB]
         self.entries = entries_for(network[at.FAMILY], network.kind)
@@ -94,7 +94,7 @@ class CompiledWriter:
         live = [index for index, job in enumerate(request.jobs) if job.length > 0]
         if not live:
             return
-        spans = parts_of(len(live), self._threads)
+        spans = parts_of(len(live), self.threads)
         parts = [
             self._rounds(request, chain, [live[row] for row in span], alone=len(spans) == 1)
             for span in spans
@@ -109,7 +109,7 @@ class CompiledWriter:
 
         Rows that are `alone` on the machine may have help from other threads.
         """
-        helped = Helped(self.networks, self._threads if alone else 1)
+        helped = Helped(self.networks, self.threads if alone else 1)
         rows = _CompiledRows(self, request, chain, live, helped.specs_MS)
         first = True
         while live:

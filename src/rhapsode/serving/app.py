@@ -83,6 +83,7 @@ def _routes(server: ServerState) -> list[Route]:
         ("GET", "/metrics", about.metrics),
         ("GET", "/v1/models", about.models),
         ("GET", "/v1/models/{name:path}", about.model),
+        ("POST", "/v1/session", about.session),
         ("POST", "/v1/cancel/{id}", about.cancel),
         ("GET", "/v1/states", states.listing),
         ("POST", "/v1/states/{name}/fork", states.fork),

@@ -83,7 +83,10 @@ class ServedModel:
             SettingsError: the model cannot adapt.
         """
         settings = replace(
-            self.model.generation(), weights=self._settings.weights, adapt=adapt, threads=1
+            self.model.generation(),
+            weights=self._settings.weights,
+            adapt=adapt,
+            threads=self._settings.threads,
         )
         predictor: Predictor = self.model.writer_for(settings)
         return predictor

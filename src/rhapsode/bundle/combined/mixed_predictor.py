@@ -108,6 +108,10 @@ class MixedDistribution(LogitsDistribution):
         parts = (self._network, self._experts, self._state, self._rows_B[rows_R])
         return MixedDistribution(self.logits_BV[rows_R], *parts)
 
+    @property
+    def alone_BV(self) -> Singles:
+        return self._network.logits_BV[self._rows_B]
+
     def contributions(self, row: int) -> Contributions:
         from rhapsode.counts.contributions import contributions
 

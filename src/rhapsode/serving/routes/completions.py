@@ -139,14 +139,10 @@ class Completions:
                 f"the state {name!r} was stored with another model or engine",
                 param="continue_from",
             )
-        if asked.logprobs_mode == "network" and asked.logprobs is not None:
-            raise refused(
-                "logprobs_mode network does not go with continue_from", param="logprobs_mode"
-            )
 
         def load() -> StoredState:
             predictor = served.predictor(adapt=bool(facts["adapt"]))
             beginning = served.model.prompt_of_text("", served.model.generation())
-            return states.load(name, predictor, beginning.start(predictor)[0])
+            return states.load(name, beginning.start(predictor)[0])
 
         return await asyncio.to_thread(load)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rhapsode import __version__
 from rhapsode.serving.http.exchange import Exchange
+from rhapsode.serving.http.guard import COOKIE
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.wire.api_errors import ApiError
 
@@ -58,6 +59,14 @@ class ServerRoutes:
                 await exchange.answer(one.card())
                 return
         raise ApiError(404, "model_not_found", f"there is no model {name[:64]!r}", param="model")
+
+    async def session(self, exchange: Exchange) -> None:
+        """Trade the start-up token for a cookie that scripts cannot read."""
+        await exchange.body()
+        exchange.check_may_write()
+        path = self._server.settings.root_path or "/"
+        cookie = f"{COOKIE}={self._server.token}; Path={path}; HttpOnly; SameSite=Strict"
+        await exchange.answer({"may_write": True}, headers=[("set-cookie", cookie)])
 
     async def cancel(self, exchange: Exchange) -> None:
         """End a request by the id of its answer; what was written is sent."""

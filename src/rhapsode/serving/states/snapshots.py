@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Distribution, Predictor
+from rhapsode.bundle import Distribution, LogitsDistribution, Predictor, log_softmax
 from rhapsode.modalities.opened import Prompt
 
 # Elements that are read in one call, so that others need not wait long.
@@ -35,6 +35,26 @@ class Snapshot:
         """Copies of the state and of the distribution, for several rows."""
         rows_R = np.zeros(count, dtype=np.int64)
         return predictor.select(self.state, rows_R), self.following.select(rows_R)
+
+
+class StoredDistribution(LogitsDistribution):
+    """A distribution that was stored.
+
+    Arguments:
+        logits_BV: of the model.
+        alone_BV: of its network alone.
+    """
+
+    def __init__(self, logits_BV: NDArray[np.float32], alone_BV: NDArray[np.float32]) -> None:
+        super().__init__(logits_BV)
+        self._alone_BV = alone_BV
+
+    @property
+    def alone_BV(self) -> NDArray[np.float32]:
+        return self._alone_BV
+
+    def select(self, rows_R: NDArray[np.int64]) -> StoredDistribution:
+        return StoredDistribution(self.logits_BV[rows_R], self._alone_BV[rows_R])
 
 
 class PromptReader:
@@ -105,8 +125,6 @@ def log_probs_of(
         prompt: gives the beginning.
         elements: ids.
     """
-    from rhapsode.bundle import log_softmax
-
     state, waiting = prompt.start(predictor)
     for element in elements.tolist():
         following, state = predictor.advance(prompt.stack(waiting), state)

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import LogitsDistribution, Predictor
 from rhapsode.errors import DataError
 from rhapsode.files import write_atomically
-from rhapsode.serving.states.snapshots import Snapshot
+from rhapsode.serving.states.snapshots import Snapshot, StoredDistribution
 from rhapsode.serving.states.state_arrays import arrays_of, restored
 from rhapsode.serving.wire.api_errors import ApiError
 
@@ -159,13 +158,12 @@ class StateStore:
             scratch.replace(path)
         return _size(path)
 
-    def load(self, name: str, predictor: Predictor, template: Any) -> StoredState:
+    def load(self, name: str, template: Any) -> StoredState:
         """Read a state.
 
         Arguments:
             name: of the state.
-            predictor: of the model; kept for its kind of distribution.
-            template: a state of that predictor, one row.
+            template: a state of the predictor, one row.
 
         Raises:
             ApiError: there is none, or it does not fit.
@@ -179,7 +177,7 @@ class StateStore:
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             state = restored(template, arrays)
             elements = _plain(arrays["elements"])
-            following = LogitsDistribution(arrays["logits"])
+            following = StoredDistribution(arrays["logits"], arrays["alone"])
         except (SafetensorError, OSError, KeyError, DataError):
             raise ApiError(
                 400, "state_mismatch", f"the state {name!r} is damaged", param="continue_from"
@@ -233,6 +231,7 @@ class StateStore:
         arrays = arrays_of(snapshot.state)
         arrays["elements"] = np.asarray(snapshot.elements)
         arrays["logits"] = snapshot.following.logits_BV
+        arrays["alone"] = snapshot.following.alone_BV
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @staticmethod

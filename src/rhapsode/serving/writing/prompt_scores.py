@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.data import Batch
+from rhapsode.encoding import END_ID
 from rhapsode.serving.states.snapshots import log_probs_of
 from rhapsode.serving.writing.choice_text import Entry
 from rhapsode.serving.writing.work import Scored, Work
@@ -29,14 +30,14 @@ def prompt_entries(work: Work, predictor: Predictor) -> list[Entry]:
     assert work.top is not None
     ids_N = np.asarray(work.elements, dtype=np.int64)
     fragments = work.prompt.fragments((), replace(work.settings, stop=(), min_length=0))
-    entries: list[Entry] = []
+    entries: list[Entry] = [Entry(END_ID, None, 0)] if work.after_end else []
     offset = 0
     for place, log_prob_V in enumerate(_distributions(work, predictor, ids_N)):
         if work.cancelled:
             break
         element = int(ids_N[place])
         text = fragments.feed(element)
-        scored = None if place == 0 else Scored.of(log_prob_V, element, work.top)
+        scored = None if not entries else Scored.of(log_prob_V, element, work.top)
         entries.append(Entry(element, scored, offset, text))
         offset += len(text)
     return entries

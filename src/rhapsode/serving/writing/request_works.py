@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rhapsode.config import GenerateSettings
+from rhapsode.encoding import END_ID
 from rhapsode.errors import RhapsodeError
 from rhapsode.modalities.opened import Prompt
 from rhapsode.serving.serve_settings import DEFAULT_TOKENS, PROMPTS, ServeSettings
@@ -57,7 +58,7 @@ class RequestWorks:
     @property
     def prompt_elements(self) -> int:
         """Elements of all prompts."""
-        return sum(len(work.elements) for work in self.works)
+        return sum(len(work.elements) + work.after_end for work in self.works)
 
 
 def prompt_values(value: Any) -> list[PromptValue]:
@@ -144,6 +145,9 @@ def prepare_works(
         chain = served.model.chain(settings)
         works = []
         for value in values:
+            after_end = isinstance(value, list) and value[:1] == [END_ID]
+            if after_end:
+                value = value[1:]  # noqa: PLW2901
             prompt = _prompt(served, value, settings)
             own = prompt.opening.elements
             begin = None if state is None else state.snapshot
@@ -162,6 +166,7 @@ def prepare_works(
                     begin=begin,
                     resumption=_resumption(state) if resumes else None,
                     keep=asked.save_state is not None,
+                    after_end=after_end,
                     inbox=inbox,
                 )
             )

@@ -40,7 +40,12 @@ class Scheduler:
         workers = min(workers, slots)
         self._workers = [
             Worker(
-                self._queue, predictor_of, cache, self._deliver, (slots + number) // workers
+                self._queue,
+                predictor_of,
+                cache,
+                self._deliver,
+                all_busy=lambda: self.busy,
+                slots=(slots + number) // workers,
             )
             for number in range(workers)
         ]

@@ -39,7 +39,7 @@ class TableSlots:
         assert self._table is not None
         assert work.settings.seed is not None
         assert work.settings.length is not None
-        logits_V = snapshot.following.logits_BV[0]
+        logits_V = snapshot.following.alone_BV[0]
         written = 0 if work.resumption is None else work.resumption.written
         all_N = work.prompt.seen(snapshot.elements)
         prompt_N, written_N = all_N[: len(all_N) - written], all_N[len(all_N) - written :]
@@ -79,12 +79,12 @@ class TableSlots:
         """The works that go on."""
         return list({id(work): work for work, _ in self._works.values()}.values())
 
-    def write(self, seconds: float) -> list[tuple[Work, Report]]:
-        """Write all continuations for about some seconds."""
+    def write(self, seconds: float, *, alone: bool) -> list[tuple[Work, Report]]:
+        """Write all continuations for about some seconds; see `WritingTable.write`."""
         if not self._works:
             return []
         assert self._table is not None
-        return self._reports(self._table.write(seconds))
+        return self._reports(self._table.write(seconds, alone=alone))
 
     def _reports(self, stretches: list[Stretch]) -> list[tuple[Work, Report]]:
         reports: list[tuple[Work, Report]] = []

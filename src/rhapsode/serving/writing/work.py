@@ -144,6 +144,8 @@ class Work:
         begin: the state that the prompt continues.
         resumption: how the text goes on that `begin` has paused; None for a new one.
         keep: True if the snapshot after the prompt is needed.
+        after_end: True if the prompt was sent with the end of a text before it, which every text
+            begins after anyway.
     """
 
     prompt: Prompt
@@ -156,6 +158,7 @@ class Work:
     begin: Snapshot | None = None
     resumption: Resumption | None = None
     keep: bool = False
+    after_end: bool = False
     inbox: Inbox = field(default_factory=Inbox)
     snapshot: Snapshot | None = None
     """After the prompt, if it is kept."""
@@ -192,7 +195,5 @@ def scored_at(
     assert work.top is not None
     if work.mode == "processed":
         return Scored.of(log_softmax(filtered_V), element, work.top)
-    parts = following.contributions(row) if work.mode == "network" else None
-    if parts is not None:
-        return Scored.of(parts.network_V, element, work.top)
-    return Scored.of(log_softmax(following.logits_BV[row]), element, work.top)
+    logits_BV = following.alone_BV if work.mode == "network" else following.logits_BV
+    return Scored.of(log_softmax(logits_BV[row]), element, work.top)

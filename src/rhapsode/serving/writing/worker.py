@@ -37,6 +37,7 @@ class Worker(threading.Thread):
         predictor_of: the predictor of a work.
         cache: states after recent prompts.
         deliver: takes reports; called about every `TURN` seconds.
+        all_busy: tells how many continuations all workers have.
         slots: number of continuations at the same time.
     """
 
@@ -46,11 +47,13 @@ class Worker(threading.Thread):
         predictor_of: Callable[[Work], Predictor],
         cache: PrefixCache,
         deliver: Deliver,
+        *,
+        all_busy: Callable[[], int],
         slots: int,
     ) -> None:
         super().__init__(name="rhapsode-writer", daemon=True)
         self._queue, self._predictor_of, self._cache = queue, predictor_of, cache
-        self._deliver, self._most = deliver, slots
+        self._deliver, self._all_busy, self._most = deliver, all_busy, slots
         self._reading: list[_Reading] = []
         self._slots: dict[int, tuple[TableSlots, Slots]] = {}
         self._reports: list[tuple[Work, Report]] = []
@@ -143,9 +146,10 @@ class Worker(threading.Thread):
         if self._joined and not any(len(slow) for _, slow in busy):
             self._flush()  # first elements are there: nobody waits until the turn is over
             self._joined = False
+        alone = self._all_busy() == self.busy
         for fast, slow in busy:
             share = seconds / len(busy) / (2 if len(slow) else 1)
-            self._reports += fast.write(share)
+            self._reports += fast.write(share, alone=alone)
         while any(len(slow) for _, slow in busy):
             for _, slow in busy:
                 self._reports += slow.write()
