@@ -57,9 +57,11 @@ class ServedModel:
     def warm(self) -> None:
         """Load the predictor and make a step, so that the first request does not wait."""
         try:
-            beginning = replace(self.model.generation(), weights=self._settings.weights)
+            beginning = self.model.generation()
             if self.writes_text:
-                self.model.ready(beginning)
+                beginning = replace(beginning, weights=self._settings.weights)
+            self.model.ready(beginning)
+            if self.writes_text:
                 prompt = self.model.prompt("", beginning)
                 predictor = self.predictor(adapt=False)
                 state, waiting = prompt.start(predictor)
