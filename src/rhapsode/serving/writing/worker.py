@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rhapsode.bundle import Predictor
+from rhapsode.log import log
 from rhapsode.serving.states.prefix_cache import PrefixCache
 from rhapsode.serving.states.snapshots import CHUNK, PromptReader, Snapshot
 from rhapsode.serving.writing.slots import Slots
@@ -71,12 +72,28 @@ class Worker(threading.Thread):
             self._admit()
             if not self.busy and self._queue.closed:
                 return
-            for fast, slow in self._slots.values():
-                fast.drop_ended()
-                slow.drop_ended()
-            self._read()
-            self._write(SHORT_TURN if self._reading else TURN)
+            try:
+                self._turn()
+            except Exception as problem:  # the thread goes on with other works
+                log.exception("a worker failed")
+                self._fail(problem)
             self._flush()
+
+    def _turn(self) -> None:
+        """Remove what has ended, read a part of prompts, and write for a while."""
+        for fast, slow in self._slots.values():
+            fast.drop_ended()
+            slow.drop_ended()
+        self._read()
+        self._write(SHORT_TURN if self._reading else TURN)
+
+    def _fail(self, problem: Exception) -> None:
+        """End all works."""
+        works = [one.work for one in self._reading]
+        for fast, slow in self._slots.values():
+            works += [*fast.works(), *slow.works()]
+        self._reading, self._slots = [], {}
+        self._reports += [(work, Failed(problem)) for work in works]
 
     def _flush(self) -> None:
         if self._reports:
