@@ -13,6 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from rhapsode.serving.http.exchange import Endpoint, Exchange, Handler
+from rhapsode.serving.page.attach import page_routes, training_jobs
+from rhapsode.serving.page.training_jobs import TrainingJobs
 from rhapsode.serving.routes.completions import Completions
 from rhapsode.serving.routes.forecasting import Forecasts
 from rhapsode.serving.routes.llama_routes import LlamaRoutes
@@ -37,6 +39,7 @@ def build_app(
         keys: that clients must have; empty for none.
     """
     server = ServerState(models, settings, keys)
+    jobs = training_jobs(server)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -47,11 +50,12 @@ def build_app(
             yield
         finally:
             loading.cancel()
+            jobs.close()
             for served in models:
                 served.scheduler.close()
 
     handlers = {404: _not_found, 405: _wrong_method}
-    app = Starlette(routes=_routes(server), lifespan=lifespan, exception_handlers=handlers)
+    app = Starlette(routes=_routes(server, jobs), lifespan=lifespan, exception_handlers=handlers)
     return app, server
 
 
@@ -73,7 +77,7 @@ async def _load(models: ModelTable) -> None:
         await asyncio.to_thread(served.warm)
 
 
-def _routes(server: ServerState) -> list[Route]:
+def _routes(server: ServerState, jobs: TrainingJobs) -> list[Route]:
     completions, about = Completions(server), ServerRoutes(server)
     states, tokens = StateRoutes(server), Tokens(server)
     llama = LlamaRoutes(server, completions)
@@ -96,6 +100,7 @@ def _routes(server: ServerState) -> list[Route]:
         ("POST", "/completion", llama.completion),
         ("POST", "/v1/completions", completions.texts),
         ("POST", "/v1/chat/completions", completions.chats),
+        *page_routes(jobs),
     ]
 
     def observe(exchange: Exchange) -> None:

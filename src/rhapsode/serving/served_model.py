@@ -120,10 +120,17 @@ class ModelTable:
         self._models = {one.name: one for one in models}
 
     def __iter__(self) -> Any:
-        return iter(self._models.values())
+        return iter(list(self._models.values()))
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def add(self, served: ServedModel) -> None:
+        """Offer a further model, in place of one of its name."""
+        earlier = self._models.get(served.name)
+        self._models[served.name] = served
+        if earlier is not None:
+            earlier.scheduler.close()
 
     def get(self, name: Any) -> ServedModel:
         """The model of a name; the first one if a request names none.
