@@ -30,7 +30,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def running() -> Iterator[ModelServer]:
     server = ModelServer([MODELS / "mixed"], ServeSettings(port=0))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while b" 200 " not in answer_of(server, get("/health")):
         time.sleep(0.02)

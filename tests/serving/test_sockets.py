@@ -26,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     server = ModelServer(
         [MODELS / "lstm"], ServeSettings(port=0, states=str(folder), slots=8, queue=8)
     )
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while b" 200 " not in answer_of(server, get("/health")):
         time.sleep(0.02)
@@ -200,7 +200,7 @@ def test_malformed_requests_are_refused(running: ModelServer, request_bytes: byt
 
 def test_a_signal_ends_streams_with_an_error() -> None:
     server = ModelServer([MODELS / "lstm"], ServeSettings(port=0))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while b" 200 " not in answer_of(server, get("/health")):
         time.sleep(0.02)

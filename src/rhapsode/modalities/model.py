@@ -321,6 +321,18 @@ class Model(OpenedModel[B], Generic[B]):
 
         return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
 
+    def copies(self, text: str, least: int = 20) -> list[dict[str, Any]] | None:
+        """Stretches of a text that occur in the training data, with their places.
+
+        Arguments:
+            text: the text.
+            least: characters of the shortest stretch to report.
+
+        Returns:
+            Plain values in the order of the text; None without an index of the training data.
+        """
+        return None
+
     @cached_property
     def network(self) -> Network:
         """The network in torch, in evaluation mode; the first one of several."""

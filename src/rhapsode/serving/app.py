@@ -100,7 +100,7 @@ def _routes(server: ServerState, jobs: TrainingJobs) -> list[Route]:
         ("POST", "/completion", llama.completion),
         ("POST", "/v1/completions", completions.texts),
         ("POST", "/v1/chat/completions", completions.chats),
-        *page_routes(jobs),
+        *page_routes(server, jobs),
     ]
 
     def observe(exchange: Exchange) -> None:

@@ -165,6 +165,7 @@ def _listen(settings: ServeSettings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        listening.listen(2048)
     except OSError as problem:
         listening.close()
         raise RunError(

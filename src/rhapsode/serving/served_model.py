@@ -99,7 +99,9 @@ class ServedModel:
 
     def card(self) -> dict[str, Any]:
         """The entry of `/v1/models`."""
+        kinds = {"elements": self.model.bundle.encoder.vocab_size} if self.writes_text else {}
         return {
+            **kinds,
             "id": self.name,
             "object": "model",
             "created": self.created,

@@ -32,13 +32,14 @@ def training_jobs(server: ServerState, runs: Path = RUNS) -> TrainingJobs:
     return TrainingJobs(runs, opened)
 
 
-def page_routes(jobs: TrainingJobs) -> list[tuple[str, str, Handler]]:
+def page_routes(server: ServerState, jobs: TrainingJobs) -> list[tuple[str, str, Handler]]:
     """Method, path and handler of every route of the page."""
-    page, training = PageRoutes(), JobRoutes(jobs)
+    page, training = PageRoutes(server), JobRoutes(jobs)
     return [
         ("GET", "/", page.home),
         ("GET", "/static/{name}", page.static),
         ("GET", "/api/session", page.session),
+        ("POST", "/api/copies", page.copies),
         ("GET", "/api/corpora", training.corpora),
         ("POST", "/api/uploads", training.upload),
         ("POST", "/api/survey", training.survey),

@@ -19,7 +19,8 @@ from rhapsode.errors import RhapsodeError
 from rhapsode.serving.http.exchange import Exchange, while_there
 from rhapsode.serving.served_model import ServedModel
 from rhapsode.serving.server_state import ServerState
-from rhapsode.serving.wire.api_errors import ApiError, of_problem, refused, unsupported
+from rhapsode.serving.wire.api_errors import ApiError, refused, unsupported
+from rhapsode.serving.wire.fields import error_of_settings
 
 # Fields of the route itself.
 OURS = frozenset({"model", "history", "history_file", "user"})
@@ -65,7 +66,7 @@ class Forecasts:
             except TimeoutError:
                 raise ApiError(400, "time_limit_exceeded", "the forecast took too long") from None
             except RhapsodeError as problem:
-                raise of_problem(problem, names=frozenset(own)) from None
+                raise error_of_settings(problem, frozenset(own)) from None
             await exchange.answer(
                 {
                     "id": f"fcst-{uuid.uuid4().hex}",
@@ -118,7 +119,7 @@ def _settings(body: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     try:
         return from_mapping(rh.ForecastSettings, given, where="request"), own
     except RhapsodeError as problem:
-        raise of_problem(problem, names=frozenset(forecasting)) from None
+        raise error_of_settings(problem, frozenset(forecasting)) from None
 
 
 def _forecast(

@@ -34,6 +34,7 @@ IDLE: Mapping[str, tuple[Any, ...]] = {
     "id_slot": (-1,),
     "top_n_sigma": (-1, -1.0),
     "dry_penalty_last_n": (-1, 0),
+    "min_p": (-1, -1.0),
     "n_keep": (0,),
     "typical_p": (0,),
     "post_sampling_probs": (False,),
@@ -159,9 +160,10 @@ def translated(body: Mapping[str, Any]) -> dict[str, Any]:
         plain["penalty_range"] = 0
     if plain.get("seed") == -1:
         del plain["seed"]
-    if plain.get("min_p") is not None and plain["min_p"] < 0:
-        del plain["min_p"]
     bias = plain.get("logit_bias")
     if isinstance(bias, list):
-        plain["logit_bias"] = {str(entry[0]): entry[1] for entry in bias if len(entry) == 2}
+        pairs = [entry for entry in bias if isinstance(entry, list) and len(entry) == 2]
+        if len(pairs) != len(bias):
+            raise refused("logit_bias is a list of pairs", param="logit_bias")
+        plain["logit_bias"] = {str(element): value for element, value in pairs}
     return plain

@@ -15,7 +15,7 @@ from rhapsode.serving.serve_settings import (
     STOP_CHARACTERS,
     STOPS,
 )
-from rhapsode.serving.wire.api_errors import of_problem, refused, unsupported
+from rhapsode.serving.wire.api_errors import ApiError, of_problem, refused, unsupported
 
 # Settings of `generate` that a request names otherwise, or that belong to the server.
 ELSEWHERE: Mapping[str, str] = {
@@ -204,7 +204,7 @@ def read_fields(
     try:
         settings = from_mapping(generation, sampling, where="request")
     except RhapsodeError as problem:
-        raise _named(problem, known) from None
+        raise error_of_settings(problem, known) from None
     if settings.beams is not None and settings.beams > BEAMS:
         raise refused(f"at most {BEAMS} beams", param="beams")
     options = given.get("stream_options", {})
@@ -238,8 +238,8 @@ def read_fields(
     )
 
 
-def _named(problem: RhapsodeError, known: frozenset[str]) -> Exception:
-    """The error of settings, with the name of the field."""
+def error_of_settings(problem: RhapsodeError, known: frozenset[str]) -> ApiError:
+    """The error of settings that were refused, with the name of the field."""
     error = of_problem(problem, names=known)
     if error.param is None:
         error.param = next((name for name in known if f"'{name}" in problem.what), None)
