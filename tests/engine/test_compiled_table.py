@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.writing_table import Entrant, TableRequest, WritingTable
+from rhapsode.bundle.row_table import Entrant, TableRequest, WritingTable
 from rhapsode.encoding import END_ID
 from rhapsode.generation import Chain, Job, continue_jobs
 from tests.engine.test_compiled_mixture import mixed

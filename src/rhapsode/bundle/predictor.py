@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
-from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -282,9 +282,9 @@ class Predictor(ABC):
         return RowParts((state,))
 
     def table(self, request: TableRequest) -> WritingTable | None:
-        """A table in which continuations of many requests are written side by side.
+        """A table of continuations of many requests.
 
-        The elements equal those of the loop. None if this is not possible.
+        They are written side by side. The elements equal those of the loop. None if this is not possible.
         """
         return None
 

@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Arguments:
-        arguments: words after `rhapsode`; None takes those of the process, and lets a budget begin
-            when the process did.
+        arguments: words after `rhapsode`; None: those of the process, whose start begins budgets.
 
     Returns:
         0 done, 1 a RhapsodeError, 130 interrupted; bad usage exits with 2.

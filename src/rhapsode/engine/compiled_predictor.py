@@ -26,7 +26,7 @@ from rhapsode.bundle import (
 )
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
 from rhapsode.bundle.predictor import States
-from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_steps import (
     TOGETHER,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import CompiledSteps, Stretch
-from rhapsode.bundle.writing_table import Entrant, RowParts, TableRequest, WritingTable
+from rhapsode.bundle.row_table import Entrant, RowParts, TableRequest, WritingTable
 from rhapsode.encoding import END_ID
 from rhapsode.engine.compiled_chain import CompiledChain, compile_chain
 from rhapsode.engine.compiled_steps import LENGTH, STOP

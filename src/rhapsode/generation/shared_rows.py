@@ -21,7 +21,9 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Seats:
-    """Places of rows in the shared state; the state of `Rows` while they share one.
+    """Places of rows in the shared state.
+
+    They are the state of `Rows` that share one.
 
     Arguments:
         seat_R: row of the shared state.
@@ -74,9 +76,9 @@ class SharedRows:
         self._members.remove(rows)
 
     def advance(self) -> None:
-        """Read the last elements of all rows, which then have their next distribution.
+        """Read the last elements of all rows.
 
-        The caller draws and writes the steps of each request, or lets it leave.
+        Every row then has its next distribution. The caller draws and writes the steps of each request, or lets it leave.
         """
         waiting = [rows for rows in self._members if rows.unread is not None]
         ready = [rows for rows in self._members if rows.unread is None]

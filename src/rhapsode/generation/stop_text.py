@@ -37,8 +37,9 @@ class StopText:
         return self._release(piece)
 
     def extend(self, elements: Sequence[int]) -> tuple[str, int]:
-        """The text that is certain after some elements, and how many of them were read.
+        """The text that is certain after some elements.
 
+        The number of elements that were read is returned, too.
         Elements after a stop string are not read.
         """
         if not self._stops:

@@ -163,7 +163,7 @@ class OpenedModel(ABC, Generic[B]):
         return self.prompt(self.without_open_space(value), settings)
 
     def prompt_of_text(self, text: str, settings: GenerateSettings) -> Prompt:
-        """Make a prompt of a text that somebody sent; it never names a file of this machine.
+        """Make a prompt of a text that never names a file.
 
         Raises:
             RhapsodeError: the model cannot read it.

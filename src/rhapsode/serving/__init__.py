@@ -1,1 +1,1 @@
-"""The HTTP server: models that any client of the OpenAI interface can talk to."""
+"""The HTTP server, with the interface of OpenAI."""

@@ -55,7 +55,7 @@ class ServedModel:
         return self._ready
 
     def warm(self) -> None:
-        """Load the predictor and make a step, so that the first request does not wait."""
+        """Load the predictor and make a step."""
         try:
             beginning = self.model.generation()
             if self.writes_text:
@@ -135,7 +135,7 @@ class ModelTable:
             earlier.scheduler.close()
 
     def get(self, name: Any) -> ServedModel:
-        """The model of a name; the first one if a request names none.
+        """The model of a name, or the first one for None.
 
         Raises:
             ApiError: there is none, or it is not ready.

@@ -83,7 +83,7 @@ class ServerMetrics:
         self._cached.inc(cached)
 
     def of_event(self, seconds: float) -> None:
-        """Count an event of a stream by the time since the last one."""
+        """Count an event by the time since the last one."""
         self._between.observe(seconds)
 
     def of_queue(self, seconds: float) -> None:

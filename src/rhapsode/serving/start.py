@@ -1,4 +1,4 @@
-"""The start of the server; loads nothing of HTTP before it is needed."""
+"""The start of the server; loads the rest late."""
 
 from __future__ import annotations
 

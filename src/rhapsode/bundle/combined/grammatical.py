@@ -13,7 +13,7 @@ import numpy as np
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
-from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -130,7 +130,7 @@ class Grammatical(Predictor):
         return replace(self._predictor.row_parts(before), place=place.state_B)
 
     def table(self, request: TableRequest) -> WritingTable | None:
-        """A table of the predictor; None if the grammar has no table of states."""
+        """A table of the predictor; None without a finite grammar."""
         if self._table is None or request.grammar is not None:
             return None
         parts = request.parts or self.row_parts

@@ -19,7 +19,7 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
-from rhapsode.bundle.writing_table import RowParts, TableRequest, WritingTable
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
     from rhapsode.counts.contributions import Contributions

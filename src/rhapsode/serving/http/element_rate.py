@@ -1,4 +1,4 @@
-"""The limit of elements that one client may ask for in a minute."""
+"""The number of elements of a client in a minute."""
 
 from __future__ import annotations
 

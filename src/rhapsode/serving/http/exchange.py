@@ -1,4 +1,4 @@
-"""One request and its answer: body, events, and the watch for a client that leaves."""
+"""Requests and answers, and the watch for clients that leave."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Exchange:
         return decode_object(await self.body())
 
     async def left(self) -> None:
-        """Wait until the client leaves. Call it after the body has been read."""
+        """Wait until the client leaves, after the body has been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -157,7 +157,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 
 class Endpoint:
-    """An ASGI application that runs a handler beside a watch for a client that leaves.
+    """An ASGI application over one handler, which turns problems into answers.
 
     Arguments:
         handler: reads the request and answers.
@@ -177,9 +177,9 @@ class Endpoint:
             exchange.outcome = "failed" if error.status >= 500 else "refused"
             await _send_error(exchange, error)
         except RhapsodeError as problem:
-            error = of_problem(problem)
-            exchange.outcome = "failed" if error.status >= 500 else "refused"
-            await _send_error(exchange, error)
+            known = of_problem(problem)
+            exchange.outcome = "failed" if known.status >= 500 else "refused"
+            await _send_error(exchange, known)
         except asyncio.CancelledError:
             exchange.outcome = "left"
             raise
@@ -193,7 +193,9 @@ class Endpoint:
 
 
 async def while_there(exchange: Exchange, work: Awaitable[None]) -> None:
-    """Run work until it ends or the client leaves. Call it after the body has been read.
+    """Run work until it ends or the client leaves.
+
+    The body has been read before.
 
     Raises:
         ClientLeft: the client left first; the work has been cancelled.

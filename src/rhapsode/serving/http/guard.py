@@ -1,4 +1,4 @@
-"""Checks before any handler: hosts, origins, media types, keys; and headers of every answer."""
+"""Checks before any handler, and headers of every answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _digest(text: str) -> bytes:
 
 
 def is_one_of(secret: str, known: Iterable[bytes]) -> bool:
-    """True if a secret has one of some digests; takes the same time for all of them."""
+    """True if a secret has one of some digests; compares all of them."""
     own, found = _digest(secret), False
     for digest in known:
         found |= hmac.compare_digest(own, digest)

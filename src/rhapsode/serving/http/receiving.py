@@ -1,4 +1,4 @@
-"""The HTTP protocol of the server: h11 with deadlines and a limit of connections."""
+"""The HTTP protocol of the server, with deadlines."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class TimedProtocol(H11Protocol):
         self._deadline = None
         if self.transport.is_closing():
             return
-        begun = self.cycle is not None and self.cycle.response_started
+        cycle: Any = self.cycle  # None before the first request
+        begun = cycle is not None and cycle.response_started
         if self.conn.their_state is h11.SEND_BODY and not begun:
             self.transport.write(_LATE % (len(_LATE_BODY), _LATE_BODY))
         self.transport.close()

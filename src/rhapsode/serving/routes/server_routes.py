@@ -69,7 +69,7 @@ class ServerRoutes:
         await exchange.answer({"may_write": True}, headers=[("set-cookie", cookie)])
 
     async def cancel(self, exchange: Exchange) -> None:
-        """End a request by the id of its answer; what was written is sent."""
+        """End a request by the id of its answer, which is sent."""
         await exchange.body()
         running = self._server.running.get(exchange.path["id"])
         if running is None:

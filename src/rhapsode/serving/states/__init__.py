@@ -1,1 +1,1 @@
-"""States of models after texts: in memory by prefix, and stored by name."""
+"""States after texts, in memory and in files."""

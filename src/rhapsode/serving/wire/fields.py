@@ -239,7 +239,7 @@ def read_fields(
 
 
 def error_of_settings(problem: RhapsodeError, known: frozenset[str]) -> ApiError:
-    """The error of settings that were refused, with the name of the field."""
+    """The error of refused settings, with the name of the field."""
     error = of_problem(problem, names=known)
     if error.param is None:
         error.param = next((name for name in known if f"'{name}" in problem.what), None)

@@ -1,4 +1,4 @@
-"""Answers in the shapes of the OpenAI interface: texts, chats, and their events."""
+"""Answers and events in the shapes of the OpenAI interface."""
 
 from __future__ import annotations
 

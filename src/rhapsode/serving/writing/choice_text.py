@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass
 class Delta:
-    """What a continuation has gained since the last event.
+    """New parts of a continuation since the last event.
 
     Arguments:
         text: that is certain.

@@ -21,7 +21,9 @@ PART = 2048
 
 
 def prompt_entries(work: Work, predictor: Predictor) -> list[Entry]:
-    """Entries of the elements of a prompt; the first one has no log-probability.
+    """Entries of the elements of a prompt.
+
+    The first one has no log-probability.
 
     Arguments:
         work: of the prompt, over ids.

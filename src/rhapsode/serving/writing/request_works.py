@@ -62,7 +62,7 @@ class RequestWorks:
 
 
 def prompt_values(value: Any) -> list[PromptValue]:
-    """The prompts of a request: a text, texts, ids, lists of ids, or a file.
+    """The prompts of a request: texts, lists of ids, or files.
 
     Raises:
         ApiError: something else, or too many.
@@ -145,10 +145,7 @@ def prepare_works(
         chain = served.model.chain(settings)
         works = []
         for value in values:
-            after_end = isinstance(value, list) and value[:1] == [END_ID]
-            if after_end:
-                value = value[1:]  # noqa: PLW2901
-            prompt = _prompt(served, value, settings)
+            prompt, after_end = _prompt(served, value, settings)
             own = prompt.opening.elements
             begin = None if state is None else state.snapshot
             elements = own if begin is None else (*begin.elements, *own)
@@ -197,13 +194,17 @@ def _completed(asked: Asked, served: ServedModel, state: StoredState | None) -> 
     return settings
 
 
-def _prompt(served: ServedModel, value: PromptValue, settings: GenerateSettings) -> Prompt:
+def _prompt(
+    served: ServedModel, value: PromptValue, settings: GenerateSettings
+) -> tuple[Prompt, bool]:
+    """A prompt, and whether it was sent with the end of a text before it."""
     model = served.model
     if isinstance(value, PromptFile):
-        return model.prompt_of_file(value.content, value.suffix, settings)
+        return model.prompt_of_file(value.content, value.suffix, settings), False
     if isinstance(value, str):
-        return model.prompt_of_text(value, settings)
-    return model.prompt_of_elements(value, settings)
+        return model.prompt_of_text(value, settings), False
+    after_end = value[:1] == [END_ID]
+    return model.prompt_of_elements(value[after_end:], settings), after_end
 
 
 def _check_length(elements: int, settings: GenerateSettings, limits: ServeSettings) -> None:

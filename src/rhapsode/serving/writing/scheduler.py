@@ -61,7 +61,7 @@ class Scheduler:
         return sum(worker.busy for worker in self._workers)
 
     def start(self) -> None:
-        """Start the threads. Call it in the event loop that takes the reports."""
+        """Start the threads, in the event loop that takes reports."""
         self._loop = asyncio.get_running_loop()
         for worker in self._workers:
             worker.start()
@@ -80,7 +80,7 @@ class Scheduler:
         self._queue.put(works)
 
     def release(self, works: list[Work]) -> None:
-        """End works that have not finished; their slots are free after the next step."""
+        """End works that have not finished, and free their slots."""
         for work in works:
             work.cancelled = True
         self._queue.wake()

@@ -28,7 +28,7 @@ class _Seated:
 
 
 class Slots:
-    """Works of one predictor that go on together, any filters and scores among them.
+    """Works of one predictor that go on together, with any filters.
 
     Arguments:
         predictor: the model.

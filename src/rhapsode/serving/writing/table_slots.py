@@ -1,11 +1,11 @@
-"""Works that a worker writes side by side, many elements at a time."""
+"""Works that a worker writes many elements at a time."""
 
 from __future__ import annotations
 
 from itertools import count
 
 from rhapsode.bundle import Predictor, Stretch
-from rhapsode.bundle.writing_table import Entrant, TableRequest
+from rhapsode.bundle.row_table import Entrant, TableRequest
 from rhapsode.encoding import END_ID
 from rhapsode.serving.states.snapshots import Snapshot
 from rhapsode.serving.writing.work import Report, Work, Written
@@ -35,7 +35,7 @@ class TableSlots:
         return self._table.admits(work.chain)
 
     def join(self, work: Work, snapshot: Snapshot) -> list[tuple[Work, Report]]:
-        """Begin the continuations of a work, and write the first element of each."""
+        """Begin the continuations of a work with one element each."""
         assert self._table is not None
         assert work.settings.seed is not None
         assert work.settings.length is not None

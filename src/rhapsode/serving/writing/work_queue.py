@@ -40,7 +40,7 @@ class WorkQueue:
             self._changed.notify_all()
 
     def take(self, free: int, *, empty: bool, wait: bool) -> Work | None:
-        """The next work for a worker; None if there is none that fits.
+        """The next work that fits a worker, or None.
 
         Arguments:
             free: number of continuations that the worker has room for.

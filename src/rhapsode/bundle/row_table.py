@@ -1,4 +1,4 @@
-"""The contract of a table in which continuations of many requests are written side by side."""
+"""The contract of tables that write continuations of many requests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RowParts:
 
 @dataclass(frozen=True)
 class TableRequest:
-    """What a table shall write with.
+    """Parts of a model that a table writes with.
 
     Arguments:
         parts: splits a state of the predictor.
@@ -97,7 +97,7 @@ class WritingTable(ABC):
 
     @abstractmethod
     def write(self, seconds: float, *, alone: bool = False) -> list[Stretch]:
-        """Write all of them for about some seconds, at most; those that end leave.
+        """Write all of them for some seconds; those that end leave.
 
         Arguments:
             seconds: the time.
