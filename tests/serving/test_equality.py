@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,9 +43,24 @@ def fields(request: dict[str, Any]) -> dict[str, Any]:
     return {**own, **request["sampler"]}
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+PROVE = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@settings(PROVE, max_examples=4)
 @given(st.lists(requests, min_size=16, max_size=24))
 def test_texts_do_not_depend_on_the_company(server: Client, company: list[dict[str, Any]]) -> None:
+    check(server, company)
+
+
+@pytest.mark.slow
+@settings(PROVE, max_examples=50)
+@given(st.lists(requests, min_size=20, max_size=24))
+def test_a_thousand_texts(server: Client, company: list[dict[str, Any]]) -> None:
+    check(server, company)
+
+
+def check(server: Client, company: list[dict[str, Any]]) -> None:
+    """Send requests alone and at the same time, and one of them in every other way."""
     alone = [server.text(**fields(each)) for each in company]
     with ThreadPoolExecutor(24) as pool:
         together = list(pool.map(lambda each: server.text(**fields(each)), company))
