@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +60,12 @@ class Serving(RuleBasedStateMachine):
     def leave(self, seed: int, n: int) -> None:
         body = {"prompt": "The ", "max_tokens": 100_000, "seed": seed, "n": n, "stream": True}
         body["logit_bias"] = {"0": -100}
-        with self.client.stream("POST", "/v1/completions", json=body) as answer:
-            names = list(self.client.state.running)
-            for name in names:
-                assert self.client.post(f"/v1/cancel/{name}", json={}).status_code == 200
-            for _ in answer.iter_bytes():
-                pass
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(self.client.post, "/v1/completions", json=body)
+            while not (names := list(self.client.state.running)):
+                time.sleep(0.001)
+            assert self.client.post(f"/v1/cancel/{names[0]}", json={}).status_code == 200
+            assert answer.result().text.endswith("data: [DONE]\n\n")
 
     @rule(target=states, seed=SEEDS, length=LENGTHS)
     def save(self, seed: int, length: int) -> str:
