@@ -77,8 +77,11 @@ async def _send_file(exchange: Exchange, name: str) -> None:
     file = static_files().get(name)
     if file is None:
         raise ApiError(404, "not_found", "there is no such file")
-    headers = [("etag", file.tag), ("cache-control", "no-cache")]
+    headers = [("etag", file.tag), ("cache-control", "no-cache"), ("vary", "accept-encoding")]
     if exchange.header("if-none-match") == file.tag:
         await exchange.send_bytes(b"", file.kind, 304, headers)
+    elif "gzip" in (exchange.header("accept-encoding") or ""):
+        packed = [*headers, ("content-encoding", "gzip")]
+        await exchange.send_bytes(file.packed, file.kind, 200, packed)
     else:
         await exchange.send_bytes(file.content, file.kind, 200, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -23,11 +24,13 @@ class StaticFile:
 
     Arguments:
         content: its bytes.
+        packed: the same, compressed by gzip.
         kind: its media type.
         tag: changes with the content, for the cache of a browser.
     """
 
     content: bytes
+    packed: bytes
     kind: str
     tag: str
 
@@ -42,5 +45,5 @@ def static_files() -> dict[str, StaticFile]:
         if suffix in KINDS:
             content = entry.read_bytes()
             tag = '"' + hashlib.sha256(content).hexdigest()[:24] + '"'
-            files[entry.name] = StaticFile(content, KINDS[suffix], tag)
+            files[entry.name] = StaticFile(content, gzip.compress(content, mtime=0), KINDS[suffix], tag)
     return files
