@@ -43,22 +43,17 @@ class Browser:
         assert CHROMIUM is not None
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         commands, answers = os.pipe(), os.pipe()
-
-        def connect() -> None:
-            # The protocol wants the pipes as file descriptors 3 and 4.
-            spare = os.dup(commands[0]), os.dup(answers[1])
-            os.dup2(spare[0], 3)
-            os.dup2(spare[1], 4)
-
+        # The protocol wants the pipes as file descriptors 3 and 4.
+        script = f'exec "$@" 3<&{commands[0]} 4>&{answers[1]}'
         self._process = subprocess.Popen(
             [
-                CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                "/bin/sh", "-c", script, "sh", CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
                 "--hide-scrollbars", "--disable-extensions", "--disable-background-networking",
                 "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}",
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--lang={language}",
                 f"--accept-lang={language}", "about:blank",
             ],
-            preexec_fn=connect, pass_fds=(3, 4), stdin=subprocess.DEVNULL,
+            pass_fds=(commands[0], answers[1]), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(commands[0])

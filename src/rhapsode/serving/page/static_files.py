@@ -45,5 +45,6 @@ def static_files() -> dict[str, StaticFile]:
         if suffix in KINDS:
             content = entry.read_bytes()
             tag = '"' + hashlib.sha256(content).hexdigest()[:24] + '"'
-            files[entry.name] = StaticFile(content, gzip.compress(content, mtime=0), KINDS[suffix], tag)
+            packed = gzip.compress(content, mtime=0)
+            files[entry.name] = StaticFile(content, packed, KINDS[suffix], tag)
     return files

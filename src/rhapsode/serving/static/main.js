@@ -1,6 +1,6 @@
 // The start of the page: session, language, theme, parts.
 
-import { $, $$, el, get, language, loadWords, post, preference, t, translate } from "./base.js";
+import { $, el, get, language, loadWords, post, preference, t, translate } from "./base.js";
 import { Writer } from "./write.js";
 
 const KEYS = [
@@ -113,5 +113,5 @@ translate(document);
 listen();
 await writer.start();
 await part();
+window.writer = writer;
 document.documentElement.dataset.ready = "true";
-$$("[hidden].later").forEach((node) => node.removeAttribute("hidden"));

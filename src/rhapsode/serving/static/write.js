@@ -81,6 +81,9 @@ export class Writer {
     paper.addEventListener("scroll", () => {
       this.stick = paper.scrollTop + paper.clientHeight > paper.scrollHeight - 60;
     }, { passive: true });
+    paper.addEventListener("click", ({ target }) => {
+      if (target === paper || target.className === "sheet") typed.focus();
+    });
     this.listenToText($("#text"));
     document.addEventListener("keydown", (event) => this.key(event));
     addEventListener("pagehide", () => this.stop());
@@ -96,6 +99,7 @@ export class Writer {
       });
       moved = event;
     });
+    text.addEventListener("copy", (event) => this.copy(event));
     text.addEventListener("pointerleave", () => this.hover(-1, -1));
     text.addEventListener("click", (event) => {
       if (!getSelection().isCollapsed) return; // somebody marks a passage
@@ -114,6 +118,16 @@ export class Writer {
         this.bars.focus();
       }
     });
+  }
+
+  /** Copy the text itself: blocks are no paragraphs. */
+  copy(event) {
+    const range = getSelection().getRangeAt(0);
+    const place = (node, offset) => (node.parentElement?.block ? node.parentElement.block.start + offset : -1);
+    const [start, end] = [place(range.startContainer, range.startOffset), place(range.endContainer, range.endOffset)];
+    if (start < 0 || end < 0) return;
+    event.clipboardData.setData("text/plain", this.surface.text.slice(start, end));
+    event.preventDefault();
   }
 
   key(event) {
@@ -210,7 +224,8 @@ export class Writer {
       if (!usable.some(({ id }) => id === set.model)) set.model = usable[0]?.id ?? null;
     }
     if (this.settings.now.model) select.value = this.settings.now.model;
-    document.body.classList.toggle("no-models", !usable.length);
+    $("#no-models").hidden = usable.length > 0;
+    $(".sheet").hidden = !usable.length;
     if (this.models.some(({ status }) => status === "loading")) {
       clearTimeout(this.asking);
       this.asking = setTimeout(() => this.loadModels(), 1000);
@@ -274,7 +289,7 @@ export class Writer {
     }
     $("#text").setAttribute("aria-busy", "false");
     if (tasks.some(({ problem }) => !problem)) {
-      announce(t("done", { elements: number(count), rate: number(count / Math.max(seconds, 0.01)) }));
+      announce(t("done", { elements: number(count), rate: number(count / Math.max(seconds, 0.01)), seed }));
     }
     this.show();
     this.lookAhead();
