@@ -120,13 +120,12 @@ class Browser:
             raise BrowserError(details.get("exception", details).get("description", str(details)))
         return answer["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 10.0) -> Any:
-        """Wait until an expression of the page is true, and return its value."""
+    def wait(self, condition: str, seconds: float = 10.0) -> None:
+        """Wait until an expression of the page is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            value = self.run(condition)
-            if value:
-                return value
+            if self.run(f"Boolean({condition})"):
+                return
             time.sleep(0.03)
         raise BrowserError(f"not met in {seconds:g} s: {condition}")
 

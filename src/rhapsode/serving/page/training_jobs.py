@@ -100,7 +100,7 @@ class TrainingJobs:
         seconds = max(1, round(minutes * 60))
         job = {
             "sources": [source],
-            "settings": {"budget": f"{seconds}s"},
+            "settings": {"budget": f"{seconds}s" if seconds % 60 else f"{seconds // 60}m"},
             "output": str(self._runs / free),
             "resume": False,
             "started": time.time(),

@@ -64,6 +64,10 @@ export function duration(seconds) {
   return minutes ? t("minutes-seconds", { minutes, seconds: whole % 60 }) : t("seconds", { seconds: whole });
 }
 
+export const moment = (seconds) => new Intl.DateTimeFormat(language === "zh" ? "zh-CN" : "en-GB", {
+  dateStyle: "medium", timeStyle: "short",
+}).format(new Date(seconds * 1000));
+
 /* ---- Requests ---------------------------------------------------------- */
 
 export class Refused extends Error {

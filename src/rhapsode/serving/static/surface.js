@@ -46,6 +46,11 @@ export class Surface {
     return this.blocks.map((block) => block.node.data).join("");
   }
 
+  /** The last characters. */
+  get tail() {
+    return this.blocks.at(-1)?.node.data ?? "";
+  }
+
   /** Show another text. Blocks that stay the same are kept. */
   set(text) {
     let same = 0;

@@ -1,7 +1,7 @@
 // Training from the page: a source, what it is taken for, a run that outlives the page.
 
 import {
-  $, Refused, announce, duration, el, get, number, post, preference, problemWords, t,
+  $, Refused, announce, duration, el, moment, get, number, post, preference, problemWords, t,
 } from "./base.js";
 
 const FACTS = ["documents", "characters", "series", "notes", "bars", "elements", "vocabulary"];
@@ -84,7 +84,7 @@ export class Trainer {
     return el("ul", { class: "runs" }, this.jobs.map((job) => el("li", {}, el("button", {
       type: "button", onclick: () => this.open(job.name),
     }, el("b", {}, job.name), el("span", { class: "quiet" }, job.source), el("span", { class: "pill" }, t(`stage-${job.stage}`)),
-    el("span", { class: "when" }, new Date(job.started * 1000).toLocaleString())))));
+    el("span", { class: "when" }, moment(job.started))))));
   }
 
   say(words) {
@@ -192,7 +192,8 @@ export class Trainer {
   }
 
   command() {
-    const budget = `${Math.max(1, Math.round(this.minutes * 60))}s`;
+    const seconds = Math.max(1, Math.round(this.minutes * 60));
+    const budget = seconds % 60 ? `${seconds}s` : `${seconds / 60}m`;
     return ["rhapsode", "train", this.source.name, "-o", `runs/${this.name}`, "--budget", budget]
       .map((word) => (/^[\w./:-]+$/.test(word) ? word : `'${word}'`)).join(" ");
   }
@@ -287,8 +288,8 @@ export class Trainer {
     const best = run.evaluations.filter(([, , isBest]) => isBest).at(-1);
     const elapsed = Math.max(last?.[4] ?? 0, run.evaluations.at(-1)?.[3] ?? 0);
     part("facts").replaceChildren(...factList([
-      last && [`${t("loss-train")}, ${t("now")}`, number(smooth(run.steps).at(-1), 3)],
-      best && [`${t("loss-valid")}, ${t("best")}`, number(best[1], 3)],
+      last && [t("fact-train"), number(smooth(run.steps).at(-1), 3)],
+      best && [t("fact-valid"), number(best[1], 3)],
       run.baseline && [t("loss-baseline"), number(run.baseline, 3)],
       run.rate && [t("rate"), number(run.rate)],
       run.budget && active && run.stage === "training" && [t("left"), duration(run.budget - elapsed)],
@@ -398,7 +399,8 @@ function smooth(steps) {
 
 /** The losses as a picture in the style of `curve.svg`. */
 function chart({ steps, evaluations, baseline, fraction, stage }) {
-  const [width, height, left, right, top, bottom] = [760, 300, 44, 130, 12, 34];
+  const narrow = innerWidth < 620;
+  const [width, height, left, right, top, bottom] = narrow ? [360, 250, 32, 104, 10, 48] : [760, 300, 44, 130, 12, 34];
   const means = smooth(steps);
   const last = steps.at(-1)[0];
   const full = stage === "training" && fraction > 0.02 ? last / Math.min(1, fraction) : last;
@@ -418,7 +420,7 @@ function chart({ steps, evaluations, baseline, fraction, stage }) {
     picture.append(el("line", { class: "grid", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
       el("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, number(tick, high - low < 0.5 ? 2 : 1)));
   }
-  for (const tick of ticks(0, full, 5)) {
+  for (const tick of ticks(0, full, narrow ? 2 : 5)) {
     picture.append(el("text", { x: x(tick), y: height - bottom + 18, "text-anchor": "middle" }, number(tick)));
   }
   picture.append(el("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
@@ -443,7 +445,7 @@ function chart({ steps, evaluations, baseline, fraction, stage }) {
     lowest = Math.max(lowest + 16, y(loss) + 4);
     picture.append(el("text", { class: style, x: width - right + 8, y: lowest }, name));
   }
-  picture.append(el("text", { x: width - right, y: height - 2, "text-anchor": "end" }, `${t("updates")} · ${t("loss-unit")}`));
+  picture.append(el("text", { x: narrow ? left : width - right, y: height - 2, "text-anchor": narrow ? "start" : "end" }, `${t("updates")} · ${t("loss-unit")}`));
   return picture;
 }
 

@@ -105,6 +105,7 @@ export class Writer {
       if (!getSelection().isCollapsed) return; // somebody marks a passage
       const offset = this.surface.offsetAt(event.clientX, event.clientY);
       if (offset >= 0) this.choose(offset);
+      else if (!$("#composer").hidden) $("#typed").focus();
     });
     text.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20 }[event.key];
@@ -278,6 +279,10 @@ export class Writer {
     }
     this.show();
     this.scrollDown();
+    if (this.comparing) {
+      this.stick = false;
+      $("#columns").scrollIntoView({ block: "start" });
+    }
     announce(t("writing"));
     const began = performance.now();
     await Promise.all(tasks.map((task) => this.stream(task)));
@@ -454,7 +459,7 @@ export class Writer {
     this.view.draw();
     const { current } = this.tree;
     preference("current", current && { id: current.node.id, end: current.end });
-    $("#typed").placeholder = t(current ? "typed-more" : "typed-first");
+    $("#typed").placeholder = (this.surface.length ? "  " : "") + t(current ? "typed-more" : "typed-first");
     this.buttons();
     this.grow();
     paint();
@@ -472,8 +477,26 @@ export class Writer {
     for (const { column } of this.columns) column.keep.disabled = busy;
   }
 
+  /** What is typed begins where the text ends, also in the middle of a line. */
+  place() {
+    const typed = $("#typed");
+    const { surface } = this;
+    const line = surface.tail.slice(surface.tail.lastIndexOf("\n") + 1);
+    typed.parentElement.classList.toggle("inline", line !== "");
+    typed.dir = "auto";
+    typed.style.textIndent = "";
+    if (!line || !surface.length || typed.parentElement.hidden) return;
+    const [box] = [...surface.range(surface.length - 1, surface.length).getClientRects()].slice(-1);
+    if (!box) return;
+    const sheet = surface.root.getBoundingClientRect();
+    const strong = line.match(/\p{L}/u)?.[0];
+    typed.dir = strong && /[\u0590-\u08ff\ufb1d-\ufefc]/u.test(strong) ? "rtl" : "ltr";
+    typed.style.textIndent = `${typed.dir === "rtl" ? sheet.right - box.left : box.right - sheet.left}px`;
+  }
+
   grow() {
     const typed = $("#typed");
+    this.place();
     typed.style.height = "auto";
     typed.style.height = `${typed.scrollHeight}px`;
   }
