@@ -17,9 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.serving.browser import CONTROL, Browser
+
 from rhapsode.serving.run_server import ModelServer
 from rhapsode.serving.serve_settings import ServeSettings
-from tests.serving.browser import CONTROL, Browser
 
 BEGINNING = "ROMEO:\nBut soft, what light through yonder window breaks?\n"
 ARABIC = (

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
 import rhapsode as rh
-from rhapsode.serving.http.exchange import ClientLeft, Exchange
+from rhapsode.serving.http.exchange import ClientLeft, Exchange, while_there
 from rhapsode.serving.page.training_jobs import MINUTES, TrainingJobs
 from rhapsode.serving.page.uploads import FILE_BYTES, plain_name
 from rhapsode.serving.wire.api_errors import ApiError, refused
@@ -43,7 +43,11 @@ class JobRoutes:
         """Tell what a source is taken for, as `rhapsode data info` does."""
         exchange.check_may_write()
         source = await self._source(await exchange.json())
-        await exchange.answer(await self._jobs.survey(source))
+
+        async def answer() -> None:
+            await exchange.answer(await self._jobs.survey(source))
+
+        await while_there(exchange, answer())
 
     async def start(self, exchange: Exchange) -> None:
         """Start a run."""

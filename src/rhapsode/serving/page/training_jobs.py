@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
-from rhapsode.errors import RhapsodeError
+from rhapsode.errors import RhapsodeError, RunError
 from rhapsode.files import write_atomically
 from rhapsode.log import log
 from rhapsode.serving.page.run_course import RunCourse
@@ -45,6 +45,7 @@ class TrainingJobs:
         self._process: asyncio.subprocess.Process | None = None
         self._running: str | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._surveying = asyncio.Lock()
 
     async def survey(self, source: str) -> dict[str, Any]:
         """The facts of `rhapsode data info` about a source, or its error.
@@ -52,6 +53,10 @@ class TrainingJobs:
         Raises:
             ApiError: the source cannot be read.
         """
+        async with self._surveying:
+            return await self._survey(source)
+
+    async def _survey(self, source: str) -> dict[str, Any]:
         words = ["-m", "rhapsode", "data", "info", source, "--json"]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -91,12 +96,12 @@ class TrainingJobs:
         Raises:
             ApiError: a run is in progress, or the name is no name.
         """
-        self._check_idle()
         if not _NAME.fullmatch(name):
             raise refused("name has letters, digits, - and _, at most 64", param="name")
         free, number = name, 2
         while (self._runs / free).exists() or (self._folder / free).exists():
             free, number = f"{name}-{number}", number + 1
+        self._take(free)
         seconds = max(1, round(minutes * 60))
         job = {
             "sources": [source],
@@ -114,36 +119,45 @@ class TrainingJobs:
         Raises:
             ApiError: a run is in progress, or this one cannot be continued.
         """
-        self._check_idle()
+        job = self._job(name)
         if self._stage(name)["stage"] != "interrupted":
             raise refused("only an interrupted run can be continued", param="name")
-        job = self._job(name)
+        self._take(name)
         await self._launch(name, {**job, "settings": {}, "resume": True})
 
-    def _check_idle(self) -> None:
+    def _take(self, name: str) -> None:
+        """Make a run the one in progress."""
         if self._running is not None:
             raise ApiError(
                 400, "queue_full", f"{self._running} is being trained; one run at a time"
             )
+        self._running = name
 
     async def _launch(self, name: str, job: dict[str, Any]) -> None:
         folder = self._folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / _JOB, json.dumps(job).encode())
-        write_atomically(folder / STAGE, b'{"stage": "preparing"}')
-        with (folder / "log.txt").open("ab") as told:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                _PROCESS,
-                str(folder / _JOB),
-                stdin=DEVNULL,
-                stdout=told,
-                stderr=told,
-                start_new_session=True,
-            )
-        self._running = name
-        self._watch = asyncio.create_task(self._wait(name, self._process))
+        process = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / _JOB, json.dumps(job).encode())
+            write_atomically(folder / STAGE, b'{"stage": "preparing"}')
+            with (folder / "log.txt").open("ab") as told:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    _PROCESS,
+                    str(folder / _JOB),
+                    stdin=DEVNULL,
+                    stdout=told,
+                    stderr=told,
+                    start_new_session=True,
+                )
+        except OSError as problem:
+            raise RunError(f"the run cannot be started: {problem.strerror}") from None
+        finally:
+            self._process = process
+            if process is None:
+                self._running = None
+        self._watch = asyncio.create_task(self._wait(name, process))
 
     async def _wait(self, name: str, process: asyncio.subprocess.Process) -> None:
         await process.wait()
