@@ -21,6 +21,8 @@ COOKIE = "rhapsode"
 
 OPEN = ("/health", "/health/live")
 """Routes that need no key."""
+HEADER_BYTES = 16384
+"""Bytes of all headers of a request."""
 STATIC = "/static/"
 """Path of the files of the page, which hold no secret."""
 RAW_BODIES = "/api/uploads"
@@ -119,6 +121,8 @@ class Guard:
     def _check(self, scope: Scope, headers: _Headers, *, shared: bool) -> None:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         host = self._host(headers)
+        if headers.size > HEADER_BYTES or len(scope.get("raw_path") or b"") > HEADER_BYTES:
+            raise ApiError(431, "header_invalid", f"headers have at most {HEADER_BYTES:,} bytes")
         if headers.has(b"content-length") and headers.has(b"transfer-encoding"):
             raise ApiError(400, "header_invalid", "a body has a length or is chunked, not both")
         is_static = scope["method"] in ("GET", "HEAD") and _is_static(path)
@@ -172,6 +176,10 @@ class _Headers:
 
     def __init__(self, scope: Scope) -> None:
         self._pairs: list[tuple[bytes, bytes]] = list(scope["headers"])
+
+    @property
+    def size(self) -> int:
+        return sum(len(name) + len(value) for name, value in self._pairs)
 
     def all(self, name: bytes) -> list[str]:
         return [value.decode("latin-1") for key, value in self._pairs if key == name]

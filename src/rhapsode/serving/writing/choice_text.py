@@ -54,7 +54,7 @@ class Delta:
         self.entries += other.entries
         self.elements += other.elements
         self.traces += other.traces
-        self.end = other.end
+        self.end = self.end or other.end
 
 
 class ChoiceText:
