@@ -1,4 +1,4 @@
-"""The page's part of the application: its routes, and models of its runs."""
+"""Routes of the page, and the models of its runs."""
 
 from __future__ import annotations
 

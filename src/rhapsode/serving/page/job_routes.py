@@ -92,7 +92,7 @@ class JobRoutes:
         await exchange.answer(self._jobs.facts(exchange.path["name"]))
 
     async def _source(self, body: dict[str, object]) -> str:
-        """The path of an uploaded file, or the name of a corpus that is here.
+        """The path of an uploaded file, or the name of a corpus.
 
         Raises:
             ApiError: neither is named.

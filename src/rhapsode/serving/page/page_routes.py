@@ -1,4 +1,4 @@
-"""Routes of the page: its files, and the session that its token opens."""
+"""Routes of the page: files, session, copies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PageRoutes:
         await exchange.answer({"may_write": may_write, "version": __version__})
 
     async def copies(self, exchange: Exchange) -> None:
-        """Find the stretches of a text that occur in the training data of a model."""
+        """Find stretches of a text in the training data of a model."""
         body = await exchange.json()
         served = self._server.models.get(body.get("model"))
         text = body.get("text")

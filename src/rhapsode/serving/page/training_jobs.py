@@ -1,4 +1,4 @@
-"""Training from the page: one run at a time, each in a process of its own."""
+"""Training from the page, one process at a time."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class TrainingJobs:
         }
 
     def course(self, name: str, since: int) -> dict[str, Any]:
-        """The state of a job, and the events of its run after a line.
+        """The state of a job, and the latest events of its run.
 
         Arguments:
             name: of the job.

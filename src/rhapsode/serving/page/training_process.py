@@ -1,4 +1,4 @@
-"""A run in a process of its own, which reports its stage to a file.
+"""A training run as a process that reports its stage.
 
 `python -m rhapsode.serving.page.training_process JOB.json` does what `rhapsode train` does. It
 writes the stage beside the file that describes the run.

@@ -1,4 +1,4 @@
-"""Files that were sent to the server, in a folder of its own."""
+"""Uploaded files, in a folder of the server."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Uploads:
 
 
 def plain_name(name: str) -> str:
-    """A file name without folders and unusual characters; letters of every script stay."""
+    """A file name without folders; only letters, digits, points and hyphens stay."""
     last = re.split(r"[/\\]", name)[-1]
     plain = re.sub(r"[^\w.-]+", "-", last).strip(".-")
     stem, dot, suffix = plain.rpartition(".")
