@@ -94,6 +94,7 @@ class Completions:
             most_tokens=server.settings.max_tokens,
             chat=shape is ChatShape,
         )
+        served.scheduler.check_room(len(values))  # before the prompts are encoded
         state = None if asked.continue_from is None else await self._state(served, asked)
         large = sum(len(each) for each in values if isinstance(each, str | list)) > AT_ONCE
         if large or not all(isinstance(each, str | list) for each in values):

@@ -6,10 +6,11 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 
-from rhapsode.serving.states.snapshots import Snapshot
+from rhapsode.serving.states.snapshots import Snapshot, StoredDistribution
 from rhapsode.serving.states.state_arrays import bytes_of
 from rhapsode.serving.writing.work import Work
 
@@ -41,8 +42,8 @@ class PrefixCache:
 
     def find(self, work: Work) -> Snapshot | None:
         """The snapshot after the longest known beginning of a prompt."""
-        if not self._snapshots or len(work.elements) < LEAST:
-            return None
+        if not self._snapshots or len(work.elements) < LEAST or work.settings.trace is not None:
+            return None  # a trace also tells of parts that a snapshot does not keep
         with self._lock:
             lengths = sorted({size for size, _ in self._snapshots if size <= len(work.elements)})
             keys = _digests(work, lengths)
@@ -58,6 +59,9 @@ class PrefixCache:
         elements = snapshot.elements
         if len(elements) < LEAST or work.begin is not None or not self._size:
             return
+        following = snapshot.following
+        alone = StoredDistribution(following.logits_BV.copy(), following.alone_BV.copy())
+        snapshot = replace(snapshot, following=alone)
         size = bytes_of(snapshot)
         if size > self._size // 2:
             return

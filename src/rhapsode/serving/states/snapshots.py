@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Distribution, LogitsDistribution, Predictor, log_softmax
+from rhapsode.bundle import Distribution, Elements, LogitsDistribution, Predictor, log_softmax
 from rhapsode.modalities.opened import Prompt
 
 # Elements that are read in one call, so that others need not wait long.
@@ -89,20 +89,48 @@ class PromptReader:
         """Number of elements to read."""
         return len(self._waiting)
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot after the last element; None before that."""
+        if self._waiting or self._following is None:
+            return None
+        return Snapshot(self._state, self._following.select(_ONE), self._elements)
+
     def read(self, most: int = CHUNK) -> Snapshot | None:
         """Read some elements; the snapshot after the last one, None before.
 
         Arguments:
             most: number of elements.
         """
+        read_together(self._predictor, [self], most)
+        return self.snapshot
+
+    def _next(self, most: int) -> Elements:
         part, self._waiting = self._waiting[:most], self._waiting[most:]
-        if part:
-            self._following, self._state = self._predictor.advance(
-                self._prompt.stack(part), self._state
-            )
-        if self._waiting or self._following is None:
-            return None
-        return Snapshot(self._state, self._following.select(_ONE), self._elements)
+        return self._prompt.stack(part)
+
+
+def read_together(predictor: Predictor, readers: Sequence[PromptReader], most: int) -> None:
+    """Read the next elements of several prompts in one call.
+
+    Arguments:
+        predictor: of all of them.
+        readers: with the same number of elements left, or more than `most`.
+        most: number of elements.
+    """
+    parts = [reader._next(most) for reader in readers]
+    if not parts[0].shape[1]:
+        return
+    states = [reader._state for reader in readers]
+    state = states[0] if len(states) == 1 else predictor.join(states)
+    following, after = predictor.advance(np.concatenate(parts), state)
+    if len(readers) == 1:
+        readers[0]._following, readers[0]._state = following, after
+        return
+    for number, reader in enumerate(readers):
+        row_1 = np.array([number])
+        reader._following = following.select(row_1)
+        reader._state = predictor.select(after, row_1)
 
 
 def extend(

@@ -66,17 +66,25 @@ class Scheduler:
         for worker in self._workers:
             worker.start()
 
+    def check_room(self, works: int) -> None:
+        """Refuse works that cannot wait.
+
+        Raises:
+            ApiError: the queue is full.
+        """
+        is_full = self.waiting > 0 or self.busy >= self.slots
+        if is_full and not self._queue.has_room(works):
+            raise ApiError(
+                429, "queue_full", f"{self.waiting:,} requests are waiting", retry_after=1
+            )
+
     def submit(self, works: list[Work]) -> None:
         """Add the works of a request.
 
         Raises:
             ApiError: the queue is full.
         """
-        is_full = self.waiting > 0 or self.busy >= self.slots
-        if is_full and not self._queue.has_room(len(works)):
-            raise ApiError(
-                429, "queue_full", f"{self.waiting:,} requests are waiting", retry_after=1
-            )
+        self.check_room(len(works))
         self._queue.put(works)
 
     def release(self, works: list[Work]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rhapsode.bundle import Predictor
 from rhapsode.log import log
 from rhapsode.serving.states.prefix_cache import PrefixCache
-from rhapsode.serving.states.snapshots import CHUNK, PromptReader, Snapshot
+from rhapsode.serving.states.snapshots import CHUNK, PromptReader, Snapshot, read_together
 from rhapsode.serving.writing.slots import Slots
 from rhapsode.serving.writing.table_slots import TableSlots
 from rhapsode.serving.writing.work import Begun, Failed, Report, Work
@@ -25,9 +25,9 @@ TURN, SHORT_TURN = 0.02, 0.005
 @dataclass(eq=False)
 class _Reading:
     work: Work
-    reader: PromptReader
     predictor: Predictor
     waited: float
+    reader: PromptReader | None = None
 
 
 class Worker(threading.Thread):
@@ -108,44 +108,66 @@ class Worker(threading.Thread):
                 return
             try:
                 predictor = self._predictor_of(work)
-                begin = work.begin or self._cache.find(work)
-                reader = PromptReader(predictor, work.prompt, work.elements, begin)
             except Exception as problem:  # the thread goes on with other works
                 self._deliver([(work, Failed(problem))])
                 continue
-            waited = time.monotonic() - work.arrived
-            self._reading.append(_Reading(work, reader, predictor, waited))
+            self._reading.append(_Reading(work, predictor, time.monotonic() - work.arrived))
 
     def _read(self) -> None:
-        """Read at most one part of prompts, the oldest first."""
+        """Read at most one part of prompts, the oldest first, equal lengths together."""
         left = CHUNK
+        groups: dict[tuple[int, int], list[_Reading]] = {}
         for one in tuple(self._reading):
             if one.work.cancelled:
                 self._reading.remove(one)
                 continue
             if left <= 0:
                 break
-            most = min(left, CHUNK)
-            left -= max(1, min(most, one.reader.left))
             try:
-                snapshot = one.reader.read(most)
-                if snapshot is None:
-                    continue
-                self._reading.remove(one)
-                work = one.work
-                self._cache.keep(work, snapshot)
-                if work.keep:
-                    work.snapshot = snapshot
-                self._reports.append((work, Begun(one.reader.cached, one.waited)))
-                if work.settings.length:
-                    self._join(one.predictor, work, snapshot)
+                length = min(self._reader_of(one).left, CHUNK)
             except Exception as problem:
-                if one in self._reading:
-                    self._reading.remove(one)
+                self._reading.remove(one)
                 self._reports.append((one.work, Failed(problem)))
+                continue
+            if length > left:
+                break
+            left -= max(1, length)
+            groups.setdefault((id(one.predictor), length), []).append(one)
+        for (_, length), several in groups.items():
+            try:
+                readers = [self._reader_of(one) for one in several]
+                read_together(several[0].predictor, readers, length)
+                for one in several:
+                    self._begin(one)
+            except Exception as problem:
+                for one in several:
+                    if one in self._reading:
+                        self._reading.remove(one)
+                    self._reports.append((one.work, Failed(problem)))
         # The oldest prompt does not keep the others waiting: the next part is of another one.
         if len(self._reading) > 1:
             self._reading.append(self._reading.pop(0))
+
+    def _reader_of(self, one: _Reading) -> PromptReader:
+        if one.reader is None:
+            work = one.work
+            begin = work.begin or self._cache.find(work)
+            one.reader = PromptReader(one.predictor, work.prompt, work.elements, begin)
+        return one.reader
+
+    def _begin(self, one: _Reading) -> None:
+        """Begin the continuations of a work whose prompt has been read."""
+        assert one.reader is not None
+        snapshot, work = one.reader.snapshot, one.work
+        if snapshot is None:
+            return
+        self._reading.remove(one)
+        self._cache.keep(work, snapshot)
+        if work.keep:
+            work.snapshot = snapshot
+        self._reports.append((work, Begun(one.reader.cached, one.waited)))
+        if work.settings.length:
+            self._join(one.predictor, work, snapshot)
 
     def _join(self, predictor: Predictor, work: Work, snapshot: Snapshot) -> None:
         if id(predictor) not in self._slots:
