@@ -203,5 +203,7 @@ class Browser:
                 details = parameters["exceptionDetails"]
                 found.append(details.get("exception", details).get("description", str(details)))
             elif event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-                found.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+                entry = parameters["entry"]
+                if "status of 4" not in entry["text"]:  # refusals are shown on the page
+                    found.append(f"{entry['text']} {entry.get('url', '')}")
         return found

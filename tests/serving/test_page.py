@@ -62,6 +62,7 @@ def test_every_word_stands_in_both_languages() -> None:
     for name in static_files():
         if name.endswith(".js"):
             used |= set(re.findall(r'\bt\("([\w-]+)"', text_of(name)))
+            used |= set(re.findall(r'\bt\(\w+ \? "([\w-]+)"', text_of(name)))
     assert used <= words["en"].keys()
 
 

@@ -40,9 +40,19 @@ async function part() {
   }
 }
 
+/** Write with a model that has just been trained; the server may still be opening it. */
 async function openModel(name) {
   location.hash = "#write";
-  await writer.loadModels();
+  let model;
+  for (let tries = 0; tries < 40 && (model?.status ?? "loading") === "loading"; tries += 1) {
+    if (tries) await new Promise((done) => setTimeout(done, 500));
+    await writer.loadModels();
+    model = writer.models.find(({ id }) => id === name);
+  }
+  if (!model || model.modality === "series.v1") {
+    writer.tell(t(model ? "series-model" : "not-served", { name }));
+    return;
+  }
   writer.settings.which = 0;
   writer.settings.change("model", name);
   $("#model").value = name;

@@ -791,12 +791,19 @@ export class Writer {
 
   /* ---- Problems --------------------------------------------------------- */
 
-  problem(problem, task) {
+  /** Show a message above the text. */
+  tell(words) {
     const notice = $("#notice");
     notice.hidden = false;
-    notice.replaceChildren(el("span", {}, problemWords(problem)));
+    notice.replaceChildren(el("span", {}, words),
+      el("button", { type: "button", class: "plain", onclick: () => this.hideProblem() }, t("close")));
+  }
+
+  problem(problem, task) {
+    const notice = $("#notice");
+    this.tell(problemWords(problem));
     if (problem.code === "unknown_character" && task) {
-      notice.append(el("button", {
+      notice.firstChild.after(el("button", {
         type: "button",
         onclick: () => {
           this.skipUnknown = true;
@@ -805,7 +812,6 @@ export class Writer {
         },
       }, t("skip-characters")));
     }
-    notice.append(el("button", { type: "button", class: "plain", onclick: () => this.hideProblem() }, t("close")));
     announce("");
   }
 
