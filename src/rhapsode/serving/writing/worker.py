@@ -18,7 +18,7 @@ from rhapsode.serving.writing.work_queue import WorkQueue
 
 Deliver = Callable[[list[tuple[Work, Report]]], None]
 
-# Seconds of writing between two looks at the queue, and while prompts wait to be read.
+# Seconds of writing between two looks at the queue, and at least while prompts wait to be read.
 TURN, SHORT_TURN = 0.02, 0.005
 
 
@@ -84,8 +84,11 @@ class Worker(threading.Thread):
         for fast, slow in self._slots.values():
             fast.drop_ended()
             slow.drop_ended()
+        began = time.monotonic()
         self._read()
-        self._write(SHORT_TURN if self._reading else TURN)
+        # While prompts wait, writing takes as long as reading has taken.
+        spent = time.monotonic() - began
+        self._write(min(TURN, max(SHORT_TURN, spent)) if self._reading else TURN)
 
     def _fail(self, problem: Exception) -> None:
         """End all works."""
