@@ -47,6 +47,7 @@ export class Writer {
     $("#stop").addEventListener("click", () => this.stop());
     $("#again").addEventListener("click", () => this.again());
     $("#new").addEventListener("click", () => this.fresh());
+    $("#save").addEventListener("click", () => this.saveFile());
     $("#cut").addEventListener("click", () => this.cut());
     $("#unchoose").addEventListener("click", () => this.choose(null));
     $("#compare").addEventListener("click", () => this.compare(!this.comparing));
@@ -381,6 +382,31 @@ export class Writer {
     this.write();
   }
 
+  /** Download the text; of music as a MIDI file. */
+  async saveFile() {
+    this.take();
+    this.show();
+    const model = this.model(0);
+    let file = new Blob([this.surface.text], { type: "text/plain;charset=utf-8" });
+    let suffix = ".txt";
+    try {
+      if (model?.modality === "music.v1") {
+        suffix = ".mid";
+        const answer = await post("v1/completions", {
+          model: model.id, prompt: this.surface.text, echo: true, max_tokens: 0, document: suffix,
+        });
+        const { document: music } = (await answer.json()).choices[0].rhapsode;
+        file = new Blob([Uint8Array.from(atob(music.base64), (code) => code.charCodeAt(0))], { type: music.mime });
+      }
+    } catch (problem) {
+      this.problem(problem);
+      return;
+    }
+    const link = el("a", { href: URL.createObjectURL(file), download: `${model?.id ?? "text"}${suffix}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
   fresh() {
     if (this.running.length) return;
     this.take();
@@ -472,6 +498,7 @@ export class Writer {
     $("#go").disabled = !this.settings.sets[0].model;
     $("#again").disabled = busy || this.tree.current?.node.by !== "model";
     $("#new").disabled = busy;
+    $("#save").disabled = busy || !this.surface.length;
     $("#text").setAttribute("aria-busy", String(busy));
     $("#composer").hidden = busy || this.columns.length > 0;
     for (const { column } of this.columns) column.keep.disabled = busy;
