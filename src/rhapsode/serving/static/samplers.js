@@ -153,15 +153,15 @@ export class Bars {
     this.rivals = rivals;
     this.own = own;
     this.rows = rivals.map(([name]) => {
-      const seen = visible(name);
       const figure = el("span", { class: "figure" });
+      const before = el("span", { class: "unseen" });
       const bar = el("span", { class: "bar" });
       const raw = el("span", { class: "raw" });
       const row = el("button", {
         type: "button", class: `rival ${name === own ? "own" : ""}`,
         onclick: () => this.choose(name),
-      }, el("bdi", { class: "name" }, seen), el("span", { class: "track" }, raw, bar), figure);
-      return { row, raw, bar, figure, seen };
+      }, el("bdi", { class: "name" }, visible(name)), el("span", { class: "track" }, raw, bar), figure, before);
+      return { row, raw, bar, figure, before };
     });
     this.root.replaceChildren(...this.rows.map(({ row }) => el("li", {}, row)));
     this.otherRow = el("li", { class: "others" });
@@ -176,15 +176,13 @@ export class Bars {
     }
     const { now, left, rest } = reshape(this.rivals, this.settings.now, this.others);
     const most = Math.max(...now, this.rivals[0][1]);
-    this.rows.forEach(({ row, raw, bar, figure, seen }, k) => {
+    this.rows.forEach(({ row, raw, bar, figure, before }, k) => {
       const chance = this.rivals[k][1];
       raw.style.width = `${(chance / most) * 100}%`;
       bar.style.width = `${(now[k] / most) * 100}%`;
       figure.textContent = percent(now[k]);
       row.classList.toggle("dropped", now[k] === 0);
-      row.setAttribute("aria-label", t("rival-label", {
-        name: seen, now: percent(now[k]), raw: percent(chance),
-      }));
+      before.textContent = t("rival-before", { raw: percent(chance) });
     });
     this.otherRow.textContent = rest > 0.0005 ? t("others", { now: percent(left) }) : "";
   }

@@ -6,8 +6,8 @@
 
 import { el } from "./base.js";
 
-const BLOCK = 1500; // characters after which a block ends at the next line end
-const LONGEST = 6000; // characters after which a block ends anyway
+const BLOCK = 800; // characters after which a block ends at the next line end
+const LONGEST = 3000; // characters after which a block ends anyway
 const surfaces = new Set();
 let painting = 0;
 let paintedAt = 0;

@@ -187,6 +187,7 @@ export class Writer {
 
   setColour(colour) {
     this.colour = colour;
+    $("#colour").value = colour;
     preference("colour", colour);
     this.drawLegend();
     this.colourNow();
