@@ -486,7 +486,6 @@ export class Writer {
     this.view.draw();
     const { current } = this.tree;
     preference("current", current && { id: current.node.id, end: current.end });
-    $("#typed").placeholder = (this.surface.length ? "  " : "") + t(current ? "typed-more" : "typed-first");
     this.buttons();
     this.grow();
     paint();
@@ -511,6 +510,7 @@ export class Writer {
     const { surface } = this;
     const line = surface.tail.slice(surface.tail.lastIndexOf("\n") + 1);
     typed.parentElement.classList.toggle("inline", line !== "");
+    typed.placeholder = (line ? "  " : "") + t(surface.length ? "typed-more" : "typed-first");
     typed.dir = "auto";
     typed.style.textIndent = "";
     if (!line || !surface.length || typed.parentElement.hidden) return;

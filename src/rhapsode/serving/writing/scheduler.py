@@ -46,6 +46,7 @@ class Scheduler:
                 self._deliver,
                 all_busy=lambda: self.busy,
                 slots=(slots + number) // workers,
+                all_slots=slots,
             )
             for number in range(workers)
         ]
@@ -72,8 +73,9 @@ class Scheduler:
         Raises:
             ApiError: the queue is full.
         """
-        is_full = self.waiting > 0 or self.busy >= self.slots
-        if is_full and not self._queue.has_room(works):
+        busy = self.busy
+        idle = busy == 0 and self.waiting == 0
+        if not idle and not self._queue.has_room(works, max(0, self.slots - busy)):
             raise ApiError(
                 429, "queue_full", f"{self.waiting:,} requests are waiting", retry_after=1
             )

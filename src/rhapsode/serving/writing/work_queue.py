@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from rhapsode.serving.writing.work import Work
+
+# Seconds after which a worker looks again whether a large work fits.
+AGAIN = 0.01
 
 
 class WorkQueue:
@@ -26,9 +30,14 @@ class WorkQueue:
         """Number of works that wait."""
         return len(self._works)
 
-    def has_room(self, works: int) -> bool:
-        """True if some more works may wait."""
-        return len(self._works) + works <= self._most
+    def has_room(self, works: int, free: int) -> bool:
+        """True if some more works may wait.
+
+        Arguments:
+            works: number of works.
+            free: number of continuations that could begin now.
+        """
+        return len(self._works) + works <= self._most + free
 
     def put(self, works: list[Work]) -> None:
         """Add works."""
@@ -39,23 +48,23 @@ class WorkQueue:
                 self._works.append(work)
             self._changed.notify_all()
 
-    def take(self, free: int, *, empty: bool, wait: bool) -> Work | None:
+    def take(self, room: Callable[[], int], *, wait: bool) -> Work | None:
         """The next work that fits a worker, or None.
 
         Arguments:
-            free: number of continuations that the worker has room for.
-            empty: True if it has no work, and takes one of any size.
+            room: gives the number of continuations that the worker has room for.
             wait: True to wait until there is a work, or the queue is closed.
         """
         with self._changed:
             while True:
                 while self._works and self._works[0].cancelled:
                     self._works.popleft()
-                if self._works and (empty or self._works[0].count <= free):
+                if self._works and self._works[0].count <= room():
                     return self._works.popleft()
                 if not wait or self._closed:
                     return None
-                self._changed.wait()
+                # Other workers tell nobody when they have ended something.
+                self._changed.wait(AGAIN if self._works else None)
 
     def wake(self) -> None:
         """Let waiting workers look again."""

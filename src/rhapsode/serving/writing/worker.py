@@ -20,6 +20,7 @@ Deliver = Callable[[list[tuple[Work, Report]]], None]
 
 # Seconds of writing between two looks at the queue, and at least while prompts wait to be read.
 TURN, SHORT_TURN = 0.02, 0.005
+EVERYTHING = 1 << 62
 
 
 @dataclass(eq=False)
@@ -40,6 +41,7 @@ class Worker(threading.Thread):
         deliver: takes reports; called about every `TURN` seconds.
         all_busy: tells how many continuations all workers have.
         slots: number of continuations at the same time.
+        all_slots: of all workers.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Worker(threading.Thread):
         *,
         all_busy: Callable[[], int],
         slots: int,
+        all_slots: int,
     ) -> None:
         super().__init__(name="rhapsode-writer", daemon=True)
         self._queue, self._predictor_of, self._cache = queue, predictor_of, cache
-        self._deliver, self._all_busy, self._most = deliver, all_busy, slots
+        self._deliver, self._all_busy = deliver, all_busy
+        self._most, self._all = slots, all_slots
         self._reading: list[_Reading] = []
         self._slots: dict[int, tuple[TableSlots, Slots]] = {}
         self._reports: list[tuple[Work, Report]] = []
@@ -103,10 +107,17 @@ class Worker(threading.Thread):
             reports, self._reports = self._reports, []
             self._deliver(reports)
 
+    def _room(self) -> int:
+        """Number of further continuations that may begin here."""
+        own, all_busy = self.busy, self._all_busy()
+        if all_busy == 0:
+            return EVERYTHING  # an idle server takes a request of any size
+        free = self._all - all_busy
+        return free if own == 0 else min(free, self._most - own)
+
     def _admit(self) -> None:
         while True:
-            busy = self.busy
-            work = self._queue.take(self._most - busy, empty=busy == 0, wait=busy == 0)
+            work = self._queue.take(self._room, wait=self.busy == 0)
             if work is None:
                 return
             try:
