@@ -148,7 +148,7 @@ def test_write_branch_and_compare_by_mouse(browser: Browser) -> None:
     assert first["settings"]["temperature"] == 0.8
     assert second["settings"]["temperature"] == 0
     assert first["text"] != second["text"]
-    browser.click_on(".column:nth-child(2) button")
+    browser.click_on(".column:nth-child(2) .column-head button")
     assert browser.run(TEXT) == other + second["text"]
 
 

@@ -299,6 +299,7 @@ export class Writer {
       announce(t("done", { elements: number(count), rate: number(count / Math.max(seconds, 0.01)), seed }));
     }
     this.show();
+    if (this.columns.length) $("#columns").scrollIntoView({ block: "start" });
     this.lookAhead();
     if (this.colour === "copied") this.colourNow();
   }
@@ -442,7 +443,7 @@ export class Writer {
       const facts = [task.node.model, ...Object.entries(task.fields).map(([name, value]) => `${t(name)} ${value}`)];
       const keep = el("button", { type: "button", onclick: () => this.keep(task) }, t("keep", { letter }));
       root.append(el("section", { class: "column", "aria-label": t("column", { letter }) },
-        el("div", { class: "column-head" }, el("b", {}, letter), el("span", { class: "quiet" }, facts.join(" · "))), text, keep));
+        el("div", { class: "column-head" }, el("b", {}, letter), el("span", { class: "quiet" }, facts.join(" · ")), keep), text));
       task.column = { surface, keep };
       return task;
     });
@@ -509,16 +510,19 @@ export class Writer {
     const typed = $("#typed");
     const { surface } = this;
     const line = surface.tail.slice(surface.tail.lastIndexOf("\n") + 1);
-    typed.parentElement.classList.toggle("inline", line !== "");
+    const composer = typed.parentElement;
+    composer.style.marginTop = "";
     typed.placeholder = (line ? "  " : "") + t(surface.length ? "typed-more" : "typed-first");
     typed.dir = "auto";
     typed.style.textIndent = "";
-    if (!line || !surface.length || typed.parentElement.hidden) return;
+    if (!line || !surface.length || composer.hidden) return;
     const [box] = [...surface.range(surface.length - 1, surface.length).getClientRects()].slice(-1);
     if (!box) return;
     const sheet = surface.root.getBoundingClientRect();
     const strong = line.match(/\p{L}/u)?.[0];
     typed.dir = strong && /[\u0590-\u08ff\ufb1d-\ufefc]/u.test(strong) ? "rtl" : "ltr";
+    const height = parseFloat(getComputedStyle(typed).lineHeight);
+    composer.style.marginTop = `${(box.top + box.bottom - height) / 2 - sheet.bottom}px`;
     typed.style.textIndent = `${typed.dir === "rtl" ? sheet.right - box.left : box.right - sheet.left}px`;
   }
 
