@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,15 @@ def test_flags_arrive_as_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_server_in_a_process_of_its_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rhapsode", "serve", str(MODELS / "lstm"), "--port", "0"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    try:
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server,
+        closing(http.client.HTTPConnection("127.0.0.1", 0, timeout=30)) as client,
+    ):
         assert server.stderr is not None
         address, _, token = server.stderr.readline().strip().partition("/#token=")
         port = int(address.rpartition(":")[2])
         assert token
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        client.port = port
         while True:
             client.request("GET", "/health")
             answer = client.getresponse()
@@ -77,11 +80,9 @@ def test_a_server_in_a_process_of_its_own(tmp_path: Path) -> None:
         body = json.dumps({"prompt": "The ", "max_tokens": 5, "seed": 1})
         client.request("POST", "/v1/completions", body, {"content-type": "application/json"})
         assert json.loads(client.getresponse().read())["usage"]["completion_tokens"] <= 5
-        assert rh.load(MODELS / "lstm").fingerprint()
-    finally:
         os.kill(server.pid, signal.SIGTERM)
         assert server.wait(10) is not None
-    assert server.stderr.read() == ""
+        assert server.stderr.read() == ""
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,8 @@ class Predictor(ABC):
     def table(self, request: TableRequest) -> WritingTable | None:
         """A table of continuations of many requests.
 
-        They are written side by side. The elements equal those of the loop. None if this is not possible.
+        They are written side by side. The elements equal those of the loop. None if this is not
+        possible.
         """
         return None
 

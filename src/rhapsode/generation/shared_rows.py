@@ -78,7 +78,8 @@ class SharedRows:
     def advance(self) -> None:
         """Read the last elements of all rows.
 
-        Every row then has its next distribution. The caller draws and writes the steps of each request, or lets it leave.
+        Every row then has its next distribution. The caller draws and writes the steps of each
+        request, or lets it leave.
         """
         waiting = [rows for rows in self._members if rows.unread is not None]
         ready = [rows for rows in self._members if rows.unread is None]

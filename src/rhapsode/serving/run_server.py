@@ -91,9 +91,9 @@ class ModelServer:
     def __init__(self, models: Sequence[str | Path], settings: ServeSettings) -> None:
         keys = read_keys(settings)
         check_address(settings, keys=bool(keys))
+        table = open_models(list(models) or models_in(RUNS), settings)
         self._socket = _listen(settings)
         self.port: int = self._socket.getsockname()[1]
-        table = open_models(list(models) or models_in(RUNS), settings)
         app, self.state = build_app(table, settings, keys)
         hosts = allowed_hosts(settings, self.port)
         guard = Guard(app, settings, keys, self.state.token, hosts)

@@ -45,8 +45,9 @@ def _digest(text: str) -> bytes:
 
 
 def is_one_of(secret: str, known: Iterable[bytes]) -> bool:
-    """True if a secret has one of some digests; compares all of them."""
+    """True if a secret has one of some digests."""
     own, found = _digest(secret), False
+    # All of them are compared, so that the time tells nothing.
     for digest in known:
         found |= hmac.compare_digest(own, digest)
     return found
