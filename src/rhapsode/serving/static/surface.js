@@ -94,6 +94,7 @@ export class Surface {
         }
       }
       block.node.appendData(rest.slice(0, end));
+      if (block.full) block.element.classList.add("full");
       this.length += end;
       rest = rest.slice(end);
     }

@@ -362,7 +362,7 @@ export class Writer {
       task.waiting = "";
       grown = true;
     }
-    if (grown && this.stick) this.scrollDown();
+    if (grown && this.stick && !this.columns.length) this.scrollDown();
   }
 
   scrollDown() {
