@@ -322,7 +322,7 @@ class Model(OpenedModel[B], Generic[B]):
         return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
 
     def copies(self, text: str, least: int = 20) -> list[dict[str, Any]] | None:
-        """Stretches of a text that occur in the training data, with their places.
+        """Stretches of a text that occur in the training data.
 
         Arguments:
             text: the text.

@@ -238,7 +238,7 @@ class TextIndex:
         return Copied(copied, span.start, span.count, self.place(span.place, span.length))
 
     def copies(self, text: str, least: int) -> list[Copied]:
-        """Stretches of a text that occur in the corpus, from the left, without overlap.
+        """Stretches of a text that occur in the corpus, without overlap.
 
         Arguments:
             text: the text.
