@@ -58,7 +58,9 @@ def of_openai():
 def of_langchain():
     from langchain_openai import OpenAI
 
-    model = OpenAI(base_url=f"{URL}/v1", api_key="none", model=MODEL, max_tokens=20, seed=7)
+    model = OpenAI(
+        base_url=f"{URL}/v1", api_key="none", model=MODEL, max_tokens=20, seed=7, temperature=1
+    )
     batch = model.generate(["The "] * 3)
     return {
         "text": model.invoke("The "),
