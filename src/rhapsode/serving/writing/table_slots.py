@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from rhapsode.bundle import Predictor, Stretch
@@ -34,33 +35,35 @@ class TableSlots:
             return False
         return self._table.admits(work.chain)
 
-    def join(self, work: Work, snapshot: Snapshot) -> list[tuple[Work, Report]]:
-        """Begin the continuations of a work with one element each."""
+    def join(self, ready: Sequence[tuple[Work, Snapshot]]) -> list[tuple[Work, Report]]:
+        """Begin the continuations of works with one element each."""
+        if not ready:
+            return []
         assert self._table is not None
+        entrants = [
+            entrant for work, snapshot in ready for entrant in self._entrants(work, snapshot)
+        ]
+        return self._reports(self._table.join(entrants))
+
+    def _entrants(self, work: Work, snapshot: Snapshot) -> Iterator[Entrant]:
         assert work.settings.seed is not None
         assert work.settings.length is not None
-        logits_V = snapshot.following.alone_BV[0]
         written = 0 if work.resumption is None else work.resumption.written
         all_N = work.prompt.seen(snapshot.elements)
-        prompt_N, written_N = all_N[: len(all_N) - written], all_N[len(all_N) - written :]
-        entrants = []
         for index, sequence in enumerate(work.sequences):
             key = next(self._numbers)
             self._works[key] = work, index
-            entrants.append(
-                Entrant(
-                    key,
-                    snapshot.state,
-                    logits_V,
-                    prompt_N,
-                    written_N,
-                    work.chain,
-                    work.settings.seed,
-                    sequence,
-                    written + work.settings.length,
-                )
+            yield Entrant(
+                key,
+                snapshot.state,
+                snapshot.following.alone_BV[0],
+                all_N[: len(all_N) - written],
+                all_N[len(all_N) - written :],
+                work.chain,
+                work.settings.seed,
+                sequence,
+                written + work.settings.length,
             )
-        return self._reports(self._table.join(entrants))
 
     def drop_ended(self) -> None:
         """Remove continuations that their handlers have ended."""

@@ -63,6 +63,7 @@ class Worker(threading.Thread):
         self._slots: dict[int, tuple[TableSlots, Slots]] = {}
         self._reports: list[tuple[Work, Report]] = []
         self._joined = False
+        self._ready: list[tuple[Predictor, Work, Snapshot]] = []
 
     @property
     def busy(self) -> int:
@@ -153,7 +154,9 @@ class Worker(threading.Thread):
                 read_together(several[0].predictor, readers, length)
                 for one in several:
                     self._begin(one)
+                self._join_ready()
             except Exception as problem:
+                self._ready = []
                 for one in several:
                     if one in self._reading:
                         self._reading.remove(one)
@@ -181,17 +184,23 @@ class Worker(threading.Thread):
             work.snapshot = snapshot
         self._reports.append((work, Begun(one.reader.cached, one.waited)))
         if work.settings.length:
-            self._join(one.predictor, work, snapshot)
+            self._ready.append((one.predictor, work, snapshot))
 
-    def _join(self, predictor: Predictor, work: Work, snapshot: Snapshot) -> None:
-        if id(predictor) not in self._slots:
-            self._slots[id(predictor)] = TableSlots(predictor), Slots(predictor)
-        fast, slow = self._slots[id(predictor)]
-        self._joined = True
-        if fast.admits(work):
-            self._reports += fast.join(work, snapshot)
-        else:
-            slow.join(work, snapshot)
+    def _join_ready(self) -> None:
+        """Let works whose prompts have been read take their slots, all at once."""
+        ready, self._ready = self._ready, []
+        fast_works: dict[int, list[tuple[Work, Snapshot]]] = {}
+        for predictor, work, snapshot in ready:
+            if id(predictor) not in self._slots:
+                self._slots[id(predictor)] = TableSlots(predictor), Slots(predictor)
+            fast, slow = self._slots[id(predictor)]
+            self._joined = True
+            if fast.admits(work):
+                fast_works.setdefault(id(predictor), []).append((work, snapshot))
+            else:
+                slow.join(work, snapshot)
+        for key, several in fast_works.items():
+            self._reports += self._slots[key][0].join(several)
 
     def _write(self, seconds: float) -> None:
         end = time.monotonic() + seconds
