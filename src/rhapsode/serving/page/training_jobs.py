@@ -229,9 +229,12 @@ class TrainingJobs:
         return job
 
     def _stage(self, name: str) -> dict[str, Any]:
-        stage: dict[str, Any] = json.loads(
-            (self._folder / name / STAGE).read_text(encoding="utf-8")
-        )
+        """The stage of a job; one of a damaged record has been interrupted."""
+        stage: dict[str, Any]
+        try:
+            stage = json.loads((self._folder / name / STAGE).read_bytes())
+        except (OSError, ValueError):
+            stage = {"stage": "interrupted"}
         if name != self._running and stage["stage"] not in _OVER:
             stage["stage"] = "interrupted"  # with the server that started it
         return stage
