@@ -135,6 +135,12 @@ class Browser:
         self.send("Page.navigate", url=url)
         self.wait("document.documentElement?.dataset.ready", 20)
 
+    def reload(self) -> None:
+        """Load the page again."""
+        self.run("delete document.documentElement.dataset.ready")
+        self.send("Page.reload")
+        self.wait("document.documentElement?.dataset.ready", 20)
+
     def size(self, width: int, height: int, *, phone: bool = False, scale: float = 1) -> None:
         """Set the size of the window in CSS pixels."""
         self.send(

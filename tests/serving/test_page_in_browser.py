@@ -133,9 +133,7 @@ def test_write_branch_and_compare_by_mouse(browser: Browser) -> None:
     # Nothing is lost: the first text can be had again, also after a reload.
     tips = "[...writer.tree.nodes.values()].map((n) => writer.tree.text(writer.tree.tip(n)))"
     assert {text, other} <= set(browser.run(tips))
-    browser.send("Page.reload")
-    time.sleep(0.5)
-    browser.wait("document.documentElement?.dataset.ready")
+    browser.reload()
     assert {text, other} <= set(browser.run(tips))
     assert browser.run(TEXT) == other
     browser.wait("writer.models.every((model) => model.status === 'ready')")
@@ -355,8 +353,7 @@ def test_journey_from_a_file_to_a_text(browser: Browser) -> None:
     assert "--budget 20s" in browser.run("document.querySelector('.command code').textContent")
     browser.click_on("#train-go")
     browser.wait("document.querySelector('.chart .valid')", 90)
-    browser.send("Page.reload")
-    time.sleep(0.5)
+    browser.reload()
     browser.wait("document.querySelector('.chart .valid')", 30)
     browser.wait("document.querySelector('.sample p')")
     browser.wait("document.querySelector('.pill.done')", 120)

@@ -32,6 +32,11 @@ export class Settings {
     for (const listener of this.listeners) listener();
   }
 
+  /** The model of a set; the second one's is the first one's until another is chosen. */
+  model(which) {
+    return this.sets[which].model ?? this.sets[0].model;
+  }
+
   /** The sampling fields of a request. */
   fields(which) {
     const fields = {};

@@ -103,6 +103,17 @@ export class TextTree {
     return node;
   }
 
+  /** Forget a piece in which nothing was ever written. */
+  drop(node) {
+    const beside = this.branches(node.parent ? this.nodes.get(node.parent) : null);
+    beside.splice(beside.indexOf(node), 1);
+    this.nodes.delete(node.id);
+    if (this.current?.node === node) {
+      const parent = this.nodes.get(node.parent);
+      this.current = parent ? { node: parent, end: node.at } : null;
+    }
+  }
+
   save(node) {
     store({ ...node, elements: { ...node.elements } });
   }

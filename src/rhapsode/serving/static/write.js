@@ -172,7 +172,7 @@ export class Writer {
       button.setAttribute("aria-pressed", String(Number(button.dataset.set) === which));
     }
     drawSliders($("#sliders"), this.settings);
-    if (this.settings.now.model) $("#model").value = this.settings.now.model;
+    $("#model").value = this.settings.model(which);
     this.bars.update();
   }
 
@@ -223,10 +223,11 @@ export class Writer {
       }, state ? `${model.id} (${state})` : model.id);
     }));
     const usable = this.models.filter((model) => model.modality !== "series.v1" && model.status !== "failed");
-    for (const set of this.settings.sets) {
-      if (!usable.some(({ id }) => id === set.model)) set.model = usable[0]?.id ?? null;
-    }
-    if (this.settings.now.model) select.value = this.settings.now.model;
+    const [first, second] = this.settings.sets;
+    const known = (name) => usable.some(({ id }) => id === name);
+    if (!known(first.model)) first.model = usable[0]?.id ?? null;
+    if (!known(second.model)) second.model = null;
+    select.value = this.settings.model(this.settings.which);
     $("#no-models").hidden = usable.length > 0;
     $(".sheet").hidden = !usable.length;
     if (this.models.some(({ status }) => status === "loading")) {
@@ -239,7 +240,7 @@ export class Writer {
   }
 
   model(which) {
-    return this.models.find(({ id }) => id === this.settings.sets[which].model);
+    return this.models.find(({ id }) => id === this.settings.model(which));
   }
 
   /* ---- Writing ---------------------------------------------------------- */
@@ -292,7 +293,8 @@ export class Writer {
     const seconds = (performance.now() - began) / 1000;
     this.running = [];
     for (const task of tasks) {
-      if (task.node.text || task.node.elements.count) this.tree.save(task.node);
+      if (task.node.text) this.tree.save(task.node);
+      else this.tree.drop(task.node);
     }
     $("#text").setAttribute("aria-busy", "false");
     if (tasks.some(({ problem }) => !problem)) {
@@ -305,9 +307,8 @@ export class Writer {
   }
 
   begin(which, base, prompt, seed) {
-    const set = this.settings.sets[which];
     const fields = this.settings.fields(which);
-    const node = this.tree.add({ by: "model", model: set.model, seed, settings: fields }, base);
+    const node = this.tree.add({ by: "model", model: this.settings.model(which), seed, settings: fields }, base);
     const task = { which, node, prompt, seed, fields, control: new AbortController(), waiting: "" };
     this.running.push(task);
     return task;
@@ -840,7 +841,7 @@ export class Writer {
         onclick: () => {
           this.skipUnknown = true;
           this.hideProblem();
-          this.again();
+          this.write();
         },
       }, t("skip-characters")));
     }
