@@ -42,9 +42,8 @@ def train(folder: Path, job: dict[str, Any]) -> None:
     import rhapsode as rh
 
     report(folder, "preparing")
-    training = rh.prepare(
-        job["sources"], job["settings"], output=job["output"], resume=job["resume"]
-    )
+    sources = () if job["resume"] else job["sources"]
+    training = rh.prepare(sources, job["settings"], output=job["output"], resume=job["resume"])
     planned, stopped = training.run.planned, "done"
     known = {"baseline": planned.baseline, "budget": planned.settings.budget_seconds()}
     report(folder, "training", **known)
