@@ -35,6 +35,7 @@ __all__ = [
     "Saved",
     "SeriesModel",
     "SeriesSettings",
+    "ServeSettings",
     "Session",
     "Step",
     "Survey",
@@ -59,6 +60,7 @@ __all__ = [
     "render",
     "repeat",
     "request",
+    "serve",
     "session",
     "setting_places",
     "show",
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from rhapsode.modalities.opened import Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
     from rhapsode.modalities.session import PlaySession as Session
+    from rhapsode.serving.start import ServeSettings, serve
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
     from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
     from rhapsode.verbs.render import RenderSettings, render
@@ -105,6 +108,7 @@ _HOMES = {
     "modalities.opened": "Continuation Document Following Piece",
     "modalities.scoring": "Metrics",
     "modalities.session": "Session=PlaySession",
+    "serving.start": "ServeSettings serve",
     "training.events": "Evaluated Event Finished Sampled Saved Step",
     "verbs.forecast": "ForecastSettings SeriesSettings forecast",
     "verbs.render": "RenderSettings render",

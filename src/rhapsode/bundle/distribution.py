@@ -84,6 +84,15 @@ class Distribution(ABC):
             raise SettingsError("this model predicts numbers, not one element of a vocabulary")
         return logits_BKV[:, 0]
 
+    @property
+    def alone_BV(self) -> Singles:
+        """Logits of the network alone, before counts are mixed in.
+
+        Raises:
+            SettingsError: an element is not one of V identifiers.
+        """
+        return self.logits_BV
+
     @abstractmethod
     def log_prob(self, elements: Elements) -> Floats:
         """Log-probability or log-density of one element per row, (B,).

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -274,6 +275,18 @@ class Predictor(ABC):
         """Write continuations many elements at a time.
 
         The result equals that of the loop. None if this is not possible.
+        """
+        return None
+
+    def row_parts(self, state: Any) -> RowParts:
+        """The parts of a state of one row that a table needs."""
+        return RowParts((state,))
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        """A table of continuations of many requests.
+
+        They are written side by side. The elements equal those of the loop. None if this is not
+        possible.
         """
         return None
 

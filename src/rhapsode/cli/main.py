@@ -26,6 +26,7 @@ _KNOWN = {
     "compare": "compare several models on the same data, or by a blind vote",
     "info": "show components, parameters and provenance of a model",
     "forecast": "forecast series of numbers: sample paths, quantiles, a picture",
+    "serve": "serve models over HTTP, with the interface of OpenAI",
     "render": "render a score as sound, a picture or notation",
     "encode": "show the elements of a text",
     "data": "list the named corpora, or survey a source",
@@ -58,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Arguments:
-        arguments: words after `rhapsode`; None takes those of the process, and lets a budget begin
-            when the process did.
+        arguments: words after `rhapsode`; None: those of the process, whose start begins budgets.
 
     Returns:
         0 done, 1 a RhapsodeError, 130 interrupted; bad usage exits with 2.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from rhapsode.bundle import (
     refuse_condition,
 )
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
+from rhapsode.bundle.predictor import States
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 from rhapsode.compiling import cores
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_steps import (
@@ -33,6 +36,7 @@ from rhapsode.engine.compiled_steps import (
     score_rows,
     spread_features,
 )
+from rhapsode.engine.compiled_table import CompiledTable
 from rhapsode.engine.compiled_writing import CompiledState, CompiledWriter
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.packed_weights import Laid, lay_out
@@ -205,6 +209,9 @@ class CompiledPredictor(Predictor):
         """
         return self._writer.stretches(request)
 
+    def table(self, request: TableRequest) -> WritingTable | None:
+        return CompiledTable(self._writer, request)
+
 
 class CompiledAverage(AveragedPredictor):
     """A predictor that averages the probabilities of compiled networks.
@@ -230,6 +237,12 @@ class CompiledAverage(AveragedPredictor):
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Write all jobs side by side; see `CompiledPredictor.stretches`."""
         return self._writer.stretches(request)
+
+    def row_parts(self, state: States) -> RowParts:
+        return RowParts(state.parts)
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        return CompiledTable(self._writer, replace(request, parts=request.parts or self.row_parts))
 
 
 def compiled_predictor(

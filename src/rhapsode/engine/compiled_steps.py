@@ -91,8 +91,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         last_B1: Any, seen_BN: Any, read_BV: Any, written_BV: Any, recent_BN: Any,
         sequence_B: Any, length_B: Any, node_B: Any, word_BW: Any, memory_BN: Any, head_BLS: Any,
         before_BLN: Any, kept_B: Any, weight_BF: Any, place_BK: Any, fresh: bool, window: int,
-        steps_S: Any, values_S: Any,
-        banned_N: Any, least: int, spared_V: Any, seed: Any, position: int, end_element: int,
+        steps_BS: Any, values_BS: Any, least_B: Any, seed_B: Any, position_B: Any,
+        banned_N: Any, spared_V: Any, end_element: int,
         first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
         bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
         letter_V: Any, prior_V: Any, lead: int,
@@ -131,13 +131,13 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 None, a type of its own, without one.
             fresh: true if the logits already follow `last_B1`.
             window: elements that count, 0 where all do.
-            steps_S: steps of the chain, in order.
-            values_S: parameter of each step.
+            steps_BS: steps of the chain of each row, in order.
+            values_BS: parameter of each step.
+            least_B: elements of a row before which end-of-sequence is not chosen.
+            seed_B: of the draws of each row, uint64.
+            position_B: number of the first element to choose; it goes on in place.
             banned_N: elements that are never chosen.
-            least: elements of a row before which end-of-sequence is not chosen.
             spared_V: elements whose occurrences do not count; as `read_BV`.
-            seed: of the draw, uint64.
-            position: number of the first element to choose.
             end_element: end-of-sequence.
             first_M: tables of the counts, as for `rhapsode.counts.ngram_evidence`.
             element_M: likewise.
@@ -196,7 +196,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 few = rows if time == 1 else max(1, TOGETHER // time)
                 for n in range(members):
                     # Forwards and backwards in turn: what was read last is still in the cache.
-                    k = members - 1 - n if (position + done) & 1 else n
+                    k = members - 1 - n if position_B[0] & 1 else n
                     spec, begin = specs_MS[k], k * rows
                     for b in range(0, rows, few):
                         to = min(rows, b + few)
@@ -246,19 +246,22 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     add_up(z_V, prior_V, own_F, listed, element_E, weight_E, value_E)
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
-                if position + done < least:
+                position = position_B[b]
+                if position < least_B[b]:
                     z_V[end_element] = -np.inf
-                filter_row(z_V, steps_S, values_S, read_BV[b], written_BV[b], some_V, weight_V)
-                point = uniform(seed, sequence_B[b], position + done)
+                filter_row(
+                    z_V, steps_BS[b], values_BS[b], read_BV[b], written_BV[b], some_V, weight_V
+                )
+                point = uniform(seed_B[b], sequence_B[b], position)
                 element = draw(z_V, point, weight_V)
                 last_B1[b, 0] = element
                 out_TB[done, b] = element
                 if counting:
                     counts = not spared_V[element]
                     if span:
-                        slot = (position + done) % span
+                        slot = position % span
                         gone = recent_BN[b, slot]
-                        if gone >= 0 and position + done >= span:
+                        if gone >= 0 and position >= span:
                             written_BV[b, gone] -= 1
                         elif gone >= 0 and read_BV.shape[1] == vocab:
                             read_BV[b, gone] -= 1
@@ -268,9 +271,10 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 if element == end_element:
                     end_B[b] = STOP
                     ended = True
-                elif position + done + 1 >= length_B[b]:
+                elif position + 1 >= length_B[b]:
                     end_B[b] = LENGTH
                     ended = True
+                position_B[b] = position + 1
             done += 1
             if ended:
                 break
@@ -367,7 +371,8 @@ _OF_ROWS = (
     types.float64[:, ::1],
 )  # fmt: skip
 _OF_ALL = (
-    types.boolean, _INT, _I1, _D1, _I1, _INT, types.boolean[::1], types.uint64, _INT, _INT,
+    types.boolean, _INT, _I2, types.float64[:, ::1], _I1, types.uint64[::1], _I1,
+    _I1, types.boolean[::1], _INT,
     _N1, _N1, _N1, _F1, _S1, _N1, _I1, _N1, _N1, _F1, _S1, _I1, _F1, _INT,
 )  # fmt: skip
 _OUT = (_I2, _I1)

@@ -25,7 +25,7 @@ from rhapsode.generation.loop import distinct_prompts
 ELEMENTS = 64
 # And about the longest time.
 SECONDS = 0.02
-_NO_COUNTS = (
+NO_COUNTS = (
     *(np.zeros(0, dtype=kind) for kind in ("i4", "i4", "i4", "f4", "i2", "i4", "i8", "i4", "i4")),
     *(np.zeros(0, dtype=kind) for kind in ("f4", "i2", "i8", "f4")),
     0,
@@ -70,7 +70,7 @@ class CompiledWriter:
     def __init__(
         self, networks: Sequence[Laid], weights: Sequence[float], threads: int, read: ReadPrompts
     ) -> None:
-        self.networks, self.read, self._threads = networks, read, threads
+        self.networks, self.read, self.threads = networks, read, threads
         network = networks[0]
         self.vocab_size = network[at.VOCAB]
         self.entries = entries_for(network[at.FAMILY], network.kind)
@@ -94,7 +94,7 @@ class CompiledWriter:
         live = [index for index, job in enumerate(request.jobs) if job.length > 0]
         if not live:
             return
-        spans = parts_of(len(live), self._threads)
+        spans = parts_of(len(live), self.threads)
         parts = [
             self._rounds(request, chain, [live[row] for row in span], alone=len(spans) == 1)
             for span in spans
@@ -109,20 +109,18 @@ class CompiledWriter:
 
         Rows that are `alone` on the machine may have help from other threads.
         """
-        helped = Helped(self.networks, self._threads if alone else 1)
+        helped = Helped(self.networks, self.threads if alone else 1)
         rows = _CompiledRows(self, request, chain, live, helped.specs_MS)
-        position = 0
+        first = True
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
             steps = max(1, min(ELEMENTS, int(SECONDS / per_step)))
             began = time.perf_counter()
-            out_BT, end_B = helped.run(
-                partial(rows.write, position, steps), lambda written: written[0].size
-            )
+            out_BT, end_B = helped.run(partial(rows.write, steps), lambda written: written[0].size)
             done = out_BT.shape[1]
-            if position:  # the first elements come from logits that are there
+            if not first:  # the first elements come from logits that are there
                 self._step_seconds = (time.perf_counter() - began) / (done * len(live))
-            position += done
+            first = False
             lasts = [{STOP: "stop", LENGTH: "length"}.get(int(end)) for end in end_B]
             yield [
                 Stretch(index, out_BT[row].tolist(), lasts[row]) for row, index in enumerate(live)
@@ -173,8 +171,8 @@ class _CompiledRows:
                 counted_N = chain.tail(job.prompt_N)
                 read_RV[row] = np.bincount(counted_N[counted_N >= 0], minlength=vocab)
         experts = request.experts
-        self._tables = _NO_COUNTS if experts is None else experts.compiled
-        counted = _uncounted(rows) if experts is None else experts.read(elements_BT, rows_R)
+        self._tables = NO_COUNTS if experts is None else experts.compiled
+        counted = uncounted(rows) if experts is None else experts.read(elements_BT, rows_R)
         self._grammar: tuple[Any, Any] = (None, None)
         place_R = None
         if request.grammar is not None:
@@ -196,16 +194,24 @@ class _CompiledRows:
             **{f"counted_{number}": array for number, array in enumerate(counted)},
             "place": place_R,
         }
+        # The same of all rows here, but not of all that share the compiled loop.
+        self._of_requests: dict[str, NDArray[Any]] = {
+            "steps": np.tile(chain.steps_S, (rows, 1)),
+            "values": np.tile(chain.values_S, (rows, 1)),
+            "least": np.full(rows, chain.least, dtype=np.int64),
+            "seed": np.full(rows, request.seed, dtype=np.uint64),
+            "position": np.zeros(rows, dtype=np.int64),
+        }
         self._values_MRS = np.stack([state.values_BS for state in states])
         network = writer.networks[0]
         self._network = (network.weights, network.matrices, specs_MS, writer.weight_M)
         self._write = writer.entries.write
-        self._chain, self._window, self._seed = chain, window, np.uint64(request.seed)
+        self._banned_N, self._window = chain.banned_N, window
         self._spared_V = np.zeros(vocab if chain.counts else 0, dtype=np.bool_)
         self._spared_V[list(chain.spared)] = True
         self._fresh = True
 
-    def write(self, position: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def write(self, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Some elements of each row, (R, T), and why rows ended.
 
         The reason is 0 for rows that have not ended.
@@ -219,13 +225,9 @@ class _CompiledRows:
             *self._of_rows.values(),
             self._fresh,
             self._window,
-            self._chain.steps_S,
-            self._chain.values_S,
-            self._chain.banned_N,
-            self._chain.least,
+            *self._of_requests.values(),
+            self._banned_N,
             self._spared_V,
-            self._seed,
-            position,
             END_ID,
             *self._tables,
             *self._grammar,
@@ -241,9 +243,10 @@ class _CompiledRows:
         self._of_rows = {
             name: None if array is None else array[rows_R] for name, array in self._of_rows.items()
         }
+        self._of_requests = {name: array[rows_R] for name, array in self._of_requests.items()}
 
 
-def _uncounted(rows: int) -> tuple[NDArray[Any], ...]:
+def uncounted(rows: int) -> tuple[NDArray[Any], ...]:
     """State and weights of rows without counts."""
     chains = np.zeros((rows, 1, 1), dtype=np.int32)
     words = np.zeros((rows, 2), dtype=np.int64)

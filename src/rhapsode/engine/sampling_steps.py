@@ -14,7 +14,7 @@ import numpy as np
 from rhapsode.engine.kernels.jit import apart, inner
 from rhapsode.engine.kernels.maths import exp64
 
-GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(8)
+GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE, NONE = range(9)
 
 _NEVER = np.float32(-np.inf)
 _ZERO = np.float32(0.0)
@@ -341,7 +341,7 @@ def filter_row(
 
     Arguments:
         z_V: logits, float32.
-        steps_S: which steps, in order.
+        steps_S: which steps, in order; the first `NONE` ends them.
         values_S: what each takes.
         read_V: how often each element occurs in the prompt; looked at by penalties only.
         written_V: how often each has been written; as `read_V`.
@@ -351,6 +351,8 @@ def filter_row(
     apart()
     for s in range(len(steps_S)):
         step, value = steps_S[s], values_S[s]
+        if step == NONE:
+            break
         if step == GREEDY:
             best = _likeliest(z_V)
             for v in range(len(z_V)):

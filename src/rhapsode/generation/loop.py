@@ -45,6 +45,13 @@ class DrawKey:
         seed = self.seed if isinstance(self.seed, int) else self.seed[rows_R]
         return DrawKey(seed, self.sequence_R[rows_R])
 
+    @classmethod
+    def join(cls, keys: Sequence[DrawKey]) -> DrawKey:
+        """The keys of several rows; whole numbers as seeds must be equal."""
+        sequence_R = np.concatenate([key.sequence_R for key in keys])
+        arrays = [key.seed for key in keys if not isinstance(key.seed, int)]
+        return cls(np.concatenate(arrays) if arrays else keys[0].seed, sequence_R)
+
 
 @dataclass
 class Step:
@@ -92,7 +99,7 @@ class Rows:
             values.
         features: True if distributions contain the network's features.
         steps: number of steps, if known: their uniforms are made at once.
-        steps: how many steps there will be, where that is known: their uniforms are made at once.
+        written_RT: ids that the rows had written before, in a request that goes on after a pause.
     """
 
     def __init__(
@@ -109,10 +116,11 @@ class Rows:
         known_RHX: Singles | None = None,
         features: bool = False,
         steps: int | None = None,
+        written_RT: Ids | None = None,
     ) -> None:
         rows = len(key.sequence_R)
         self.predictor, self.chain = predictor, chain
-        self.state, self.position = state, 0
+        self.state, self.position = state, 0 if written_RT is None else written_RT.shape[1]
         self._unread, self._following, self._features = unread, following, features
         self._first = 0 if unread is None else unread.shape[1]
         self._key, self._filter_key = key, filter_key or key
@@ -121,6 +129,8 @@ class Rows:
         lanes = predictor.element_size
         self._states = [chain.init(rows) for _ in range(lanes)]
         self._written_KRT = np.empty((lanes, rows, 0), dtype=np.int64)
+        if written_RT is not None:
+            self._written_KRT = np.array(written_RT[None], dtype=np.int64)
         self._uniforms_RTK = np.empty((rows, 0, lanes))
         self._uniforms_end, self._steps = 0, steps
 
@@ -169,6 +179,18 @@ class Rows:
     def __len__(self) -> int:
         """R, the number of rows."""
         return len(self._prompts)
+
+    @property
+    def unread(self) -> Elements | None:
+        """Elements that the next distribution waits for; None if it is there."""
+        return self._unread if self._following is None else None
+
+    def follow(self, following: Distribution) -> None:
+        """Take the distribution after the unread elements, which count as read.
+
+        The caller has advanced the state; see `SharedRows`.
+        """
+        self._following, self._unread = following, None
 
     @property
     def output_RT(self) -> Ids:

@@ -36,6 +36,21 @@ class StopText:
             return piece
         return self._release(piece)
 
+    def extend(self, elements: Sequence[int]) -> tuple[str, int]:
+        """The text that is certain after some elements.
+
+        The number of elements that were read is returned, too.
+        Elements after a stop string are not read.
+        """
+        if not self._stops:
+            return self._decoder.feed(elements), len(elements)
+        parts: list[str] = []
+        for element in elements:
+            parts.append(self.feed(element))
+            if self.stopped:
+                break
+        return "".join(parts), len(parts)
+
     def finish(self) -> str:
         """The text held back, if it did not become a stop string."""
         text = self._release(self._decoder.finish())

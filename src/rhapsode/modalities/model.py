@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Bundle, write_bundle
 from rhapsode.config import GenerateSettings, from_mapping
-from rhapsode.errors import SettingsError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.opened import (
@@ -132,6 +132,14 @@ class OpenedModel(ABC, Generic[B]):
         """
         return self.predictor
 
+    def writer_for(self, settings: GenerateSettings) -> Any:
+        """The predictor that settings ask for.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        return self.predictor_of(adapt=settings.adapt)
+
     @abstractmethod
     def ready(self, settings: GenerateSettings) -> None:
         """Load the predictor before anything is printed.
@@ -153,6 +161,39 @@ class OpenedModel(ABC, Generic[B]):
     def begin(self, value: Any, settings: GenerateSettings) -> Prompt:
         """Make a prompt that the model continues; see `without_open_space`."""
         return self.prompt(self.without_open_space(value), settings)
+
+    def prompt_of_text(self, text: str, settings: GenerateSettings) -> Prompt:
+        """Make a prompt of a text that never names a file.
+
+        Raises:
+            RhapsodeError: the model cannot read it.
+        """
+        return self.begin(text, settings)
+
+    def prompt_of_file(self, content: bytes, suffix: str, settings: GenerateSettings) -> Prompt:
+        """Make a prompt of the content of a file.
+
+        Arguments:
+            content: bytes of the file.
+            suffix: of its name, as ".mid".
+            settings: how it is continued.
+
+        Raises:
+            RhapsodeError: the model cannot read it.
+        """
+        try:
+            return self.prompt_of_text(content.decode(), settings)
+        except UnicodeDecodeError:
+            raise DataError("this is not UTF-8", where="prompt") from None
+
+    def prompt_of_elements(self, elements: Sequence[int], settings: GenerateSettings) -> Prompt:
+        """Make a prompt of numbers of elements.
+
+        Raises:
+            SettingsError: elements of this model have no numbers.
+            DataError: a number that stands for no element.
+        """
+        raise SettingsError("elements of this model have no numbers", where="prompt")
 
     def without_open_space(self, value: Any) -> Any:
         """A prompt without a last space that the next element contains.
@@ -279,6 +320,18 @@ class Model(OpenedModel[B], Generic[B]):
         from rhapsode.views.history import read_history
 
         return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
+
+    def copies(self, text: str, least: int = 20) -> list[dict[str, Any]] | None:
+        """Stretches of a text that occur in the training data.
+
+        Arguments:
+            text: the text.
+            least: characters of the shortest stretch to report.
+
+        Returns:
+            Plain values in the order of the text; None without an index of the training data.
+        """
+        return None
 
     @cached_property
     def network(self) -> Network:

@@ -200,6 +200,19 @@ class Fragments(ABC):
     def feed(self, element: Any) -> str:
         """Add an element, and return the text that is certain."""
 
+    def extend(self, elements: Sequence[Any]) -> tuple[str, int]:
+        """Add elements until a stop text appears.
+
+        Returns:
+            The text that is certain, and the number of elements that were added.
+        """
+        parts = []
+        for element in elements:
+            parts.append(self.feed(element))
+            if self.stopped:
+                break
+        return "".join(parts), len(parts)
+
     def pause(self) -> str:
         """Return the text that was held back, before a pause in generation."""
         return ""

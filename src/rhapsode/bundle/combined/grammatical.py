@@ -13,6 +13,7 @@ import numpy as np
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -124,6 +125,17 @@ class Grammatical(Predictor):
         if self._table is None or request.grammar is not None:
             return None
         return self._predictor.stretches(replace(request, grammar=self._table))
+
+    def row_parts(self, state: States) -> RowParts:
+        before, place = state.parts
+        return replace(self._predictor.row_parts(before), place=place.state_BK)
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        """A table of the predictor; None without a finite grammar."""
+        if self._table is None or request.grammar is not None:
+            return None
+        parts = request.parts or self.row_parts
+        return self._predictor.table(replace(request, grammar=self._table, parts=parts))
 
     def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
         return self._predictor.workers(calls)

@@ -19,6 +19,7 @@ from rhapsode.bundle.predictor import (
     StretchRequest,
     refuse_condition,
 )
+from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
     from rhapsode.counts.contributions import Contributions
@@ -106,6 +107,10 @@ class MixedDistribution(LogitsDistribution):
     def select(self, rows_R: NDArray[np.int64]) -> MixedDistribution:
         parts = (self._network, self._experts, self._state, self._rows_B[rows_R])
         return MixedDistribution(self.logits_BV[rows_R], *parts)
+
+    @property
+    def alone_BV(self) -> Singles:
+        return self._network.logits_BV[self._rows_B]
 
     def contributions(self, row: int) -> Contributions:
         from rhapsode.counts.contributions import contributions
@@ -358,6 +363,15 @@ class MixedPredictor(Predictor):
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Stretches of the network, mixed with the counts."""
         return self.network.stretches(replace(request, experts=self.experts))
+
+    def row_parts(self, state: States) -> RowParts:
+        network, counted = state.parts
+        return replace(self.network.row_parts(network), counted=counted)
+
+    def table(self, request: TableRequest) -> WritingTable | None:
+        """A table of the network, mixed with the counts."""
+        parts = request.parts or self.row_parts
+        return self.network.table(replace(request, experts=self.experts, parts=parts))
 
 
 def remembers(ngram: NGramModel, window: int) -> bool:

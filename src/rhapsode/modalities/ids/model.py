@@ -110,6 +110,9 @@ class IdModel(Model[IdBundle]):
             hint="leave them out, or drop them with --unknown skip",
         )
 
+    def prompt_of_elements(self, elements: Sequence[int], settings: GenerateSettings) -> IdPrompt:
+        return IdPrompt.of_ids(self, elements)
+
     def without_open_space(self, value: Any) -> Any:
         return self.trained_text.without_open_space(str(value))
 

@@ -97,6 +97,9 @@ class _Decoded(Fragments):
     def feed(self, element: int) -> str:
         return self._text.feed(element) if element != END_ID else ""
 
+    def extend(self, elements: Sequence[int]) -> tuple[str, int]:
+        return self._text.extend([element for element in elements if element != END_ID])
+
     def pause(self) -> str:
         # Half a character is not shown: the next turn may complete it.
         return self._text.finish().removesuffix("\N{REPLACEMENT CHARACTER}")
@@ -116,6 +119,18 @@ class IdPrompt(Prompt):
         self._model = model
         self.text = text
         self.ids_N: NDArray[np.int64] = model.bundle.encoder.encode(text).astype(np.int64)
+
+    @classmethod
+    def of_ids(cls, model: IdModel, ids: Sequence[int]) -> IdPrompt:
+        """A prompt of ids.
+
+        Raises:
+            DataError: an id that the model does not have.
+        """
+        prompt = IdPrompt(model, "")
+        prompt.ids_N = np.array([prompt.restored(each) for each in ids], dtype=np.int64)
+        prompt.text = model.bundle.encoder.decode(prompt.ids_N)
+        return prompt
 
     @property
     def opening(self) -> Given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, from_mapping
@@ -147,7 +148,32 @@ class MusicModel(IdModel):
         score = self._score_in(value)
         if score is not None:
             return self._of_score(score, settings)
-        text = str(value)
+        return self._of_notation(str(value), settings)
+
+    def prompt_of_text(self, text: str, settings: GenerateSettings) -> MusicPrompt:
+        """Make a prompt of a notation or of ABC."""
+        if text.lstrip().startswith("X:"):
+            return self.prompt_of_file(text.encode(), ".abc", settings)
+        return self._of_notation(text, settings)
+
+    def prompt_of_file(
+        self, content: bytes, suffix: str, settings: GenerateSettings
+    ) -> MusicPrompt:
+        from rhapsode.modalities.music.pieces.reading import read_pieces
+
+        if suffix not in SUFFIXES:
+            raise DataError(
+                f"no music has the suffix {suffix!r}",
+                where="prompt",
+                hint=f"one of {', '.join(sorted(SUFFIXES))}",
+            )
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"prompt{suffix}"
+            path.write_bytes(content)
+            pieces = read_pieces([str(path)], self.reading_settings()).pieces
+        return self._of_score(pieces[0].score, settings)
+
+    def _of_notation(self, text: str, settings: GenerateSettings) -> MusicPrompt:
         missing = self.encoder.unknown(text)
         if missing and settings.unknown != "skip":
             names = [name for name in self.encoder.vocabulary[:4] if name.strip()]
@@ -156,7 +182,7 @@ class MusicModel(IdModel):
                 where="prompt",
                 hint=f"name a file of music, or elements such as {', '.join(names)}",
             )
-        checked = super().prompt(text, settings)
+        checked = IdModel.prompt(self, text, settings)
         return MusicPrompt(self, checked.text, settings=limits_of(settings))
 
     def _score_in(self, value: Any) -> Score | None:

@@ -18,6 +18,7 @@ from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
+    from rhapsode.modalities.text.quality.text_index import TextIndex
 
 # Suffixes of files that hold something else than a text that people write.
 _NO_TEXT = """
@@ -34,6 +35,7 @@ class TextModel(IdModel):
 
     facts = TextFacts
     _elements: SuffixIndex | None = None
+    _text: TextIndex | str | None = None
 
     def elements_index(self) -> SuffixIndex:
         """The index of the training data by elements, opened on first use.
@@ -81,6 +83,15 @@ class TextModel(IdModel):
 
     def open_index(self) -> OpenIndex:
         return self.elements_index
+
+    def copies(self, text: str, least: int = 20) -> list[dict[str, Any]] | None:
+        if self._text is None:
+            from rhapsode.modalities.text.quality.writing_check import open_text_index
+
+            self._text = open_text_index(self.path, self.bundle.provenance.text_index)
+        if isinstance(self._text, str):
+            return None
+        return [copied.to_mapping() for copied in self._text.copies(text, least)]
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """Reading settings of training.

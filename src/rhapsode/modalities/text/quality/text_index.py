@@ -237,6 +237,27 @@ class TextIndex:
         copied = text[span.start : span.start + span.length]
         return Copied(copied, span.start, span.count, self.place(span.place, span.length))
 
+    def copies(self, text: str, least: int) -> list[Copied]:
+        """Stretches of a text that occur in the corpus, without overlap.
+
+        Arguments:
+            text: the text.
+            least: characters of the shortest stretch to report.
+        """
+        query_M = self._query(text)
+        lengths_M = self.suffixes.matches(query_M)[0]
+        copies, start = [], 0
+        while start < len(text):
+            length = int(lengths_M[start])
+            if length < least:
+                start += 1
+                continue
+            low, high = self.suffixes.interval(query_M[start : start + length])
+            place = self.place(int(self.suffixes.order_N[low:high].min()), length)
+            copies.append(Copied(text[start : start + length], start, high - low, place))
+            start += length
+        return copies
+
     def has_word(self, word: str) -> bool:
         """True if a text occurs as a whole word.
 

@@ -1,0 +1,1 @@
+"""Receiving of requests: deadlines, hosts, origins, keys and headers."""

@@ -1,0 +1,1 @@
+"""The page of the server: its files, its session, training from it."""

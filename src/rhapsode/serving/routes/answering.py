@@ -1,0 +1,307 @@
+"""Answers to requests for continuations, whole or as a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rhapsode.errors import RhapsodeError
+from rhapsode.serving.http.exchange import Exchange, while_there
+from rhapsode.serving.server_state import ServerState
+from rhapsode.serving.states.snapshots import extend
+from rhapsode.serving.states.state_store import StoredState
+from rhapsode.serving.wire.api_errors import ApiError, of_problem, refused
+from rhapsode.serving.wire.documents import document_of
+from rhapsode.serving.wire.fields import sampling_fields
+from rhapsode.serving.wire.json_text import KEEP_ALIVE
+from rhapsode.serving.wire.shapes import Choice, Shape, Usage
+from rhapsode.serving.writing.choice_text import ChoiceText, Delta, Entry
+from rhapsode.serving.writing.prompt_scores import prompt_entries
+from rhapsode.serving.writing.request_works import RequestWorks
+from rhapsode.serving.writing.work import Begun, Failed, Report, Work, Written
+
+# Seconds between two events of a choice, and elements after which one is sent all the same.
+FLUSH, FLUSH_ELEMENTS = 0.02, 64
+# Seconds after which an idle stream shows that it lives.
+ALIVE = 15.0
+
+
+@dataclass
+class _Growing:
+    """A choice as it grows.
+
+    Arguments:
+        number: among all choices of the request.
+        text: of the continuation.
+        delta: what has not been sent.
+        echo: text and entries of the prompt, if they are echoed.
+    """
+
+    number: int
+    text: ChoiceText
+    delta: Delta = field(default_factory=Delta)
+    echo: Delta = field(default_factory=Delta)
+    began: bool = False
+    sent: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """True if the delta is to be sent."""
+        delta = self.delta
+        if delta.end is not None:
+            return True
+        if not delta.text and not delta.entries:
+            return False
+        return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= FLUSH
+
+
+class Answering:
+    """The answer to one request for continuations.
+
+    Arguments:
+        server: what the handlers share.
+        exchange: the request.
+        request: its works.
+        shape: of the answer.
+    """
+
+    def __init__(
+        self, server: ServerState, exchange: Exchange, request: RequestWorks, shape: Shape
+    ) -> None:
+        self._server, self._exchange = server, exchange
+        self._request, self._shape = request, shape
+        self._usage = Usage(prompt=request.prompt_elements)
+        self._choices: dict[tuple[Work, int], _Growing] = {}
+        self._began = time.monotonic()
+        self._first: float | None = None
+
+    async def run(self) -> None:
+        """Submit the works, and answer while the client is there.
+
+        Raises:
+            ApiError: the queue is full, or the request takes too long.
+            ClientLeft: the client left.
+        """
+        request, server = self._request, self._server
+        works = list(request.works)
+        server.running[self._shape.id] = self
+        try:
+            await while_there(self._exchange, self._answer())
+        finally:
+            server.running.pop(self._shape.id, None)
+            request.served.scheduler.release(works)
+            self._observe()
+
+    def cancel(self) -> None:
+        """End the continuations where they are."""
+        for (work, index), choice in self._choices.items():
+            if choice.text.end is None:
+                request_end = Written(index, (), "stop")
+                work.inbox.put(work, request_end)
+                work.dropped.add(index)
+
+    def stop(self) -> None:
+        """End with an error, because the server ends."""
+        error = ApiError(503, "shutting_down", "the server is stopping", retry_after=5)
+        self._request.inbox.put(self._request.works[0], Failed(error))
+
+    async def _answer(self) -> None:
+        request = self._request
+        limit = self._server.settings.seconds
+        try:
+            async with asyncio.timeout(limit):
+                await self._prepare()
+                request.served.scheduler.submit(list(request.works))
+                if request.asked.stream:
+                    await self._stream()
+                else:
+                    await self._whole()
+        except TimeoutError:
+            raise ApiError(
+                400, "time_limit_exceeded", f"the request took more than {limit:g} seconds"
+            ) from None
+
+    async def _prepare(self) -> None:
+        """Score echoed prompts, and lay out the choices."""
+        request = self._request
+        for number, work in enumerate(request.works):
+            echo = Delta()
+            if request.asked.echo:
+                echo.text = work.prompt.text
+                if work.top is not None:
+                    predictor = request.served.predictor_of(work)
+                    async with self._server.scoring:
+                        echo.entries = await asyncio.to_thread(prompt_entries, work, predictor)
+            for index in range(work.count):
+                place = number * work.count + index
+                text = ChoiceText(work, index, len(echo.text))
+                growing = _Growing(place, text)
+                growing.echo = Delta(echo.text, list(echo.entries))
+                if not work.settings.length:
+                    growing.delta.end = text.end = "length"
+                self._choices[work, index] = growing
+
+    def _take(self, work: Work, report: Report) -> None:
+        """Add a report to its choice.
+
+        Raises:
+            ApiError: the work failed.
+        """
+        if isinstance(report, Begun):
+            self._usage.cached += report.cached
+            self._server.metrics.of_queue(report.waited)
+            return
+        if isinstance(report, Failed):
+            raise _failed(report.problem, work)
+        if self._first is None:
+            self._first = time.monotonic()
+        growing = self._choices[work, report.index]
+        growing.delta.add(growing.text.take(report))
+        if growing.text.end is not None and report.last is None:
+            work.dropped.add(report.index)  # a stop text; the worker does not know
+
+    @property
+    def _open(self) -> bool:
+        return any(each.text.end is None for each in self._choices.values())
+
+    async def _whole(self) -> None:
+        while self._open:
+            for work, report in await self._request.inbox.wait():
+                self._take(work, report)
+        choices = []
+        for growing in self._choices.values():
+            entries: list[Entry] | None = None
+            if growing.text.work.top is not None:
+                entries = [*growing.echo.entries, *growing.delta.entries]
+            end = growing.text.end
+            assert end is not None
+            choices.append(
+                Choice(
+                    growing.number,
+                    growing.echo.text + growing.text.text,
+                    entries,
+                    end,
+                    self._own(growing),
+                )
+            )
+        await self._store()
+        self._finish_usage()
+        await self._exchange.answer(self._shape.answer(choices, self._usage))
+
+    async def _stream(self) -> None:
+        exchange, shape = self._exchange, self._shape
+        await exchange.begin_events()
+        for growing in self._choices.values():
+            opening = shape.opening(growing.number)
+            if opening:
+                await exchange.send_part(opening)
+            if growing.echo.text or growing.echo.entries:
+                await exchange.send_part(shape.delta(growing.number, growing.echo, None))
+        while True:
+            now = time.monotonic()
+            due = [each for each in self._choices.values() if each.is_due(now)]
+            last = not self._open
+            if last:
+                await self._store()
+            if due:
+                await exchange.send_part(b"".join(self._events(due, now)))
+            if last:
+                break
+            pending = any(each.delta.text or each.delta.entries for each in self._choices.values())
+            reports = await self._request.inbox.wait(FLUSH if pending else ALIVE)
+            for work, report in reports:
+                self._take(work, report)
+            if not reports and not pending:
+                await exchange.send_part(KEEP_ALIVE)
+        self._finish_usage()
+        if self._request.asked.include_usage:
+            await exchange.send_part(shape.usage_event(self._usage))
+        if shape.done:
+            await exchange.send_part(shape.done)
+        await exchange.end()
+
+    def _events(self, due: list[_Growing], now: float) -> Iterator[bytes]:
+        for growing in due:
+            delta = growing.delta
+            if growing.began:
+                self._server.metrics.of_event(now - growing.sent)
+            ended = delta.end is not None
+            own = {**self._shape.own, **self._own(growing)} if ended else None
+            yield self._shape.delta(growing.number, delta, own)
+            growing.delta, growing.sent, growing.began = Delta(), now, True
+
+    def _own(self, growing: _Growing) -> dict[str, Any]:
+        """Further values of a finished choice: a document, traces."""
+        own: dict[str, Any] = {}
+        suffix = self._request.asked.document
+        if suffix is not None:
+            own["document"] = document_of(growing.text, suffix)
+        if growing.text.work.settings.trace is not None:
+            own["trace"] = [each.to_mapping() for each in growing.text.traces]
+        return own
+
+    def _finish_usage(self) -> None:
+        self._usage.completion = sum(each.text.count for each in self._choices.values())
+
+    async def _store(self) -> None:
+        """Store the state after the only continuation, if that is wanted."""
+        name = self._request.asked.save_state
+        if name is None:
+            return
+        (((work, _), growing),) = self._choices.items()
+        await asyncio.to_thread(self._store_after, name, work, growing.text)
+        self._shape.own["state"] = name
+
+    def _store_after(self, name: str, work: Work, text: ChoiceText) -> None:
+        served = self._request.served
+        predictor = served.predictor_of(work)
+        assert work.snapshot is not None
+        elements = text.final_elements()
+        snapshot = extend(predictor, work.prompt, work.snapshot, elements)
+        before = 0 if work.resumption is None else work.resumption.written
+        assert work.settings.seed is not None
+        self._server.states.save(
+            name,
+            StoredState(
+                snapshot,
+                served.name,
+                served.fingerprint,
+                adapt=work.settings.adapt,
+                seed=work.settings.seed,
+                sequence=work.sequences[0],
+                written=before + len(elements),
+            ),
+        )
+
+    def _observe(self) -> None:
+        self._finish_usage()
+        self._server.metrics.of_request(
+            seconds=time.monotonic() - self._began,
+            first=None if self._first is None else self._first - self._began,
+            prompt=self._usage.prompt,
+            written=self._usage.completion,
+            cached=self._usage.cached,
+        )
+
+
+def check_storing(exchange: Exchange, request: RequestWorks, server: ServerState) -> None:
+    """Refuse a state that cannot be stored, before anything is written.
+
+    Raises:
+        ApiError: it cannot.
+    """
+    name = request.asked.save_state
+    if name is None:
+        return
+    if len(request.works) != 1 or request.asked.n != 1:
+        raise refused("save_state needs one prompt and n = 1", param="save_state")
+    exchange.check_may_write()
+    server.states.check_room(name)
+
+
+def _failed(problem: Exception, work: Work) -> Exception:
+    if isinstance(problem, RhapsodeError):
+        return of_problem(problem, names=sampling_fields(type(work.settings)))
+    return problem

@@ -1,0 +1,63 @@
+"""Objects that the handlers of a server share."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rhapsode.serving.http.element_rate import ElementRate
+from rhapsode.serving.serve_settings import ServeSettings
+from rhapsode.serving.served_model import ModelTable
+from rhapsode.serving.server_metrics import ServerMetrics
+from rhapsode.serving.states.state_store import StateStore
+
+if TYPE_CHECKING:
+    from rhapsode.serving.routes.answering import Answering
+
+# Prompts that are scored at the same time.
+SCORING = 2
+
+
+class ServerState:
+    """Models, limits, metrics and stored states of a server.
+
+    Arguments:
+        models: by name.
+        settings: of the server.
+        keys: that clients must have; empty for none.
+    """
+
+    def __init__(
+        self, models: ModelTable, settings: ServeSettings, keys: Sequence[str] = ()
+    ) -> None:
+        self.models, self.settings, self.keys = models, settings, tuple(keys)
+        folder = Path("runs/states") if settings.states is None else Path(settings.states)
+        self.states = StateStore(folder, int(settings.states_mb * 1e6))
+        self.metrics = ServerMetrics(self._gauges)
+        self.running: dict[str, Answering] = {}
+        self.scoring = asyncio.Semaphore(SCORING)
+        self.token = secrets.token_urlsafe(24)
+        """Opens what writes, from the page that was printed at the start."""
+        self.rate = ElementRate(settings.elements_per_minute)
+        self.stopping = False
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        schedulers = [served.scheduler for served in self.models]
+        hits = sum(each.cache.hits for each in schedulers)
+        return {
+            "rhapsode_requests_running": ("Requests in progress", len(self.running)),
+            "rhapsode_requests_waiting": (
+                "Prompts in the queue",
+                sum(each.waiting for each in schedulers),
+            ),
+            "rhapsode_slots_busy": (
+                "Continuations in progress",
+                sum(each.busy for each in schedulers),
+            ),
+            "rhapsode_prefix_cache_hits": ("Prompts found in the cache of prefixes", hits),
+            "rhapsode_stored_states": ("Stored states", self.states.count),
+            "rhapsode_stored_state_bytes": ("Bytes of stored states", self.states.bytes),
+        }

@@ -1,0 +1,1 @@
+"""States after texts, in memory and in files."""

@@ -1,0 +1,1 @@
+"""Continuations of many requests at once: slots, queue, workers and streams."""
