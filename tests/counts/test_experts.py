@@ -27,6 +27,8 @@ VOCABULARY = 6
 LETTERS = np.array([0, 7, 8, 9, 7, 0])
 # The element 0 begins a measure, and 5 names a place in one.
 MARKS = np.array([-2, 7, 8, 9, 7, -1])
+# The elements 2 and 4 are one word in two cases.
+FORMS = (0, 1, 2, 3, 2, 5)
 TEXT = np.random.default_rng(0).integers(36, size=400) // 6 * np.tile([1, 0, 1, 1], 100)
 
 Gram = tuple[int, ...]
@@ -45,6 +47,7 @@ class Counted:
     remember: bool = False
     keep: bool = False
     measures: bool = False
+    said: bool = False
 
     def model(self) -> NGramModel:
         found = NGramModel.learn(
@@ -54,6 +57,8 @@ class Counted:
         if not self.words:
             return found
         letter_V = MARKS if self.measures else LETTERS
+        if self.said:
+            letter_V = -16 - np.array(FORMS)
         words = WordContexts.learn(np.array(self.elements), letter_V, starts=self.starts)
         return NGramModel(found.trie, found.order, found.smoothing, words)
 
@@ -126,7 +131,8 @@ class Oracle:
         smooth = Reference(documents, VOCABULARY, order, "kneser_ney", opening=counted.opening)
         self.smooth, self.order = smooth, order
         self.after: tuple[dict[Any, Counter[int]], ...] = ({}, {})
-        for document in documents if counted.words and not counted.window else ():
+        has_letters = counted.words and not counted.said and not counted.window
+        for document in documents if has_letters else ():
             for t, element in enumerate(document):
                 so_far, before = word_before(document[:t])
                 for found, key in zip(self.after, (so_far, (so_far, before)), strict=True):
@@ -180,8 +186,25 @@ class Oracle:
             for element, count in counts.items():
                 below = 0.5 * len(counts) * math.exp(own_V[element])
                 found.append((kind, element, math.log(1 + (count - 0.5) / below)))
-        if self.counted.measures and self.counted.words and not self.counted.window:
+        if self.counted.said and self.counted.words and not self.counted.window:
+            found += self.said(memory, own_V)
+        elif self.counted.measures and self.counted.words and not self.counted.window:
             found += self.before(history)
+        return found
+
+    def said(self, memory: Gram, own_V: NDArray[Any]) -> list[tuple[int, int, float]]:
+        """The same for the words that were said."""
+        last = memory[-512:]
+        part = sum(len(last) >= edge for edge in (32, 128, 512))
+        counts: Counter[int] = Counter()
+        for element in last:
+            if element > 1:
+                counts.update({element, FORMS[element]})
+        found = []
+        for element, count in counts.items():
+            below = 0.5 * len(counts) * math.exp(own_V[element])
+            kind = self.lead + 12 * 6 + 4 * (min(count, 3) - 1) + part
+            found.append((kind, element, math.log(1 + (count - 0.5) / below)))
         return found
 
     def before(self, history: Gram) -> list[tuple[int, int, float]]:
@@ -229,6 +252,7 @@ CASES = st.builds(
     remember=st.booleans(),
     keep=st.booleans(),
     measures=st.booleans(),
+    said=st.booleans(),
 )
 SOME = tuple(int(element) for element in TEXT[:60])
 
@@ -240,6 +264,7 @@ SOME = tuple(int(element) for element in TEXT[:60])
 @example(Counted(SOME, (0, 20, 41), 5, 0, remember=True), list(SOME[:30]), {0, 12})
 @example(Counted(SOME, (0, 20, 41), 5, 0, remember=True, keep=True), list(SOME[:30]), {0, 12})
 @example(Counted(SOME, window=2, words=False), list(SOME[:30]), set())
+@example(Counted(SOME, (0, 20, 41), 3, 0, remember=True, said=True), list(SOME[:35]), {0, 1})
 @example(
     Counted(SOME, (0, 20, 41), 3, 0, remember=True, measures=True),
     [0, 5, 1, 2, 0, 5, 1, 3, 0, 5, 1, 2, 0, 4, 5, 1, 2, 5, 0, 5, 1, 3, 0, 1, 5, 2, 5, 0, 5, 1],

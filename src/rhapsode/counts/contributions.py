@@ -157,7 +157,8 @@ def contributions(
     n = list_evidence(
         *experts.tables, int(state.node_B[row]), state.word_BW[row], state.recent_BN[row],
         state.head_BLS[row], state.before_BLN[row], int(state.read_B[row]), experts.lead,
-        experts.prior_V, own_V, 0.0, np.zeros(size, np.int32), element_E, weight_E, value_E,
+        experts.letter_V, experts.prior_V, own_V, 0.0, np.zeros(size, np.int32), element_E,
+        weight_E, value_E,
     )  # fmt: skip
     element_E, weight_E = element_E[:n], weight_E[:n].astype(np.int64)
     value_E = value_E[:n].astype(np.float64)
@@ -322,7 +323,7 @@ def tell_rows(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
                 node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), lead,
-                prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
+                letter_V, prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             for v in range(vocab):
                 z_V[v] = network * own_V[v] + frequency * prior_V[v]

@@ -176,7 +176,8 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F)
+        said = kernels.KINDS if self.letter_V[0] <= kernels.SAID else 0
+        return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F) + said
 
     @property
     def measured(self) -> bool:

@@ -32,6 +32,11 @@ NETWORK, ORDER_0, LEAD = 0, 1, 2
 LEAST = 1e-30
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
 LENGTHS, OCCURRENCES = 6, 64
+# Words that were said, as far back as so many elements. An element that is a word, or a part of one,
+# has the letter SAID less its most frequent form in either case.
+MOST_SAID, SAID = 512, -16
+# The last of the elements that are not words: end-of-sequence and unknown.
+UNKNOWN = 1
 # Discount of counts without a smoothing of their own.
 DISCOUNT = 0.5
 # Place of the keys of contexts of words among the tables.
@@ -42,7 +47,7 @@ _HASHED = 0x3FFFFFFFFFFFFFFF
 @compiled
 def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
-    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES + len(PERIODS)
+    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES + len(PERIODS) + 2 * MOST_SAID
 
 
 @compiled
@@ -134,11 +139,42 @@ def weigh_contexts(
 
 
 @compiled
+def list_said(
+    recent_N: Any, read: int, letter_V: Any, own_V: Any, shift: float, seen_V: Any, lead: int,
+    n: int, element_E: Any, weight_E: Any, value_E: Any,
+) -> int:  # fmt: skip
+    """List the evidence of words that were said, in either case; returns the new length."""
+    size, begin = len(recent_N), n
+    total = min(read, size, MOST_SAID)
+    for back in range(1, total + 1):
+        element = recent_N[(read - back) % size]
+        if element <= UNKNOWN:
+            continue
+        for form in (np.int64(element), np.int64(SAID - letter_V[element])):
+            if seen_V[form] == 0:
+                element_E[n] = form
+                n += 1
+            seen_V[form] += 1
+            if form == SAID - letter_V[form]:
+                break
+    followers = n - begin
+    part = 0 if total < 32 else 1 if total < 128 else 2 if total < MOST_SAID else 3
+    for e in range(begin, n):
+        element = element_E[e]
+        seen = seen_V[element]
+        below = DISCOUNT * followers * math.exp(own_V[element] - shift)
+        weight_E[e] = lead + 4 * (min(seen, 3) - 1) + part
+        value_E[e] = math.log(1 + (seen - DISCOUNT) / max(below, 1e-30))
+        seen_V[element] = 0
+    return n
+
+
+@compiled
 def collect(
     first_M: Any, element_M: Any, suffix_M: Any, evidence_M: Any, kind_M: Any,
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, kind_K: Any,
     node: int, word_W: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, lead: int,
-    prior_V: Any, own_V: Any, shift: float, seen_V: Any,
+    letter_V: Any, prior_V: Any, own_V: Any, shift: float, seen_V: Any,
     element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
     """List the evidence for the next element; returns its length.
@@ -212,6 +248,11 @@ def collect(
                 weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
                 n += 1
+    if size > 0 and letter_V[0] <= SAID:
+        n = list_said(
+            recent_N, read, letter_V, own_V, shift, seen_V, lead + KINDS * LENGTHS, n,
+            element_E, weight_E, value_E,
+        )  # fmt: skip
     return n
 
 
@@ -373,7 +414,7 @@ def mix_rows(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
                 node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), lead,
-                prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
+                letter_V, prior_V, own_V, 0.0, seen_V, element_E, weight_E, value_E,
             )  # fmt: skip
             add_up(z_V, prior_V, weight_F, n, element_E, weight_E, value_E)
             shift = shift_of(z_V, part_V)
@@ -434,7 +475,7 @@ def list_text(
             n += collect(
                 first_M, element_M, suffix_M, evidence_M, kind_M,
                 bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
-                node, word_W, recent_N, head_LS, before_LN, read, lead, prior_V,
+                node, word_W, recent_N, head_LS, before_LN, read, lead, letter_V, prior_V,
                 z_PV[p], 0.0, seen_V, element_E[n:], weight_E[n:], value_E[n:],
             )  # fmt: skip
             end_P[p] = n

@@ -151,7 +151,7 @@ def places_before(
         letter_V: as in `WordContexts`.
         opening: an element read before every document; -1 without one.
     """
-    periods = len(PERIODS) if (letter_V < 0).any() else 0
+    periods = len(PERIODS) if np.isin(letter_V, (PLACE, MEASURE)).any() else 0
     before_NP = np.empty((len(ids_N), periods), np.int32)
     kind_NP = np.zeros((len(ids_N), periods), np.int16)
     if periods:

@@ -28,7 +28,8 @@ class WordContexts:
 
     Arguments:
         letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word;
-            -1 for what names a place in a measure, -2 for what begins one.
+            -1 for what names a place in a measure, -2 for what begins one; for words -16 less the
+            id of their most frequent form in either case.
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
         which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
@@ -67,7 +68,7 @@ class WordContexts:
         ids_N = as_ids(elements_N, len(letter_V))
         starts_N = first_places(len(ids_N), starts)
         measure_F = measure_weights(ids_N, starts_N, letter_V)
-        if not (letter_V > 0).any():  # measures, no words
+        if not (letter_V > 0).any():  # no letters
             none = np.zeros(0, np.int32)
             return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
         parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(WORDS)]
@@ -121,6 +122,7 @@ class WordContexts:
         pairs = len(found.element_J)
         fits = (
             len(found.letter_V) == vocab_size
+            and _are_letters(found.letter_V)
             and bool(np.isfinite(measure_F).all())
             and len(found.key_K) == len(found.size_K) == len(found.which_K)
             and bool(np.isin(found.which_K, range(WORDS)).all())
@@ -135,6 +137,16 @@ class WordContexts:
         if not fits:
             raise ValueError("its contexts of words do not fit together")
         return found
+
+
+def _are_letters(letter_V: NDArray[np.int64]) -> bool:
+    """True for letters and marks, or for words that stand for their forms."""
+    if letter_V[0] > kernels.SAID:
+        return bool((letter_V > kernels.SAID).all())
+    form_V = kernels.SAID - letter_V
+    if not ((form_V >= 0) & (form_V < len(form_V))).all():
+        return False
+    return bool((form_V[form_V] == form_V).all())
 
 
 def _ascend(values_N: NDArray[Any]) -> bool:

@@ -240,7 +240,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         first_M, element_M, suffix_M, evidence_M, kind_M,
                         bucket_B, key_K, first_K, element_J, evidence_J, kind_K,
                         node, word_W, memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]),
-                        lead, prior_V, z_V, shift, seen_V, element_E, weight_E, value_E,
+                        lead, letter_V, prior_V, z_V, shift, seen_V,
+                        element_E, weight_E, value_E,
                     )  # fmt: skip
                     own_F = weight_BF[b % len(weight_BF)]
                     add_up(z_V, prior_V, own_F, listed, element_E, weight_E, value_E)
