@@ -195,7 +195,8 @@ class Oracle:
     def said(self, memory: Gram, own_V: NDArray[Any]) -> list[tuple[int, int, float]]:
         """The same for the words that were said."""
         last = memory[-512:]
-        part = sum(len(last) >= edge for edge in (32, 128, 512))
+        late = len(last) >= 64
+        early = {form for e in memory[:16][-512:] for form in (e, FORMS[e])}
         counts: Counter[int] = Counter()
         for element in last:
             if element > 1:
@@ -203,7 +204,7 @@ class Oracle:
         found = []
         for element, count in counts.items():
             below = 0.5 * len(counts) * math.exp(own_V[element])
-            kind = self.lead + 12 * 6 + 4 * (min(count, 3) - 1) + part
+            kind = self.lead + 12 * 6 + 4 * (min(count, 3) - 1) + 2 * (element in early) + late
             found.append((kind, element, math.log(1 + (count - 0.5) / below)))
         return found
 

@@ -35,6 +35,8 @@ LENGTHS, OCCURRENCES = 6, 64
 # Words that were said, as far back as so many elements. An element that is a word, or a part of one,
 # has the letter SAID less its most frequent form in either case.
 MOST_SAID, SAID = 512, -16
+# The first elements of a document, which often say what it is about, and their mark in counts.
+BEGINNING, IN_BEGINNING = 16, 1 << 16
 # The last of the elements that are not words: end-of-sequence and unknown.
 UNKNOWN = 1
 # Discount of counts without a smoothing of their own.
@@ -154,16 +156,17 @@ def list_said(
             if seen_V[form] == 0:
                 element_E[n] = form
                 n += 1
-            seen_V[form] += 1
+            seen_V[form] += 1 if read - back >= BEGINNING else 1 + IN_BEGINNING
             if form == SAID - letter_V[form]:
                 break
     followers = n - begin
-    part = 0 if total < 32 else 1 if total < 128 else 2 if total < MOST_SAID else 3
+    late = 1 if total >= 4 * BEGINNING else 0
     for e in range(begin, n):
         element = element_E[e]
-        seen = seen_V[element]
+        seen = seen_V[element] % IN_BEGINNING
+        early = 2 if seen_V[element] >= IN_BEGINNING else 0
         below = DISCOUNT * followers * math.exp(own_V[element] - shift)
-        weight_E[e] = lead + 4 * (min(seen, 3) - 1) + part
+        weight_E[e] = lead + 4 * (min(seen, 3) - 1) + early + late
         value_E[e] = math.log(1 + (seen - DISCOUNT) / max(below, 1e-30))
         seen_V[element] = 0
     return n
