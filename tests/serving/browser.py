@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -43,19 +43,19 @@ class Browser:
         assert CHROMIUM is not None
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         commands, answers = os.pipe(), os.pipe()
+        arguments = [
+            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--hide-scrollbars", "--disable-extensions", "--disable-background-networking",
+            "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--lang={language}",
+            f"--accept-lang={language}", "about:blank",
+        ]  # fmt: skip
         # The protocol wants the pipes as file descriptors 3 and 4.
-        script = f'exec "$@" 3<&{commands[0]} 4>&{answers[1]}'
-        self._process = subprocess.Popen(
-            [
-                "/bin/sh", "-c", script, "sh", CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                "--hide-scrollbars", "--disable-extensions", "--disable-background-networking",
-                "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--lang={language}",
-                f"--accept-lang={language}", "about:blank",
-            ],
-            pass_fds=(commands[0], answers[1]), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        pipes = [(os.POSIX_SPAWN_DUP2, commands[0], 3), (os.POSIX_SPAWN_DUP2, answers[1], 4)]
+        quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        self._process = os.posix_spawn(
+            CHROMIUM, arguments, os.environ, file_actions=[*pipes, *quiet]
+        )
         os.close(commands[0])
         os.close(answers[1])
         self._commands, self._answers = commands[1], answers[0]
@@ -74,8 +74,8 @@ class Browser:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        os.kill(self._process, signal.SIGTERM)
+        os.waitpid(self._process, 0)
         os.close(self._commands)
         os.close(self._answers)
         self._profile.cleanup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rhapsode.serving.http.exchange import Handler
@@ -23,11 +24,11 @@ def training_jobs(server: ServerState, runs: Path = RUNS) -> TrainingJobs:
         runs: folder of runs.
     """
 
-    def opened(run: Path) -> None:
-        for served in open_models([run], server.settings):
+    async def opened(run: Path) -> None:
+        for served in await asyncio.to_thread(open_models, [run], server.settings):
             served.scheduler.start()
             server.models.add(served)
-            served.warm()
+            await asyncio.to_thread(served.warm)
 
     return TrainingJobs(runs, opened)
 

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -38,7 +38,7 @@ class TrainingJobs:
         opened: takes the folder of a run that has a model.
     """
 
-    def __init__(self, runs: Path, opened: Callable[[Path], None]) -> None:
+    def __init__(self, runs: Path, opened: Callable[[Path], Awaitable[None]]) -> None:
         self.uploads = Uploads(runs / ".page" / "uploads")
         self._runs, self._opened = runs, opened
         self._folder = runs / ".page" / "jobs"
@@ -165,7 +165,7 @@ class TrainingJobs:
         run = self._runs / name
         if (run / "model.safetensors").is_file():
             try:
-                await asyncio.to_thread(self._opened, run)
+                await self._opened(run)
             except RhapsodeError as problem:
                 log.warning(f"{name}: {problem}")
 
