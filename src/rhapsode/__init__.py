@@ -12,6 +12,7 @@ from rhapsode.late import late_names
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answered",
     "BlindComparison",
     "Comparison",
     "Continuation",
@@ -40,6 +41,7 @@ __all__ = [
     "Survey",
     "Training",
     "__version__",
+    "answer",
     "claim_report",
     "compare",
     "components",
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
     from rhapsode.modalities.info import Info
     from rhapsode.modalities.model import Model
-    from rhapsode.modalities.opened import Continuation, Document, Following, Piece
+    from rhapsode.modalities.opened import Answered, Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
     from rhapsode.modalities.session import PlaySession as Session
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
         measuring_settings,
         setting_places,
     )
+    from rhapsode.workflows.inference.answer_lines import answer
     from rhapsode.workflows.inference.ask import encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
     from rhapsode.workflows.inference.blind import BlindComparison
@@ -102,7 +105,7 @@ _HOMES = {
     "errors": "RhapsodeError",
     "modalities.info": "Info",
     "modalities.model": "Model",
-    "modalities.opened": "Continuation Document Following Piece",
+    "modalities.opened": "Answered Continuation Document Following Piece",
     "modalities.scoring": "Metrics",
     "modalities.session": "Session=PlaySession",
     "training.events": "Evaluated Event Finished Sampled Saved Step",
@@ -111,6 +114,7 @@ _HOMES = {
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",
+    "workflows.inference.answer_lines": "answer",
     "workflows.inference.ask": "encode info load next=next_elements session",
     "workflows.inference.blind": "BlindComparison",
     "workflows.inference.comparison": "Comparison compare evaluate",

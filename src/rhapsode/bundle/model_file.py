@@ -54,6 +54,21 @@ class Component:
 
 
 @dataclass(frozen=True)
+class SourceReader:
+    """Components by which a network reads a source.
+
+    Arguments:
+        encoder: a condition to features of its elements.
+        attention: features of the network to weights of these elements.
+        above: layers after the attention; None: a layer of tanh.
+    """
+
+    encoder: Component
+    attention: Component
+    above: Component | None = None
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Components of a network, and how it sees its past.
 
@@ -63,6 +78,7 @@ class NetworkConfig:
         head: features to a distribution.
         context: "carried", "fresh" or "window:N".
         conditioner: a condition to a memory; None where the network uses no condition.
+        source: components that read a sequence of a condition; None where there is none.
     """
 
     input: Component
@@ -70,6 +86,14 @@ class NetworkConfig:
     head: Component
     context: str = "carried"
     conditioner: Component | None = None
+    source: SourceReader | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, without a source reader that is absent."""
+        plain: dict[str, Any] = to_mapping(self)
+        if self.source is None:
+            del plain["source"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -95,12 +119,14 @@ class NetworkSizes:
         head: name and value of a setting of the head.
         conditioner: the same of the conditioner, for a model that needs one; None: the encoder
             needs none.
+        source: the same of the encoder of sources, for a model that reads them.
     """
 
     noun: str
     input: tuple[str, int]
     head: tuple[str, int]
     conditioner: tuple[str, int] | None = None
+    source: tuple[str, int] | None = None
 
 
 class Facts(ABC):
@@ -258,7 +284,7 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
     for number, member in enumerate(bundle.members):
         arrays |= {f"network.{number}.{name}": array for name, array in member.arrays.items()}
     entries = {
-        "network": None if bundle.network is None else to_mapping(bundle.network),
+        "network": None if bundle.network is None else bundle.network.to_mapping(),
         "members": [member.weight for member in bundle.members],
         "encoder": bundle.encoder.to_mapping(),
         "facts": facts,

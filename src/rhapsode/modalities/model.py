@@ -20,6 +20,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.opened import (
+    Answered,
     Continuation,
     Document,
     Following,
@@ -208,6 +209,25 @@ class OpenedModel(ABC, Generic[B]):
             prompts: of this model.
             settings: how, with a seed.
         """
+
+    def answers(
+        self, inputs: Sequence[str], settings: GenerateSettings, *, n_best: int = 1
+    ) -> Iterator[Sequence[Answered]]:
+        """Answer inputs, the best answers of each first; none for an empty input.
+
+        Arguments:
+            inputs: texts of inputs.
+            settings: of the search: beams, length penalty, length.
+            n_best: number of answers to each.
+
+        Raises:
+            SettingsError: the model is not one of pairs.
+        """
+        raise SettingsError(
+            "this model continues a text and answers no inputs",
+            where="--input",
+            hint="train a model of pairs with --pairs, or use --prompts",
+        )
 
     @abstractmethod
     def name_of(self, element: Any) -> str:

@@ -1,7 +1,9 @@
 """Beam search: plain, in diverse groups, or stochastic."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,25 +101,80 @@ def beam_search(
     Returns:
         at most as many as beams, the best first.
     """
-    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, job.length)
-    rows = Rows.of_jobs(predictor, [job], chain, 0)
-    rows.select(np.zeros(groups, dtype=np.int64))
+    found = beam_searches(
+        predictor,
+        [job],
+        chain,
+        beams=beams,
+        length_penalty=length_penalty,
+        groups=groups,
+        diversity_penalty=diversity_penalty,
+    )
+    return found[0]
+
+
+def beam_searches(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    chain: Chain,
+    *,
+    beams: int,
+    length_penalty: float = 0.0,
+    groups: int = 1,
+    diversity_penalty: float = 0.0,
+) -> list[list[Found]]:
+    """Beam searches of several jobs side by side; see `beam_search`.
+
+    A job's continuations do not depend on the other jobs. Its rows end with its search.
+
+    Arguments:
+        predictor: the model.
+        jobs: what to continue.
+        chain: what may be written.
+        beams: of each job, in all groups together.
+        length_penalty: alpha; 0 is neutral.
+        groups: a divisor of beams.
+        diversity_penalty: nats.
+
+    Returns:
+        For each job at most as many as beams, the best first.
+    """
+    lengths = [job.length for job in jobs]
+    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths)
+    rows = Rows.of_jobs(predictor, jobs, chain, 0)
+    rows.select(np.repeat(np.arange(len(jobs), dtype=np.int64), groups))
     for _ in run(rows, search.choose):
         pass
-    found = [each for pool in search.pools for each in pool.found]
-    return sorted(found, key=lambda each: -each.score)
+    pools = [search.pools[first : first + groups] for first in range(0, len(search.pools), groups)]
+    found = ([each for pool in own for each in pool.found] for own in pools)
+    return [sorted(own, key=lambda each: -each.score) for own in found]
 
 
 class _Beams:
-    """The choices of a beam search, and what it has finished."""
+    """The choices of beam searches, and what they have finished.
+
+    Arguments:
+        size: beams of a group.
+        groups: of each job; they are numbered through all jobs.
+        length_penalty: alpha.
+        diversity_penalty: nats.
+        lengths: the longest continuation of each job.
+    """
 
     def __init__(
-        self, size: int, groups: int, length_penalty: float, diversity_penalty: float, length: int
+        self,
+        size: int,
+        groups: int,
+        length_penalty: float,
+        diversity_penalty: float,
+        lengths: Sequence[int],
     ) -> None:
-        self.pools = [_Pool(size, length_penalty, length) for _ in range(groups)]
-        self._size, self._diversity_penalty, self._length = size, diversity_penalty, length
+        self._length_G = np.repeat(np.array(lengths, dtype=np.int64), groups)
+        self.pools = [_Pool(size, length_penalty, length) for length in self._length_G.tolist()]
+        self._size, self._groups = size, groups
+        self._diversity_penalty = diversity_penalty
         self._candidates = Candidates()
-        self._group_R, self._total_R = np.arange(groups), np.zeros(groups)
+        self._group_R, self._total_R = np.arange(len(self.pools)), np.zeros(len(self.pools))
 
     def choose(self, rows: Rows) -> Step | None:
         """The best extensions of all beams.
@@ -125,11 +182,11 @@ class _Beams:
         None if no beam can become better than the finished ones.
         """
         candidate_RV = self._total_R[:, None] + self._candidates.of(rows)
-        last = rows.position + 1 >= self._length
+        last_G = rows.position + 1 >= self._length_G
         going: list[tuple[int, int, int]] = []
         for group, row, element in self._extensions(rows, candidate_RV):
             total = float(candidate_RV[row, element])
-            if last:
+            if last_G[group]:
                 written_T = np.append(rows.output_RT[row], element)
                 self.pools[group].add(written_T, total, "length")
             elif self.pools[group].open(total + self._candidates.rise, rows.position + 1):
@@ -150,14 +207,21 @@ class _Beams:
         Extensions by end-of-sequence are added to the finished ones.
         """
         vocab_size = candidate_RV.shape[1]
-        chosen_V = np.zeros(vocab_size)
+        chosen_V, job = np.zeros(vocab_size), -1
         kept: list[tuple[int, int, int]] = []
-        for group in dict.fromkeys(self._group_R.tolist()):
-            own = np.flatnonzero(self._group_R == group)
-            ranked = (candidate_RV[own] - self._diversity_penalty * chosen_V).reshape(-1)
+        # Rows of a group stand side by side, groups in order.
+        bounds = np.flatnonzero(np.diff(self._group_R, prepend=-1, append=len(self.pools)))
+        for begin, end in pairwise(bounds.tolist()):
+            own, group = range(begin, end), int(self._group_R[begin])
+            ranked_RV = candidate_RV[begin:end]
+            if self._groups > 1:
+                if group // self._groups != job:
+                    chosen_V[:], job = 0.0, group // self._groups
+                ranked_RV = ranked_RV - self._diversity_penalty * chosen_V
+            ranked = ranked_RV.reshape(-1)
             live = 0
             for rank, place in enumerate(best_first(ranked, 2 * self._size).tolist()):
-                row, element = int(own[place // vocab_size]), place % vocab_size
+                row, element = own[place // vocab_size], place % vocab_size
                 if element == END_ID:
                     if rank < self._size:
                         total = float(candidate_RV[row, element])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from rhapsode.config import (
 from rhapsode.data import (
     CarriedStream,
     ElementStore,
+    FilledStream,
     FreshStream,
     MaskedStream,
     Stream,
@@ -154,6 +156,8 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
             window=training.window,
             complete=train.complete,
         )
+    if train.sources is not None:
+        stream = FilledStream(stream, partial(train.sources.fill, starts=train.starts))
     if grammar is None:
         return stream
     return MaskedStream(stream, allowed_elements(grammar, elements_N, train.starts))

@@ -18,7 +18,7 @@ from rhapsode.bundle import (
     naming_file,
     read_bundle,
 )
-from rhapsode.config import GenerateSettings, to_mapping, unescaped
+from rhapsode.config import GenerateSettings, unescaped
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Filter, Rows
 from rhapsode.log import log
@@ -207,6 +207,7 @@ class IdModel(Model[IdBundle]):
             settings,
             self.open_index(),
             own=self.own_filters(settings),
+            conditions=[prompt.condition for prompt in prompts],
         )
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
@@ -250,7 +251,7 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         yield bundle.encoder.fingerprint.encode()
         if bundle.network is not None:
-            yield json.dumps(to_mapping(bundle.network), sort_keys=True).encode()
+            yield json.dumps(bundle.network.to_mapping(), sort_keys=True).encode()
         elif bundle.facts.ngram is not None:
             yield json.dumps(dict(bundle.facts.ngram.numbers), sort_keys=True).encode()
             yield from array_bytes(bundle.facts.ngram.arrays)

@@ -1,0 +1,109 @@
+"""The network of a model of pairs: plan and components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rhapsode.bundle import Component, IdBundle, NetworkConfig, SourceReader
+from rhapsode.config import suggest
+from rhapsode.errors import SettingsError
+from rhapsode.modalities.contract import Planned, RunRequest
+from rhapsode.modalities.text.corpus import TextCorpus
+from rhapsode.modalities.text.facts import TextFacts
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.models.families import embedding_width
+
+# Units of the layers of the output, and pairs of the training split from which on the wider are
+# used.
+NARROW, WIDE, MANY_PAIRS = 192, 256, 30_000
+# Elements of inputs and outputs in one update, about, and the fewest and most pairs.
+UPDATE, FEWEST_ROWS, MOST_ROWS = 2000, 16, 128
+
+
+def pair_request(
+    corpus: TextCorpus, request: RunRequest[TrainSettings]
+) -> RunRequest[TrainSettings]:
+    """The request with sizes that suit pairs, where they were left open."""
+    settings = request.settings
+    pairs = len(corpus.train.starts)
+    network: dict[str, Any] = {
+        "hidden_size": WIDE if pairs >= MANY_PAIRS else NARROW, **settings.network
+    }  # fmt: skip
+    training = settings.training
+    if training.batch_size is None and request.accelerator is None:
+        length = max(1, len(corpus.train) // pairs)
+        rows = max(FEWEST_ROWS, min(MOST_ROWS, UPDATE // length, pairs))
+        training = replace(training, batch_size=rows)
+    if request.base is not None:
+        network = dict(settings.network)
+    return replace(request, settings=replace(settings, network=network, training=training))
+
+
+def planned_pairs(
+    planned: Planned[TrainSettings, TextCorpus, IdBundle], *, based: bool
+) -> Planned[TrainSettings, TextCorpus, IdBundle]:
+    """The plan with the components that read the inputs.
+
+    Arguments:
+        planned: the plan of a model of the outputs alone.
+        based: True if a base model decides the components.
+    """
+    corpus, settings, bundle = planned.corpus, planned.settings, planned.bundle
+    assert corpus.source_encoder is not None
+    spans = np.diff(corpus.train.starts, append=len(corpus.train))
+    facts = TextFacts(
+        bundle.facts.counts_V,
+        source=corpus.source_encoder,
+        longest=int(spans.max(initial=1)) - 1,
+    )
+    bundle = replace(bundle, facts=facts)
+    # A quarter of the units open over a document is of use where it is long.
+    if not based:
+        config = replace(bundle.config, source=source_reader(settings, bundle.config, facts))
+        bundle = replace(bundle, network=config)
+    pairs = settings.pairs
+    resolved = replace(
+        settings,
+        pairs=replace(
+            pairs,
+            source_encoding=corpus.source_encoder.name,
+            source_encoder=corpus.source_encoder.settings,
+        ),
+    )
+    return replace(planned, settings=resolved, bundle=bundle)
+
+
+def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFacts) -> SourceReader:
+    """The components that read the inputs, by `[pairs]`.
+
+    Raises:
+        SettingsError: an unknown kind of attention.
+    """
+    from rhapsode.models.attention.contract import ATTENTIONS
+
+    pairs, family = settings.pairs, dict(config.model.settings)
+    assert facts.source is not None
+    known = ATTENTIONS.words()
+    if pairs.attention.partition(".")[0] not in known:
+        raise SettingsError(
+            f"there is no attention {pairs.attention!r}",
+            where="[pairs] attention",
+            hint=suggest(pairs.attention, known),
+        )
+    attention = ATTENTIONS.full_name(pairs.attention)
+    hidden_size = int(family.get("hidden_size", 2 * WIDE))
+    encoder = {
+        "vocab_size": facts.source.vocab_size,
+        "embedding_size": embedding_width(facts.source.vocab_size),
+        "hidden_size": pairs.source_size or max(1, hidden_size // 2),
+        "num_layers": pairs.source_layers,
+        "dropout": float(family.get("dropout", 0.0)),
+    }
+    sizes = {} if attention.startswith("gaussian") else {"attention_size": pairs.attention_size}
+    above = None
+    if pairs.layers_above:
+        above = Component(config.model.name, {**family, "num_layers": pairs.layers_above})
+    return SourceReader(Component("bidirectional.v1", encoder), Component(attention, sizes), above)
