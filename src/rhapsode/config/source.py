@@ -86,7 +86,9 @@ class SourceSettings:
 
     @property
     def pair_fields(self) -> tuple[tuple[str, ...], str] | None:
-        """Fields of the input, and the field of the output; None without pairs of fields.
+        """Fields of the input, and the field of the output.
+
+        None without pairs of fields.
 
         Raises:
             SettingsError: `pairs` does not name them.

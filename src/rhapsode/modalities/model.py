@@ -162,6 +162,10 @@ class OpenedModel(ABC, Generic[B]):
         """
         return value
 
+    def with_defaults(self, settings: GenerateSettings) -> GenerateSettings:
+        """The settings with defaults that only this kind of model has."""
+        return settings
+
     def typed(self, text: str) -> str:
         r"""The text that somebody typed in a shell.
 
@@ -213,7 +217,9 @@ class OpenedModel(ABC, Generic[B]):
     def answers(
         self, inputs: Sequence[str], settings: GenerateSettings, *, n_best: int = 1
     ) -> Iterator[Sequence[Answered]]:
-        """Answer inputs, the best answers of each first; none for an empty input.
+        """Answer inputs, the best answers of each first.
+
+        A blank input has none.
 
         Arguments:
             inputs: texts of inputs.
@@ -496,6 +502,7 @@ class Model(OpenedModel[B], Generic[B]):
             raise SettingsError("give settings or single options, not both")
         asked = settings or from_mapping(self.generation, options, where="generate")
         self.refuse([name for name in changed(asked) if name in options])
+        asked = self.with_defaults(asked)
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
         return with_seed(asked)

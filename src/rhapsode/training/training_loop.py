@@ -112,7 +112,7 @@ class LoopHooks:
     measure: Callable[[float], Measures] | None = None
 
     def rank(self, loss: float) -> tuple[float, Measures | None]:
-        """The number that selects the best weights, and the measures that it comes from."""
+        """The number that selects the best weights, and its measures."""
         measures = None if self.measure is None else self.measure(loss)
         return loss if measures is None else measures.rank, measures
 

@@ -113,7 +113,7 @@ def alignment_matrix(alignment: Mapping[str, Any]) -> Text:
     heads = [str(place % 10) for place in range(len(source))] if wide else source
     text.append(" " * left + "  " + " ".join(heads) + "\n", "dim")
     for name, row in zip(output, alignment["weights"], strict=True):
-        cells = [shades[min(4, int(4.999 * max(0.0, min(1.0, weight))))] for weight in row]
+        cells = [shades[round(4 * max(0.0, min(1.0, weight)))] for weight in row]
         text.append(f"{name:>{left}}  ", "dim")
         text.append(" ".join(cells) + "\n")
     return text

@@ -179,7 +179,9 @@ def part_of(
 
 
 def sources_of_part(store: ElementStore, most: int) -> SourceStore | None:
-    """Sources of the documents that `part_of` keeps whole; None where there are none.
+    """Sources of the documents that `part_of` keeps whole.
+
+    None where there are none.
 
     Arguments:
         store: the store; none of its documents is empty.

@@ -1,4 +1,6 @@
-"""The corpus `dates`: written dates and their ISO form, as pairs with a single right answer.
+"""The corpus `dates`: written dates and their ISO form.
+
+Every written date has a single right answer.
 
 Thirteen layouts in English, German, French and Spanish. No layout can be read in two ways: numbers
 between full stops are day, month, year; between slashes month, day, year.
@@ -94,6 +96,6 @@ def date_pairs(count: int = COUNT, seed: int = SEED) -> list[tuple[str, str]]:
 
 
 def date_documents() -> Iterator[Document]:
-    """The pairs as documents: the written date is the prompt of its ISO form."""
+    """The pairs as documents whose prompt is the written date."""
     for number, (written, iso) in enumerate(date_pairs()):
         yield Document(f"{written}\n{iso}", f"dates#{number}", prompt=len(written) + 1)

@@ -19,7 +19,7 @@ from rhapsode.files import source_name
 def parallel_documents(
     sources: Sequence[Any], settings: SourceSettings, found: Found
 ) -> Iterator[Document]:
-    """Pairs of lines: line n of the first file is the input, line n of the second the output.
+    """Pairs of lines: input in the first file, output in the second.
 
     A pair with a blank line is left out and counted.
 

@@ -67,7 +67,12 @@ class TextFacts(IdFacts):
     def described(self, encoder: Encoder) -> dict[str, Any]:
         described = super().described(encoder)
         if self.source is not None:
-            described["source encoder"] = super().described(self.source)["encoder"]
+            source = self.source
+            described["pairs"] = {
+                "encoder of inputs": f"{source.name}  {source.vocab_size:,} elements, "
+                f"{source.round_trip}",
+                "longest output": f"{self.longest:,} elements",
+            }
         return described
 
     @classmethod

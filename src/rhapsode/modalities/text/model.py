@@ -19,7 +19,7 @@ from rhapsode.modalities.text.facts import TextFacts
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
     from rhapsode.encoding import Encoder
-    from rhapsode.modalities.opened import Answered, Piece, Prompt
+    from rhapsode.modalities.opened import Answered
     from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt
 
 # Suffixes of files that hold something else than a text that people write.
@@ -72,7 +72,7 @@ class TextModel(IdModel):
 
     @property
     def source_encoder(self) -> Encoder | None:
-        """The encoder of the inputs of a model of pairs; None for other models."""
+        """The encoder of the inputs; None without pairs."""
         facts = self.bundle.facts
         assert isinstance(facts, TextFacts)
         return facts.source
@@ -102,14 +102,15 @@ class TextModel(IdModel):
             return self._input(str(saved["source"]), GenerateSettings())
         return super().restored(saved)
 
-    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
-        if self.source_encoder is not None:
-            settings = likeliest(settings)
-            if settings.length is None:
-                from rhapsode.modalities.text.pairs.pair_evaluation import answer_length
+    def with_defaults(self, settings: GenerateSettings) -> GenerateSettings:
+        if self.source_encoder is None:
+            return settings
+        from rhapsode.modalities.text.pairs.pair_evaluation import answer_length
 
-                settings = replace(settings, length=answer_length(self.bundle))
-        return super().write(prompts, settings)
+        settings = likeliest(settings)
+        if settings.length is None:
+            settings = replace(settings, length=answer_length(self.bundle))
+        return settings
 
     def answers(
         self, inputs: Sequence[str], settings: GenerateSettings, *, n_best: int = 1
@@ -121,7 +122,18 @@ class TextModel(IdModel):
 
         return answer_inputs(self, encoder, inputs, settings, n_best)
 
+    def identity(self) -> Iterator[bytes]:
+        yield from super().identity()
+        if self.source_encoder is not None:
+            yield self.source_encoder.fingerprint.encode()
+
     def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
+        if self.source_encoder is not None:
+            raise SettingsError(
+                "inputs of pairs are answered from a file",
+                where="--prompt-from-data",
+                hint="use --input FILE",
+            )
         from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None

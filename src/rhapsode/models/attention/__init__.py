@@ -1,1 +1,1 @@
-"""Attention to a source: memories, mechanisms, encoders of sources, and the model around them."""
+"""Attention to a source: memories, mechanisms, encoders, models."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @state_dataclass
 class AttentiveState(State):
-    """States of the layers and of the mechanism, and the memory that rows share."""
+    """States of layers and mechanism, and the memory of the rows."""
 
     below: State
     attention: State
@@ -28,7 +28,9 @@ class AttentiveState(State):
 
 
 class Attentive(SequenceModel):
-    """A decoder that attends to a source between its layers or after them.
+    """A decoder that attends to the source of each row.
+
+    It does so between its layers, or after them.
 
     The layers below read the inputs with a projection of the summary of the source added. Their
     features are the queries. The layers above read features and context; without such layers, a
@@ -106,7 +108,7 @@ class Attentive(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> AttentiveState:
-        """The zero states of the layers, over one source of one element of zeros."""
+        """The zero states, over one source of one zero element."""
         encoder = self.source_encoder
         zeros_11H = self.summary.weight.new_zeros(
             (1, 1, encoder.value_size), device=device, dtype=dtype

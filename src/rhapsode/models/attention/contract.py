@@ -1,4 +1,4 @@
-"""The contract of an attention mechanism, and the memory that it attends to."""
+"""The contract of an attention mechanism, and its memory."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Memory(State):
 
 
 def padded_to(rows_MS: Tensor, longest: int) -> Tensor:
-    """A tensor whose second axis is padded with zeros, or cut, to a length."""
+    """A tensor with its second axis padded or cut to a length."""
     if rows_MS.shape[1] >= longest:
         return rows_MS[:, :longest]
     room = rows_MS.new_zeros(len(rows_MS), longest - rows_MS.shape[1], *rows_MS.shape[2:])
@@ -170,7 +170,10 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def weights(self, query_BTH: Tensor, memory: Memory, state: Any) -> tuple[Tensor, State]:
-        """Weights (B, T, S) of a stretch without a reset, and the state after it."""
+        """Weights (B, T, S) of a stretch, and the state after it.
+
+        There is no reset in it.
+        """
 
 
 ATTENTIONS: Registry[type[Attention]] = Registry("attention")
@@ -184,7 +187,10 @@ for _name, _place in (
 
 
 def masked_softmax(scores_BTS: Tensor, inside_BS: Tensor) -> Tensor:
-    """Softmax over the elements of each source, at least in float32; 0 on padding."""
+    """Softmax over the elements of each source, 0 on padding.
+
+    It is computed in float32 at least.
+    """
     scores_BTS = scores_BTS.masked_fill(~inside_BS[:, None], -torch.inf)
     precise = scores_BTS.dtype if scores_BTS.dtype == torch.float64 else torch.float32
     return scores_BTS.softmax(-1, dtype=precise)

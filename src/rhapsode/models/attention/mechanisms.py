@@ -31,7 +31,9 @@ class ScoredConfig(AttentionConfig):
 
 
 class Dot(Attention):
-    """Scaled dot products of queries and keys, both projected (Luong, Pham and Manning 2015).
+    """Scaled dot products of projected queries and keys.
+
+    After Luong, Pham and Manning 2015.
 
     Nothing is fed back, so that all queries of a stretch are answered at once. The weights equal
     those of `torch.nn.functional.scaled_dot_product_attention`.
@@ -57,7 +59,9 @@ class Dot(Attention):
 
 
 class Additive(Attention):
-    """A layer of tanh over query and key (Bahdanau, Cho and Bengio 2015).
+    """A layer of tanh over query and key.
+
+    After Bahdanau, Cho and Bengio 2015.
 
     Nothing is fed back, unlike in the paper, so that all queries of a stretch are answered at once.
     """
@@ -88,7 +92,7 @@ class Additive(Attention):
 
 @state_dataclass
 class PreviousWeights(State):
-    """The weights of the previous query, and the sum of all weights so far."""
+    """The weights of the previous query, and their sum so far."""
 
     last_BS: Tensor
     total_BS: Tensor
@@ -170,7 +174,9 @@ class WindowConfig(AttentionConfig):
 
 
 class GaussianWindow(Attention):
-    """A window of Gaussians that only moves forward (Graves 2013, equations 46 to 51).
+    """A window of Gaussians that only moves forward.
+
+    After Graves 2013, equations 46 to 51.
 
     The weights are not normalised. Centres are sums of steps, so that all queries of a stretch are
     answered at once.

@@ -36,7 +36,7 @@ class EncodedSources(NamedTuple):
 
 
 class SourceEncoder(nn.Module, ABC):
-    """A map of the sequence of a condition to features of its elements.
+    """A map of a condition to features of its elements.
 
     The features of a source do not depend on its padding or on other sources.
     """

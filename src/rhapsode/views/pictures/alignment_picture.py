@@ -23,7 +23,7 @@ _STYLE = """
 
 
 def check_alignment(path: Path) -> None:
-    """Check that a picture of alignments can be written, before any work is done.
+    """Check that a picture of alignments can be written.
 
     Raises:
         SettingsError: not an .svg file, or a folder that does not exist.

@@ -15,7 +15,7 @@ def answer(
     *,
     n_best: int = 1,
 ) -> Iterator[Sequence[Answered]]:
-    """The best answers of a model of pairs to lines, in their order.
+    """The best answers of a model of pairs to lines.
 
     Arguments:
         model: a run folder or model file, or an open model.

@@ -1,4 +1,4 @@
-"""Answers of an opened model of pairs to inputs, such as the lines of a file."""
+"""Answers of an opened model of pairs to inputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def answer_inputs(
     settings: GenerateSettings,
     n_best: int,
 ) -> Iterator[list[Answer]]:
-    """The best answers to inputs, in their order; none for a blank input.
+    """The best answers to inputs, in their order.
+
+    A blank input has none.
 
     Arguments:
         model: of pairs.

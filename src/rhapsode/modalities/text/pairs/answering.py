@@ -1,4 +1,4 @@
-"""Answers of a model of pairs: searches over many inputs, in the order of the inputs."""
+"""Searches for the answers to many inputs at once."""
 
 from __future__ import annotations
 

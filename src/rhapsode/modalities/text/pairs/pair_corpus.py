@@ -41,7 +41,7 @@ MOST_SYMBOLS, OFTEN, SHORT, SEVERAL = 1000, 10, 2.5, 2.0
 
 
 def is_paired(sources: Sequence[Any], settings: TrainSettings) -> bool:
-    """True if sources are read as pairs: on request, or by their name."""
+    """True if sources are read as pairs, by request or name."""
     if settings.source.pairs is not None:
         return True
     known = [isinstance(source, str) and source in CATALOGUE for source in sources]
@@ -164,7 +164,10 @@ def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any])
 
 
 def are_symbols(texts: Iterable[str]) -> bool:
-    """True if texts are sequences of few short symbols between spaces, such as phonemes."""
+    """True if texts are few short symbols between spaces.
+
+    Phonemes are an example.
+    """
     counts: Counter[str] = Counter()
     total = 0
     for text in texts:

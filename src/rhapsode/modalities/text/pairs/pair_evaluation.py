@@ -48,7 +48,7 @@ HAN = ("\u3400", "\u9fff")
 
 @dataclass(frozen=True, repr=False)
 class PairEvaluation(Figures, Metrics):
-    """Figures of a sweep over outputs given their inputs, and measures of answers.
+    """Figures of outputs given their inputs, and measures of answers.
 
     Arguments:
         answers: measures of the best answers; see `AnswerMeasures`.
@@ -111,7 +111,7 @@ def measure_pairs(model: TextModel, part: TextPart, figures: Figures, beams: int
 def answer_part(
     predictor: Predictor, bundle: IdBundle, part: TextPart, *, beams: int, most: int | None
 ) -> tuple[AnswerMeasures, list[dict[str, Any]]]:
-    """Measures of the best answers to the distinct inputs of a part, and wrong ones.
+    """Measures of the best answers to distinct inputs, and wrong ones.
 
     Arguments:
         predictor: the model.
@@ -181,7 +181,9 @@ def _tokeniser(references: Sequence[Sequence[str]]) -> str:
 def validation_measures(
     corpus: TextCorpus, bundle: IdBundle, network: Network, settings: PairSettings
 ) -> Callable[[float], Measures] | None:
-    """Function that answers a fixed part of the validation inputs; None without any.
+    """Function that answers a fixed part of the validation inputs.
+
+    None without any.
 
     Arguments:
         corpus: of pairs.
@@ -299,7 +301,9 @@ def alignments_of(
 def attention_weights(
     network: Network, condition: Any, output: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Weights (T, S) of the elements of an input for each element of a given output and its end.
+    """Attention weights (T, S) of a given output and its end.
+
+    They weight the elements of the input.
 
     Arguments:
         network: of a model of pairs.

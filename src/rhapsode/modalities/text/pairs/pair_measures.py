@@ -89,7 +89,9 @@ def edit_distance(first: Sequence[int], second: Sequence[int]) -> int:
 def corpus_scores(
     answers: Sequence[str], references: Sequence[Sequence[str]], *, tokenise: str = "13a"
 ) -> dict[str, Any]:
-    """BLEU and chrF of texts by sacrebleu, with the signature; nothing without the package.
+    """BLEU and chrF of texts by sacrebleu, with the signature.
+
+    Nothing without the package.
 
     Arguments:
         answers: one text for each input.
