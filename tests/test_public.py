@@ -10,6 +10,7 @@ import pytest
 import rhapsode as rh
 
 NAMES = [
+    "Answered",
     "BlindComparison",
     "Comparison",
     "Continuation",
@@ -38,6 +39,7 @@ NAMES = [
     "Survey",
     "Training",
     "__version__",
+    "answer",
     "claim_report",
     "compare",
     "components",

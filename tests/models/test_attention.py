@@ -299,9 +299,3 @@ def test_a_network_is_built_of_its_components() -> None:
     assert logits_BTV.shape == (3, 2, 5)
     with pytest.raises(SettingsError, match="attention"):
         build_network(config_of("nothing"))
-
-
-def test_a_network_without_a_source_is_described_as_before() -> None:
-    plain = NetworkConfig(Component("table"), Component("lstm"), Component("categorical"))
-    assert "source" not in plain.to_mapping()
-    assert config_of().to_mapping()["source"]["above"]["settings"] == {"hidden_size": 7}

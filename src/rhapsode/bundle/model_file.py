@@ -88,13 +88,6 @@ class NetworkConfig:
     conditioner: Component | None = None
     source: SourceReader | None = None
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values, without a source reader that is absent."""
-        plain: dict[str, Any] = to_mapping(self)
-        if self.source is None:
-            del plain["source"]
-        return plain
-
 
 @dataclass(frozen=True)
 class Member:
@@ -284,7 +277,7 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
     for number, member in enumerate(bundle.members):
         arrays |= {f"network.{number}.{name}": array for name, array in member.arrays.items()}
     entries = {
-        "network": None if bundle.network is None else bundle.network.to_mapping(),
+        "network": None if bundle.network is None else to_mapping(bundle.network),
         "members": [member.weight for member in bundle.members],
         "encoder": bundle.encoder.to_mapping(),
         "facts": facts,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rhapsode.config import to_mapping
 from rhapsode.modalities.opened import Shown
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def info_of(model: Model[Any]) -> Info:
         "bytes": model.path.stat().st_size,
         "modality": bundle.modality,
         "parameters": sum(int(array.size) for array in bundle.arrays.values()),
-        "config": None if bundle.network is None else bundle.network.to_mapping(),
+        "config": None if bundle.network is None else to_mapping(bundle.network),
         **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
         **bundle.facts.described(bundle.encoder),
         **({} if paths is None else {"calibration": paths.to_mapping()}),

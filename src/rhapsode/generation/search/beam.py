@@ -169,8 +169,8 @@ class _Beams:
         diversity_penalty: float,
         lengths: Sequence[int],
     ) -> None:
-        self._length_G = np.repeat(np.array(lengths, dtype=np.int64), groups)
-        self.pools = [_Pool(size, length_penalty, length) for length in self._length_G.tolist()]
+        self._lengths = [length for length in lengths for _ in range(groups)]
+        self.pools = [_Pool(size, length_penalty, length) for length in self._lengths]
         self._size, self._groups = size, groups
         self._diversity_penalty = diversity_penalty
         self._candidates = Candidates()
@@ -182,11 +182,10 @@ class _Beams:
         None if no beam can become better than the finished ones.
         """
         candidate_RV = self._total_R[:, None] + self._candidates.of(rows)
-        last_G = rows.position + 1 >= self._length_G
         going: list[tuple[int, int, int]] = []
         for group, row, element in self._extensions(rows, candidate_RV):
             total = float(candidate_RV[row, element])
-            if last_G[group]:
+            if rows.position + 1 >= self._lengths[group]:
                 written_T = np.append(rows.output_RT[row], element)
                 self.pools[group].add(written_T, total, "length")
             elif self.pools[group].open(total + self._candidates.rise, rows.position + 1):

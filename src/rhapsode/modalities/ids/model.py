@@ -18,7 +18,7 @@ from rhapsode.bundle import (
     naming_file,
     read_bundle,
 )
-from rhapsode.config import GenerateSettings, unescaped
+from rhapsode.config import GenerateSettings, to_mapping, unescaped
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Filter, Rows
 from rhapsode.log import log
@@ -251,7 +251,7 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         yield bundle.encoder.fingerprint.encode()
         if bundle.network is not None:
-            yield json.dumps(bundle.network.to_mapping(), sort_keys=True).encode()
+            yield json.dumps(to_mapping(bundle.network), sort_keys=True).encode()
         elif bundle.facts.ngram is not None:
             yield json.dumps(dict(bundle.facts.ngram.numbers), sort_keys=True).encode()
             yield from array_bytes(bundle.facts.ngram.arrays)
