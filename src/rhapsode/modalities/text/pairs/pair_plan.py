@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.text.corpus import TextCorpus
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.models.families import embedding_width
+from rhapsode.models.families import FAMILIES, embedding_width
 
 # Units of the layers of the output, and pairs of the training split from which on the wider are
 # used.
@@ -29,9 +28,10 @@ def pair_request(
     """The request with sizes that suit pairs, where they were left open."""
     settings = request.settings
     pairs = len(corpus.train.starts)
-    network: dict[str, Any] = {
-        "hidden_size": WIDE if pairs >= MANY_PAIRS else NARROW, **settings.network
-    }  # fmt: skip
+    network = dict(settings.network)
+    config = FAMILIES.get(settings.model).Config
+    if "hidden_size" in {field.name for field in fields(config)}:
+        network = {"hidden_size": WIDE if pairs >= MANY_PAIRS else NARROW, **network}
     training = settings.training
     if training.batch_size is None and request.accelerator is None:
         length = max(1, len(corpus.train) // pairs)
@@ -60,7 +60,6 @@ def planned_pairs(
         longest=int(spans.max(initial=1)) - 1,
     )
     bundle = replace(bundle, facts=facts)
-    # A quarter of the units open over a document is of use where it is long.
     if not based:
         config = replace(bundle.config, source=source_reader(settings, bundle.config, facts))
         bundle = replace(bundle, network=config)
@@ -94,7 +93,8 @@ def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFac
             hint=suggest(pairs.attention, known),
         )
     attention = ATTENTIONS.full_name(pairs.attention)
-    hidden_size = int(family.get("hidden_size", 2 * WIDE))
+    width = config.input.settings.get("embedding_size", WIDE)
+    hidden_size = int(family.get("hidden_size", width))
     encoder = {
         "vocab_size": facts.source.vocab_size,
         "embedding_size": embedding_width(facts.source.vocab_size),
