@@ -1,5 +1,6 @@
 """Search: against brute force on a model small enough to be enumerated, and what must agree with what."""
 
+import importlib
 import itertools
 import math
 from collections import Counter
@@ -544,3 +545,16 @@ def test_searches_side_by_side_are_those_of_each_job(
         alone = beam_search(model, job, NOTHING, **how)
         assert [whole(each) for each in found] == [whole(each) for each in alone]
         assert [each.log_prob for each in found] == pytest.approx([e.log_prob for e in alone])
+
+
+def test_ranking_all_jobs_in_one_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("rhapsode.generation.search.beam")
+    for seed in range(12):
+        model = Markov.random(5, seed)
+        jobs = [job_of(1 + (row + seed) % 6, (1 + row % 4,)) for row in range(5)]
+        for beams in (1, 2, 5):
+            found = []
+            for most in (1 << 22, 0):
+                monkeypatch.setattr(module, "AT_ONCE", most)
+                found.append(beam_searches(model, jobs, NOTHING, beams=beams))
+            assert found[0] == found[1]

@@ -17,6 +17,8 @@ from rhapsode.generation.loop import Rows, Step, run
 
 # Nats by which a log-probability may differ for no other reason.
 ROUNDING = 1e-4
+# Log-probabilities that are ranked in one call.
+AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,9 @@ class _Beams:
 
         Extensions by end-of-sequence are added to the finished ones.
         """
+        rooms = len(self.pools) * self._size * candidate_RV.shape[1]
+        if self._groups == 1 and rooms <= AT_ONCE:
+            return self._extensions_at_once(rows, candidate_RV)
         vocab_size = candidate_RV.shape[1]
         chosen_V, job = np.zeros(vocab_size), -1
         kept: list[tuple[int, int, int]] = []
@@ -230,6 +235,39 @@ class _Beams:
                     kept.append((group, row, element))
                     chosen_V[element] += 1
         return kept
+
+    def _extensions_at_once(
+        self, rows: Rows, candidate_RV: NDArray[np.float64]
+    ) -> list[tuple[int, int, int]]:
+        """The extensions of all jobs, ranked in one call; see `_extensions`."""
+        vocab_size, most = candidate_RV.shape[1], 2 * self._size
+        bounds = np.flatnonzero(np.diff(self._group_R, prepend=-1, append=len(self.pools)))
+        starts_G, sizes_G = bounds[:-1], np.diff(bounds)
+        which_R = np.repeat(np.arange(len(starts_G)), sizes_G)
+        ranked_GRV = np.full((len(starts_G), self._size, vocab_size), -np.inf)
+        ranked_GRV[which_R, np.arange(len(which_R)) - starts_G[which_R]] = candidate_RV
+        ranked_GM = ranked_GRV.reshape(len(starts_G), -1)
+        possible_GM = ranked_GM > -np.inf
+        if most < ranked_GM.shape[1]:
+            least_G1 = np.partition(ranked_GM, -most, axis=1)[:, -most, None]
+            possible_GM &= ranked_GM >= least_G1
+        which_N, place_N = np.nonzero(possible_GM)
+        order_N = np.lexsort((place_N, -ranked_GM[which_N, place_N], which_N))
+        which_N, place_N = which_N[order_N], place_N[order_N]
+        first_N = np.searchsorted(which_N, which_N)
+        rank_N = np.arange(len(which_N)) - first_N
+        row_N, element_N = starts_G[which_N] + place_N // vocab_size, place_N % vocab_size
+        goes_on_N = element_N != END_ID
+        before_N = np.cumsum(goes_on_N) - goes_on_N
+        live_N = before_N - before_N[first_N]
+        group_N = self._group_R[row_N]
+        for at in np.flatnonzero(~goes_on_N & (rank_N < self._size)).tolist():
+            row = int(row_N[at])
+            total = float(candidate_RV[row, END_ID])
+            self.pools[int(group_N[at])].add(rows.output_RT[row], total, "stop")
+        kept_N = goes_on_N & (rank_N < most) & (live_N < self._size)
+        columns = (column[kept_N].tolist() for column in (group_N, row_N, element_N))
+        return list(zip(*columns, strict=True))
 
 
 class _Pool:
