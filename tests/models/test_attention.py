@@ -198,6 +198,7 @@ def test_dot_products_equal_those_of_torch() -> None:
     torch.testing.assert_close(weights_BTS @ memory.values_MSH, wanted_BTH)
 
 
+@torch.no_grad()
 def test_additive_scores_are_the_formula() -> None:
     additive = mechanism("additive", attention_size=5)
     memory = memory_of(additive, noise(1, 4, 6, seed=1), (4,))
@@ -219,6 +220,7 @@ def test_additive_scores_are_the_formula() -> None:
     )
 
 
+@torch.no_grad()
 def test_a_window_is_the_formula_and_moves_forward_only() -> None:
     window = mechanism("gaussian_window", components=3, advance=0.7)
     memory = memory_of(window, noise(1, 6, 6, seed=1), (6,))

@@ -171,7 +171,13 @@ class Attentive(SequenceModel):
         known = self.begun(state, len(x_BTD), AttentiveState)
         memory = known.memory.of(known.source_B)
         x_BTD = x_BTD + self._added(memory, x_BTD)
-        query_BTH, _ = self.below(x_BTD, known.below)
+        # Nothing is dropped in a probe.
+        training = self.below.training
+        self.below.eval()
+        try:
+            query_BTH, _ = self.below(x_BTD, known.below)
+        finally:
+            self.below.train(training)
         _, _, weights_BTS = self.attention(query_BTH, memory, known.attention)
         return {"attention": weights_BTS, **self.below.probe(x_BTD, known.below)}
 
