@@ -92,8 +92,9 @@ class PairsOptions(TypedDict, total=False):
     source_encoder: Mapping[str, Any]
     attention: str
     attention_size: int
+    source_model: Literal["auto", "bidirectional", "transformer"]
     source_size: int | None
-    source_layers: int
+    source_layers: int | None
     layers_above: int
     select: Literal["error_rate", "symbol_error_rate", "loss"]
     answers: int

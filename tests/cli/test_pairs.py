@@ -176,6 +176,22 @@ def test_pairs_that_cannot_be_read(
     assert not Path("run").exists()
 
 
+def test_a_transformer_attends_in_its_layers_and_goes_on_from_a_base(cli: Cli) -> None:
+    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(60)))
+    small = ("--set", "network.embedding_size=8", "--set", "network.num_heads=2", "--steps", "2")
+    asked = ("train", "pairs.tsv", "--pairs", "0:1", "-o", "run", "--model", "transformer")
+    done = cli(*asked, *small, "--set", "pairs.answers=5")
+    assert done.code == 0, done.err
+    source = read_bundle("run").config.source
+    assert source is not None
+    assert (source.encoder.name, source.attention) == ("transformer.v1", None)
+    more = cli(
+        "train", "pairs.tsv", "--pairs", "0:1", "-o", "more", "--from", "run", "--steps", "2"
+    )
+    assert more.code == 0, more.err
+    assert read_bundle("more").config == read_bundle("run").config
+
+
 def test_dates_are_pairs_by_their_name_and_a_run_goes_on_as_if_unbroken(cli: Cli) -> None:
     asked = (*QUICK, "--set", "pairs.attention=gaussian_window", "--set", "pairs.layers_above=1")
     assert cli("train", "dates", "-o", "run", "--steps", "3", *asked).code == 0

@@ -13,13 +13,23 @@ from rhapsode.bundle import Component, NetworkConfig, SourceReader
 from rhapsode.bundle.network import build_network
 from rhapsode.data import Condition
 from rhapsode.errors import SettingsError
-from rhapsode.models import State
+from rhapsode.models import SequenceModel, State
 from rhapsode.models.attention.attentive import Attentive, AttentiveState
 from rhapsode.models.attention.contract import ATTENTIONS, Memory
-from rhapsode.models.attention.source_encoders import Bidirectional, BidirectionalConfig
+from rhapsode.models.attention.crossed import Crossed
+from rhapsode.models.attention.source_encoders import (
+    Bidirectional,
+    BidirectionalConfig,
+    TransformerSource,
+    TransformerSourceConfig,
+)
 from rhapsode.models.gru.network import GRU
 from rhapsode.models.lstm.network import LSTM
 from rhapsode.models.recurrent_config import GatedConfig
+from rhapsode.models.transformer.config import TransformerConfig
+from rhapsode.models.transformer.network import Transformer
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig
+from rhapsode.models.transformer_classic.network import TransformerClassic
 from tests.contracts.model_contract import (
     ROWS,
     TIME,
@@ -57,7 +67,14 @@ class Spec:
     dropout: float = 0.0
 
 
-def attentive(spec: Spec) -> Attentive:
+def attentive(spec: Spec) -> SequenceModel:
+    if spec.attention == "layers":
+        config = TransformerConfig(
+            input_size=8, num_layers=2, num_heads=2, window=40, feedforward_size=6,
+            dropout=spec.dropout,
+        )  # fmt: skip
+        source = TransformerSourceConfig(IDS, hidden_size=6, num_heads=2, feedforward_size=5)
+        return Crossed(Transformer(config), TransformerSource(source))
     encoder = Bidirectional(
         BidirectionalConfig(IDS, embedding_size=3, hidden_size=3, num_layers=spec.layers)
     )
@@ -78,13 +95,14 @@ class TestAttentive(ModelContract):
         "dot, layers above": Spec("dot", {"attention_size": 3}, above=True),
         "additive": Spec("additive", {"attention_size": 3}, family="gru"),
         "location": Spec("location", {"attention_size": 3, "filters": 2, "filter_width": 3}),
+        "layers": Spec("layers", {}),
         "window": Spec("gaussian_window", {"components": 2, "advance": 0.5}, layers=2),
     }
 
     def condition(self, rows: int) -> Condition:
         return sources(LENGTHS[:rows])
 
-    def make(self, config: Spec) -> Attentive:
+    def make(self, config: Spec) -> Any:
         made: Any = stirred(attentive, config)  # type: ignore[arg-type]
         return made
 
@@ -275,6 +293,54 @@ def test_the_encoder_equals_torch_on_packed_sources(layers: int) -> None:
     wanted_MSH, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
     torch.testing.assert_close(values_MSH, wanted_MSH, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(summary_MC, torch.cat((h[-2], h[-1]), dim=-1))
+
+
+@torch.no_grad()
+def test_layers_with_attention_to_a_source_equal_those_of_torch() -> None:
+    layers, width, heads = 2, 8, 2
+    torch.manual_seed(3)
+    layer = nn.TransformerDecoderLayer(width, heads, 10, 0.0, batch_first=True)
+    other = nn.TransformerDecoder(layer, layers).double().eval()
+    for parameter in other.parameters():
+        parameter.add_(0.2 * torch.randn_like(parameter))
+    config = TransformerClassicConfig(
+        width, num_layers=layers, num_heads=heads, length=12, feedforward_size=10
+    )
+    encoder = TransformerSource(TransformerSourceConfig(IDS, hidden_size=width, num_heads=2))
+    model = Crossed(TransformerClassic(config), encoder).double().eval()
+    inner: Any = model.inner
+    inner.position.weight.zero_()
+    for number in range(layers):
+        theirs: Any = other.layers[number]
+        block, cross = inner.layers[number], model.crosses[number]
+        block.self_attn.load_state_dict(theirs.self_attn.state_dict())
+        for name in ("linear1", "linear2", "norm1"):
+            getattr(block, name).load_state_dict(getattr(theirs, name).state_dict())
+        block.norm2.load_state_dict(theirs.norm3.state_dict())
+        cross.norm.load_state_dict(theirs.norm2.state_dict())
+        weights = theirs.multihead_attn.in_proj_weight.chunk(3)
+        biases = theirs.multihead_attn.in_proj_bias.chunk(3)
+        for projection, weight, bias in zip(
+            (cross.q_proj, cross.k_proj, cross.v_proj), weights, biases, strict=True
+        ):
+            projection.load_state_dict({"weight": weight, "bias": bias})
+        cross.out_proj.load_state_dict(theirs.multihead_attn.out_proj.state_dict())
+    condition, x_BTD = sources(), noise(3, 6, width, seed=4)
+    values_MSH, _, lengths_M = encoder(condition)
+    found_BTH, _ = model(x_BTD, model.init_state(3, condition=condition))
+    wanted_BTH = other(
+        x_BTD,
+        values_MSH,
+        tgt_mask=nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64),
+        memory_key_padding_mask=torch.arange(6) >= lengths_M[:, None],
+    )
+    torch.testing.assert_close(found_BTH, wanted_BTH, rtol=1e-9, atol=1e-9)
+
+
+def test_only_transformers_attend_in_their_layers() -> None:
+    encoder = Bidirectional(BidirectionalConfig(IDS, hidden_size=3))
+    with pytest.raises(SettingsError, match="needs a transformer"):
+        Crossed(LSTM(GatedConfig(input_size=4, hidden_size=5)), encoder)
 
 
 def config_of(attention: str = "dot") -> NetworkConfig:

@@ -59,12 +59,13 @@ class SourceReader:
 
     Arguments:
         encoder: a condition to features of its elements.
-        attention: features of the network to weights of these elements.
+        attention: features of the network to weights of these elements; None: every layer of a
+            transformer attends to them itself.
         above: layers after the attention; None: a layer of tanh.
     """
 
     encoder: Component
-    attention: Component
+    attention: Component | None = None
     above: Component | None = None
 
 

@@ -27,6 +27,7 @@ from rhapsode.models import (
 )
 from rhapsode.models.attention.attentive import Attentive
 from rhapsode.models.attention.contract import ATTENTIONS
+from rhapsode.models.attention.crossed import Crossed
 from rhapsode.models.attention.source_encoders import SOURCE_ENCODERS
 from rhapsode.models.inputs import AdaptiveTable, Table
 
@@ -400,6 +401,8 @@ def build_network(config: NetworkConfig) -> Network:
 def _attentive(below: SequenceModel, source: SourceReader) -> SequenceModel:
     """A model that attends to sources between its layers or after them."""
     encoder = _make(SOURCE_ENCODERS.get(source.encoder.name), source.encoder, {})
+    if source.attention is None:
+        return Crossed(below, encoder)
     sizes = {"query_size": below.output_size, "value_size": encoder.value_size}
     attention = _make(ATTENTIONS.get(source.attention.name), source.attention, sizes)
     above = None

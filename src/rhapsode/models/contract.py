@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 Kind = TypeVar("Kind", bound="State")
 
+Between = Callable[[int, Tensor], Tensor]
+"""A function of the number of a layer and its features (B, T, D), inside the layer."""
+
 _SHARED = "rhapsode.shared"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -256,6 +257,9 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         yield copying_in_short(summary["writing"])
 
     def next_command(self, folder: Path) -> str:
+        summary = folder / "summary.json"
+        if summary.is_file() and "answers" in json.loads(summary.read_text(encoding="utf-8")):
+            return f'rhapsode generate {folder} "..."'
         return f'rhapsode generate {folder} "..." --temperature 0.8'
 
 

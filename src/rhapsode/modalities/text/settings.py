@@ -40,16 +40,20 @@ class PairSettings:
     auto takes symbols between spaces for elements where they are few, otherwise characters."""
     source_encoder: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the encoding of the inputs; unset values are detected."""
-    attention: str = "dot"
-    """How the output attends to the input: dot, additive, location (sees where it attended before)
-    or gaussian_window (moves forward only)."""
+    attention: str = "auto"
+    """How the output attends to the input: dot, additive, location (sees where it attended before),
+    gaussian_window (moves forward only) or layers (in every layer of a transformer); auto is layers
+    for --model transformer, otherwise dot."""
     attention_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 128
     """Features in which attention compares output and input, except for gaussian_window."""
+    source_model: Literal["auto", "bidirectional", "transformer"] = "auto"
+    """Encoder of the input: recurrent layers in both directions, or a transformer; auto is that of
+    --model."""
     source_size: Annotated[int, Meta(ge=1, le=1 << 16)] | None = None
-    """Units of the encoder of the input in each direction. [default: half of
-    network.hidden_size]"""
-    source_layers: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Layers of the encoder of the input."""
+    """Units of the encoder of the input in each direction; of a transformer, its features.
+    [default: half of network.hidden_size; the width of the transformer]"""
+    source_layers: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """Layers of the encoder of the input. [default: 1; as many as a transformer has]"""
     layers_above: Annotated[int, Meta(ge=0, le=64)] = 0
     """Layers of the output after attention; 0 joins output and input in a layer of tanh."""
     select: Literal["error_rate", "symbol_error_rate", "loss"] = "error_rate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
@@ -111,20 +112,8 @@ class Bidirectional(SourceEncoder):
         return layer
 
     def forward(self, condition: Condition) -> EncodedSources:
-        ids, lengths = condition.ids_BS, condition.lengths_B
-        if ids is None or lengths is None:
-            raise SettingsError("the condition has no identifiers, which this model reads")
-        if condition.static_BK is not None:
-            raise SettingsError("the condition has attributes, and this model reads none")
-        if int(ids.max()) >= self.config.vocab_size:
-            raise SettingsError(
-                f"the condition holds identifier {int(ids.max())}, "
-                f"the model reads {self.config.vocab_size} identifiers"
-            )
-        device = self.table.weight.device
-        ids_MS = torch.as_tensor(ids, device=device)
-        lengths_M = torch.as_tensor(lengths, device=device)
-        places_S = torch.arange(ids_MS.shape[1], device=device)
+        ids_MS, lengths_M = identifiers_of(condition, self.config.vocab_size, self.table.weight)
+        places_S = torch.arange(ids_MS.shape[1], device=ids_MS.device)
         inside_MS1 = (places_S < lengths_M[:, None])[..., None]
         # The backward layers read each source from its own end: padding comes last again.
         mirror_MS1 = (lengths_M[:, None] - 1 - places_S).remainder(ids_MS.shape[1])[..., None]
@@ -140,6 +129,97 @@ class Bidirectional(SourceEncoder):
         last_MH = _gathered(values_MSH[..., :size], last_M11)[:, 0]
         summary_MC = torch.cat((last_MH, values_MSH[:, 0, size:]), dim=-1)
         return EncodedSources(values_MSH, summary_MC, lengths_M)
+
+
+@dataclass(frozen=True)
+class TransformerSourceConfig:
+    """Settings of `transformer.v1`."""
+
+    vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
+    """Identifiers of the sources."""
+    hidden_size: Width = 128
+    """Features of an element; an even number."""
+    num_layers: Annotated[int, Meta(ge=1, le=64)] = 2
+    """Number of layers."""
+    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
+    """Number of attention heads; it must divide the features."""
+    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    """Units of the feed-forward layer. [default: 4 times the features]"""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Dropout of embeddings, attention and branches."""
+
+
+@SOURCE_ENCODERS.register("transformer.v1")
+class TransformerSource(SourceEncoder):
+    """Layers of `torch.nn.TransformerEncoder`, pre-norm, with sines and cosines of the places.
+
+    The summary is the mean over the elements.
+    """
+
+    Config = TransformerSourceConfig
+
+    def __init__(self, config: TransformerSourceConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        if width % config.num_heads or width % 2:
+            raise SettingsError(
+                f"{width} features do not divide into {config.num_heads} heads, or are odd",
+                where="[pairs] source_size",
+            )
+        self.config = config
+        self.value_size = self.summary_size = width
+        self.table = nn.Embedding(config.vocab_size, width)
+        nn.init.normal_(self.table.weight, std=width**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config.num_heads,
+            config.feedforward_size or 4 * width,
+            config.dropout,
+            batch_first=True,
+            norm_first=True,
+        )
+        self.layers = nn.TransformerEncoder(
+            layer, config.num_layers, nn.LayerNorm(width), enable_nested_tensor=False
+        )
+
+    def forward(self, condition: Condition) -> EncodedSources:
+        ids_MS, lengths_M = identifiers_of(condition, self.config.vocab_size, self.table.weight)
+        places_S = torch.arange(ids_MS.shape[1], device=ids_MS.device)
+        inside_MS = places_S < lengths_M[:, None]
+        width = self.config.hidden_size
+        x_MSD = self.table(ids_MS) * math.sqrt(width)
+        x_MSD = self.dropout(x_MSD + sinusoids(places_S, width).to(x_MSD.dtype))
+        values_MSH = self.layers(x_MSD, src_key_padding_mask=~inside_MS)
+        values_MSH = values_MSH.masked_fill(~inside_MS[..., None], 0.0)
+        summary_MC = values_MSH.sum(dim=1) / lengths_M[:, None].to(values_MSH.dtype)
+        return EncodedSources(values_MSH, summary_MC, lengths_M)
+
+
+def sinusoids(places_S: Tensor, width: int) -> Tensor:
+    """Sines and cosines of places (S, D), as Vaswani et al. 2017, section 3.5."""
+    exponents = torch.arange(0, width, 2, device=places_S.device) / width
+    angles = places_S[:, None] * 10000.0**-exponents
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
+
+
+def identifiers_of(condition: Condition, vocab_size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Identifiers (M, S) and lengths (M,) of a condition, on the device of a tensor.
+
+    Raises:
+        SettingsError: the condition lacks identifiers, or holds something else.
+    """
+    ids, lengths = condition.ids_BS, condition.lengths_B
+    if ids is None or lengths is None:
+        raise SettingsError("the condition has no identifiers, which this model reads")
+    if condition.static_BK is not None:
+        raise SettingsError("the condition has attributes, and this model reads none")
+    if int(ids.max()) >= vocab_size:
+        raise SettingsError(
+            f"the condition holds identifier {int(ids.max())}, "
+            f"the model reads {vocab_size} identifiers"
+        )
+    return torch.as_tensor(ids, device=like.device), torch.as_tensor(lengths, device=like.device)
 
 
 def _gathered(x_MSD: Tensor, places_MS1: Tensor) -> Tensor:

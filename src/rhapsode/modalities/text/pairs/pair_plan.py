@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -81,29 +82,56 @@ def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFac
     Raises:
         SettingsError: an unknown kind of attention.
     """
-    from rhapsode.models.attention.contract import ATTENTIONS
-
     pairs, family = settings.pairs, dict(config.model.settings)
     assert facts.source is not None
-    known = ATTENTIONS.words()
-    if pairs.attention.partition(".")[0] not in known:
-        raise SettingsError(
-            f"there is no attention {pairs.attention!r}",
-            where="[pairs] attention",
-            hint=suggest(pairs.attention, known),
-        )
-    attention = ATTENTIONS.full_name(pairs.attention)
-    width = config.input.settings.get("embedding_size", WIDE)
-    hidden_size = int(family.get("hidden_size", width))
-    encoder = {
-        "vocab_size": facts.source.vocab_size,
-        "embedding_size": embedding_width(facts.source.vocab_size),
-        "hidden_size": pairs.source_size or max(1, hidden_size // 2),
-        "num_layers": pairs.source_layers,
-        "dropout": float(family.get("dropout", 0.0)),
-    }
+    crossing = config.model.name.startswith("transformer")
+    width = int(config.input.settings.get("embedding_size", WIDE))
+    dropout = float(family.get("dropout", 0.0))
+    encoder: dict[str, Any] = {"vocab_size": facts.source.vocab_size, "dropout": dropout}
+    if pairs.source_model == "transformer" or (pairs.source_model == "auto" and crossing):
+        name = "transformer.v1"
+        encoder |= {
+            "hidden_size": pairs.source_size or width,
+            "num_layers": pairs.source_layers or int(family.get("num_layers", 2)),
+            "num_heads": int(family.get("num_heads", 4)),
+        }
+    else:
+        name = "bidirectional.v1"
+        encoder |= {
+            "embedding_size": embedding_width(facts.source.vocab_size),
+            "hidden_size": pairs.source_size or max(1, int(family.get("hidden_size", width)) // 2),
+            "num_layers": pairs.source_layers or 1,
+        }
+    attention = attention_of(pairs.attention, crossing=crossing)
+    if attention is None:
+        return SourceReader(Component(name, encoder))
     sizes = {} if attention.startswith("gaussian") else {"attention_size": pairs.attention_size}
     above = None
     if pairs.layers_above:
         above = Component(config.model.name, {**family, "num_layers": pairs.layers_above})
-    return SourceReader(Component("bidirectional.v1", encoder), Component(attention, sizes), above)
+    return SourceReader(Component(name, encoder), Component(attention, sizes), above)
+
+
+def attention_of(asked: str, *, crossing: bool) -> str | None:
+    """Full name of a mechanism; None for attention in every layer.
+
+    Arguments:
+        asked: the setting.
+        crossing: True for a transformer.
+
+    Raises:
+        SettingsError: an unknown kind of attention.
+    """
+    from rhapsode.models.attention.contract import ATTENTIONS
+
+    asked = ("layers" if crossing else "dot") if asked == "auto" else asked
+    if asked == "layers":
+        return None
+    known = [*ATTENTIONS.words(), "layers"]
+    if asked.partition(".")[0] not in known:
+        raise SettingsError(
+            f"there is no attention {asked!r}",
+            where="[pairs] attention",
+            hint=suggest(asked, known),
+        )
+    return ATTENTIONS.full_name(asked)
