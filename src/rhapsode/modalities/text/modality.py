@@ -330,8 +330,8 @@ def _reading(
         return None
     kept = to_mapping(model.source_settings(sources))
     if any(name in wanted for name in ("field", "template", "prompt_field", "pairs")):
-        names = ("field", "template", "prompt_field", "completion_field", "pairs")
-        kept = {**kept, **dict.fromkeys(names)}
+        ways = ("field", "template", "prompt_field", "completion_field", "pairs")
+        kept = {**kept, **dict.fromkeys(ways)}
     return from_mapping(SourceSettings, {**kept, **wanted}, where="[source]")
 
 

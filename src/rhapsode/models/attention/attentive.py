@@ -92,7 +92,9 @@ class Attentive(SequenceModel):
         like = state.memory.values_MSH
         keys_MSD = self.attention.keys(values_MSH)
         memory = Memory(
-            *(tensor.to(like.device, like.dtype) for tensor in (keys_MSD, values_MSH, summary_MC)),
+            keys_MSD.to(like.device, like.dtype),
+            values_MSH.to(like.device, like.dtype),
+            summary_MC.to(like.device, like.dtype),
             lengths_M.to(like.device),
         )
         source_B = state.source_B

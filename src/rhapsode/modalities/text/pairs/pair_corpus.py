@@ -104,12 +104,16 @@ def prepare_pairs(
         log.info(line)
     sides = [f"{each.vocab_size:,} {each.name.partition('.')[0]}" for each in encoders]
     log.info(f"{plural(len(store), 'pair')}; inputs of {sides[0]}, outputs of {sides[1]}")
-    parts = (splits.train, splits.validation, splits.test)
-    encoded = [encode_pairs(store, part, encoder, source_encoder) for part in parts]
+    train_store, validation, test = (
+        encode_pairs(store, part, encoder, source_encoder)
+        for part in (splits.train, splits.validation, splits.test)
+    )
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
     return TextCorpus(
         encoder,
-        *encoded,
+        train_store,
+        validation,
+        test,
         store.sha256,
         store.characters,
         len(store),
