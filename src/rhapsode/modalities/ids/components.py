@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
@@ -157,7 +158,11 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
             complete=train.complete,
         )
     if train.sources is not None:
-        stream = FilledStream(stream, partial(train.sources.fill, starts=train.starts))
+        filled = FilledStream(stream, partial(train.sources.fill, starts=train.starts))
+        # States need not be kept where every document is read in one window.
+        longest = int(np.diff(train.starts, append=len(train)).max(initial=0))
+        filled.carries = longest > training.window
+        stream = filled
     if grammar is None:
         return stream
     return MaskedStream(stream, allowed_elements(grammar, elements_N, train.starts))

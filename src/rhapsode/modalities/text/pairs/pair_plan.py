@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from rhapsode.models.families import FAMILIES, embedding_width
 NARROW, WIDE, MANY_PAIRS = 192, 256, 30_000
 # Elements of inputs and outputs in one update, about, and the fewest and most pairs.
 UPDATE, FEWEST_ROWS, MOST_ROWS = 2000, 16, 128
+# Elements of an output in one update, at most.
+MOST_WINDOW = 1024
 
 
 def pair_request(
@@ -34,6 +37,9 @@ def pair_request(
     if "hidden_size" in {field.name for field in fields(config)}:
         network = {"hidden_size": WIDE if pairs >= MANY_PAIRS else NARROW, **network}
     training = settings.training
+    if training.window is None:
+        window = 64 * math.ceil(longest_output(corpus) / 64)
+        training = replace(training, window=min(window, MOST_WINDOW))
     if training.batch_size is None and request.accelerator is None:
         length = max(1, len(corpus.train) // pairs)
         rows = max(FEWEST_ROWS, min(MOST_ROWS, UPDATE // length, pairs))
@@ -41,6 +47,12 @@ def pair_request(
     if request.base is not None:
         network = dict(settings.network)
     return replace(request, settings=replace(settings, network=network, training=training))
+
+
+def longest_output(corpus: TextCorpus) -> int:
+    """Elements of the longest output of the training split, its end included."""
+    spans = np.diff(corpus.train.starts, append=len(corpus.train))
+    return int(spans.max(initial=1))
 
 
 def planned_pairs(
@@ -54,11 +66,10 @@ def planned_pairs(
     """
     corpus, settings, bundle = planned.corpus, planned.settings, planned.bundle
     assert corpus.source_encoder is not None
-    spans = np.diff(corpus.train.starts, append=len(corpus.train))
     facts = TextFacts(
         bundle.facts.counts_V,
         source=corpus.source_encoder,
-        longest=int(spans.max(initial=1)) - 1,
+        longest=longest_output(corpus) - 1,
     )
     bundle = replace(bundle, facts=facts)
     if not based:
