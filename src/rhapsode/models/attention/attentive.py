@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-from rhapsode.errors import SettingsError
+from rhapsode.models.attention.attending import Attending
 from rhapsode.models.attention.contract import Attention, Memory, NoState
-from rhapsode.models.attention.source_encoders import SourceEncoder
+from rhapsode.models.attention.source_encoders import EncodedSources, SourceEncoder
 from rhapsode.models.contract import SequenceModel, State, shared, state_dataclass
-
-if TYPE_CHECKING:
-    from rhapsode.data import Condition
 
 
 @state_dataclass
@@ -27,7 +22,7 @@ class AttentiveState(State):
     memory: Memory = shared()
 
 
-class Attentive(SequenceModel):
+class Attentive(Attending):
     """A decoder that attends to the source of each row.
 
     It does so between its layers, or after them.
@@ -37,17 +32,12 @@ class Attentive(SequenceModel):
     layer of tanh joins them (Luong, Pham and Manning 2015, equation 5). The context is not fed
     back, so that a mechanism without feedback is parallel over time.
 
-    The memory is made once, by `init_state`, and a reset keeps it. Without a condition it is one
-    element of zeros.
-
     Arguments:
         below: layers whose features are the queries.
         encoder: a condition to features of its elements.
         attention: the mechanism.
         above: layers after the attention; None: a layer of tanh.
     """
-
-    uses_condition = True
 
     def __init__(
         self,
@@ -67,40 +57,12 @@ class Attentive(SequenceModel):
         self.output_size = below.output_size if above is None else above.output_size
         self.joint = nn.Linear(joined, below.output_size) if above is None else None
 
-    def init_state(
-        self,
-        batch: int,
-        *,
-        condition: Condition | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> AttentiveState:
-        """Initial state of rows, under a condition.
+    def memory_of(self, sources: EncodedSources) -> Memory:
+        values_MSH, summary_MC, lengths_M = sources
+        return Memory(self.attention.keys(values_MSH), values_MSH, summary_MC, lengths_M)
 
-        Raises:
-            SettingsError: the encoder cannot use it, or it has neither one source nor B.
-        """
-        state = self.zero_state(batch, device=device, dtype=dtype)
-        if condition is None:
-            return state
-        if condition.rows not in {1, batch}:
-            raise SettingsError(
-                f"the condition has {condition.rows} rows for {batch} sequences",
-                hint="give one for all of them, or one for each",
-            )
-        values_MSH, summary_MC, lengths_M = self.source_encoder(condition)
-        like = state.memory.values_MSH
-        keys_MSD = self.attention.keys(values_MSH)
-        memory = Memory(
-            keys_MSD.to(like.device, like.dtype),
-            values_MSH.to(like.device, like.dtype),
-            summary_MC.to(like.device, like.dtype),
-            lengths_M.to(like.device),
-        )
-        source_B = state.source_B
-        if condition.rows == batch:
-            source_B = torch.arange(batch, device=source_B.device)
-        attention = self.attention.zero_state(batch, memory)
+    def over(self, state: AttentiveState, memory: Memory, source_B: Tensor) -> AttentiveState:
+        attention = self.attention.zero_state(len(source_B), memory)
         return AttentiveState(state.below, attention, state.above, source_B, memory)
 
     def zero_state(
@@ -117,8 +79,8 @@ class Attentive(SequenceModel):
         )
         summary_1C = zeros_11H.new_zeros(1, encoder.summary_size)
         lengths_1 = torch.ones(1, dtype=torch.int64, device=zeros_11H.device)
-        keys_11D = self.attention.keys(zeros_11H.to(self.summary.weight.dtype)).to(zeros_11H.dtype)
-        memory = Memory(keys_11D, zeros_11H, summary_1C, lengths_1)
+        keys_11D = self.attention.keys(self.summary.weight.new_zeros(1, 1, encoder.value_size))
+        memory = Memory(keys_11D.to(zeros_11H), zeros_11H, summary_1C, lengths_1)
         source_B = torch.zeros(batch, dtype=torch.int64, device=zeros_11H.device)
         attention = self.attention.zero_state(batch, memory)
         made = {"device": device, "dtype": dtype}

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
+from rhapsode.models.attention.attending import Attending
 from rhapsode.models.attention.contract import Memory
-from rhapsode.models.attention.source_encoders import SourceEncoder
+from rhapsode.models.attention.source_encoders import EncodedSources, SourceEncoder
 from rhapsode.models.contract import Between, SequenceModel, State, shared, state_dataclass
 from rhapsode.models.transformer.network import attention_reference, split_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rhapsode.data import Condition
 
 
 class Layered(Protocol):
@@ -62,7 +61,7 @@ class Cross(nn.Module):
         self.norm = nn.LayerNorm(width)
 
 
-class Crossed(SequenceModel):
+class Crossed(Attending):
     """A transformer with attention to a source in every layer.
 
     With the layers of `transformer_classic.v1` it computes what `torch.nn.TransformerDecoder`
@@ -75,8 +74,6 @@ class Crossed(SequenceModel):
     Raises:
         SettingsError: the layers have no self-attention.
     """
-
-    uses_condition = True
 
     def __init__(self, inner: SequenceModel, encoder: SourceEncoder) -> None:
         super().__init__()
@@ -96,47 +93,16 @@ class Crossed(SequenceModel):
     def _crosses(self) -> Sequence[Cross]:
         return cast("Sequence[Cross]", self.crosses)
 
-    def init_state(
-        self,
-        batch: int,
-        *,
-        condition: Condition | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> CrossedState:
-        """Initial state of rows, under a condition.
-
-        Raises:
-            SettingsError: the encoder cannot use it, or it has neither one source nor B.
-        """
-        state = self.zero_state(batch, device=device, dtype=dtype)
-        if condition is None:
-            return state
-        if condition.rows not in {1, batch}:
-            raise SettingsError(
-                f"the condition has {condition.rows} rows for {batch} sequences",
-                hint="give one for all of them, or one for each",
-            )
-        like = state.memory.values_MSH
-        memory = self._memory(*self.source_encoder(condition))
-        memory = Memory(
-            memory.keys_MSD.to(like.device, like.dtype),
-            memory.values_MSH.to(like.device, like.dtype),
-            memory.summary_MC.to(like.device, like.dtype),
-            memory.lengths_M.to(like.device),
-        )
-        source_B = state.source_B
-        if condition.rows == batch:
-            source_B = torch.arange(batch, device=source_B.device)
-        return CrossedState(state.inner, source_B, memory)
-
-    def _memory(self, values_MSH: Tensor, summary_MC: Tensor, lengths_M: Tensor) -> Memory:
-        """Keys and values of all layers, zeros on padding."""
+    def memory_of(self, sources: EncodedSources) -> Memory:
+        values_MSH, summary_MC, lengths_M = sources
         keys_MSD = torch.cat([cross.k_proj(values_MSH) for cross in self._crosses()], dim=-1)
         all_MSH = torch.cat([cross.v_proj(values_MSH) for cross in self._crosses()], dim=-1)
         places_S = torch.arange(values_MSH.shape[1], device=lengths_M.device)
         inside_MS1 = (places_S < lengths_M[:, None])[..., None].to(keys_MSD.dtype)
         return Memory(keys_MSD * inside_MS1, all_MSH * inside_MS1, summary_MC, lengths_M)
+
+    def over(self, state: CrossedState, memory: Memory, source_B: Tensor) -> CrossedState:
+        return CrossedState(state.inner, source_B, memory)
 
     def zero_state(
         self,
