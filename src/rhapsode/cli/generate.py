@@ -11,15 +11,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import rhapsode as rh
+from rhapsode.cli.answers import write_answers
 from rhapsode.cli.console import json_text, note, plain, put, say, stdout
 from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of, typed_of
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
-from rhapsode.errors import DataError, SettingsError
-from rhapsode.files import write_atomically
+from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
@@ -46,7 +46,7 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
         settings = read_texts(model, model.generation(**own))
         more = settings_of(self, RequestSettings)
         if more.input is not None:
-            _answer(model, more, settings, self.output)
+            write_answers(model, more, settings, self.output)
             return
         if more.n_best > 1:
             raise SettingsError(
@@ -73,64 +73,6 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
             _say_all(request.continuations(request.settings[0]), only_new=self.only_new)
         else:
             _stream(request, only_new=self.only_new)
-
-
-def _answer(
-    model: "rh.Model[Any]", more: RequestSettings, settings: GenerateSettings, output: str | None
-) -> None:
-    """Answer the lines of a file, into a file or standard output."""
-    assert more.input is not None
-    lines = _lines(read_stdin() if more.input == "-" else _read(more.input))
-    answers = rh.answer(model, lines, settings, n_best=more.n_best)
-    if settings.format == "jsonl":
-        entries = (
-            json_text({"input": line, "answers": [each.to_mapping() for each in own]})
-            for line, own in zip(lines, answers, strict=True)
-        )
-    elif more.n_best == 1:
-        entries = (one_line(own[0].text) if own else "" for own in answers)
-    else:
-        entries = (
-            f"{number}\t{one_line(each.text)}\t{each.log_prob:.4f}"
-            for number, own in enumerate(answers, 1)
-            for each in own
-        )
-    if output is None:
-        for entry in entries:
-            put(entry + "\n")
-        return
-    text = "".join(entry + "\n" for entry in entries)
-    write_atomically(Path(output), text.encode("utf-8", "surrogateescape"))
-    note(f"wrote {output}")
-
-
-def _read(path: str) -> str:
-    """Text of a UTF-8 file.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        problem = "this is not UTF-8"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None)
-        problem = f"cannot read: {reason}" if reason else "cannot read"
-    raise DataError(problem, where=path, hint="--input takes a text file with one input a line")
-
-
-def _lines(text: str) -> list[str]:
-    """Lines of a text, without line ends; the last line may lack its end."""
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
-
-
-def one_line(text: str) -> str:
-    """A text on one line: line ends and tabs become spaces."""
-    return text.replace("\n", " ").replace("\t", " ")
 
 
 def _stream(request: "rh.Request", *, only_new: bool) -> None:

@@ -86,6 +86,12 @@ class Evaluated:
     average: float | None = None
     measures: Mapping[str, float] | None = None
 
+    @property
+    def in_words(self) -> str:
+        """The measures as they follow the loss in a line."""
+        named = (self.measures or {}).items()
+        return "".join(f", {name.replace('_', ' ')} {value:.4f}" for name, value in named)
+
 
 @dataclass(frozen=True)
 class Sampled:

@@ -83,9 +83,10 @@ class Attentive(Attending):
         memory = Memory(keys_11D.to(zeros_11H), zeros_11H, summary_1C, lengths_1)
         source_B = torch.zeros(batch, dtype=torch.int64, device=zeros_11H.device)
         attention = self.attention.zero_state(batch, memory)
-        made = {"device": device, "dtype": dtype}
-        above = NoState() if self.above is None else self.above.zero_state(batch, **made)  # type: ignore[arg-type]
-        below = self.below.zero_state(batch, **made)  # type: ignore[arg-type]
+        above: State = NoState()
+        if self.above is not None:
+            above = self.above.zero_state(batch, device=device, dtype=dtype)
+        below = self.below.zero_state(batch, device=device, dtype=dtype)
         return AttentiveState(below, attention, above, source_B, memory)
 
     def forward(

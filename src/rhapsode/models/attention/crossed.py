@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Layered(Protocol):
-    """A model of layers with self-attention, which run a function inside each of them."""
+    """A model of layers that run a function inside each layer."""
 
     norm_first: ClassVar[bool]
     """True if a branch is normalised before it, False if after its sum."""
@@ -50,7 +50,10 @@ class CrossedState(State):
 
 
 class Cross(nn.Module):
-    """Attention of one layer to a source: query and output; keys and values are made once."""
+    """Projections by which one layer attends to a source.
+
+    Keys and values are made once.
+    """
 
     def __init__(self, width: int, value_size: int) -> None:
         super().__init__()
@@ -111,7 +114,7 @@ class Crossed(Attending):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> CrossedState:
-        """The zero state of the layers, over one source of one zero element."""
+        """The zero state, over one source of one zero element."""
         encoder, weight = self.source_encoder, self._crosses()[0].k_proj.weight
         width = len(self.crosses) * self.input_size
         zeros_11H = weight.new_zeros((1, 1, width), device=device, dtype=dtype)

@@ -197,14 +197,22 @@ class TransformerSource(SourceEncoder):
 
 
 def sinusoids(places_S: Tensor, width: int) -> Tensor:
-    """Sines and cosines of places (S, D), as Vaswani et al. 2017, section 3.5."""
+    """Sines and cosines of places, (S, D).
+
+    After Vaswani et al. 2017, section 3.5.
+    """
     exponents = torch.arange(0, width, 2, device=places_S.device) / width
     angles = places_S[:, None] * 10000.0**-exponents
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
 
 
 def identifiers_of(condition: Condition, vocab_size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Identifiers (M, S) and lengths (M,) of a condition, on the device of a tensor.
+    """Identifiers (M, S) and lengths (M,) of a condition.
+
+    Arguments:
+        condition: what is read.
+        vocab_size: identifiers that the model reads.
+        like: a tensor on the device.
 
     Raises:
         SettingsError: the condition lacks identifiers, or holds something else.
