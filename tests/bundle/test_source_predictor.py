@@ -1,4 +1,4 @@
-"""Predictors of networks that read a source: the contract, reading as scoring, histories under sources of different lengths."""
+"""Predictors of networks that read a source: reading as scoring, histories under sources of different lengths."""
 
 import dataclasses
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rhapsode.bundle import Component, NetworkConfig, Predictor, SourceReader
+from rhapsode.bundle import Component, NetworkConfig, SourceReader
 from rhapsode.bundle.network import Network, build_network
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.data import Condition
-from tests.contracts.predictor_contract import PredictorContract, batch_of
+from tests.contracts.predictor_contract import batch_of
 
 VOCABULARY, IDS = 6, 5
 SOURCES = Condition(
@@ -38,13 +38,6 @@ def network(attention: str, *, above: bool = False) -> Network:
         for parameter in made.parameters():
             parameter.mul_(3)
     return made
-
-
-class TestSourcePredictor(PredictorContract):
-    """Without a condition; with one below."""
-
-    def make(self) -> Predictor:
-        return TorchPredictor(network("location", above=True), VOCABULARY)
 
 
 @pytest.mark.parametrize("attention", ["dot", "location", "gaussian_window"])

@@ -36,7 +36,7 @@ def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
         asked = ("train", str(base / "pairs.tsv"), "--pairs", "0:1", "-o", str(base / "run"))
-        assert main([*asked, "--steps", "400", *QUICK, *SMALL]) == 0
+        assert main([*asked, "--steps", "300", *QUICK, *SMALL]) == 0
     return base / "run"
 
 
@@ -194,7 +194,7 @@ def test_a_transformer_attends_in_its_layers_and_goes_on_from_a_base(cli: Cli) -
 
 def test_dates_are_pairs_by_their_name_and_a_run_goes_on_as_if_unbroken(cli: Cli) -> None:
     asked = (*QUICK, "--set", "pairs.attention=gaussian_window", "--set", "pairs.layers_above=1")
-    assert cli("train", "dates", "-o", "run", "--steps", "3", *asked).code == 0
+    assert cli("train", "dates", "--limit", "400", "-o", "run", "--steps", "3", *asked).code == 0
     assert cli("train", "-o", "run", "--resume", "--steps", "4").code == 0
     config = read_bundle("run").config
     assert config.source is not None

@@ -87,17 +87,10 @@ def attentive(spec: Spec) -> SequenceModel:
     return Attentive(below, encoder, attention, above if spec.above else None)
 
 
-class TestAttentive(ModelContract):
-    """The suite of a model under every mechanism, and what is told of memories."""
+class AttentiveContract(ModelContract):
+    """The suite of a model under a mechanism, and what is told of memories."""
 
     family = Attentive
-    configurations: ClassVar = {
-        "dot, layers above": Spec("dot", {"attention_size": 3}, above=True),
-        "additive": Spec("additive", {"attention_size": 3}, family="gru"),
-        "location": Spec("location", {"attention_size": 3, "filters": 2, "filter_width": 3}),
-        "layers": Spec("layers", {}),
-        "window": Spec("gaussian_window", {"components": 2, "advance": 0.5}, layers=2),
-    }
 
     def condition(self, rows: int) -> Condition:
         return sources(LENGTHS[:rows])
@@ -186,6 +179,22 @@ class TestAttentive(ModelContract):
         high = Condition(ids_BS=np.array([[IDS]]), lengths_B=np.array([1]))
         with pytest.raises(SettingsError, match="reads 7 identifiers"):
             model.init_state(1, condition=high)
+
+
+class TestMechanismsThatCarryAState(AttentiveContract):
+    configurations: ClassVar = {
+        "location": Spec("location", {"attention_size": 3, "filters": 2, "filter_width": 3}),
+        "window": Spec("gaussian_window", {"components": 2, "advance": 0.5}, layers=2),
+    }
+
+
+@pytest.mark.slow
+class TestOtherMechanisms(AttentiveContract):
+    configurations: ClassVar = {
+        "dot, layers above": Spec("dot", {"attention_size": 3}, above=True),
+        "additive": Spec("additive", {"attention_size": 3}, family="gru"),
+        "layers": Spec("layers", {}),
+    }
 
 
 def memory_of(attention: Any, values_MSH: Tensor, lengths: tuple[int, ...]) -> Memory:
