@@ -63,6 +63,7 @@ NAMES = [
     "setting_places",
     "show",
     "train",
+    "write_lines",
 ]
 
 

@@ -65,6 +65,7 @@ __all__ = [
     "setting_places",
     "show",
     "train",
+    "write_lines",
 ]
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
         measuring_settings,
         setting_places,
     )
-    from rhapsode.workflows.inference.answer_lines import answer
+    from rhapsode.workflows.inference.answer_lines import answer, write_lines
     from rhapsode.workflows.inference.ask import encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
     from rhapsode.workflows.inference.blind import BlindComparison
@@ -114,7 +115,7 @@ _HOMES = {
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",
-    "workflows.inference.answer_lines": "answer",
+    "workflows.inference.answer_lines": "answer write_lines",
     "workflows.inference.ask": "encode info load next=next_elements session",
     "workflows.inference.blind": "BlindComparison",
     "workflows.inference.comparison": "Comparison compare evaluate",

@@ -8,7 +8,6 @@ from rhapsode.cli.console import json_text, note, put
 from rhapsode.cli.parse import read_stdin
 from rhapsode.config import GenerateSettings, RequestSettings
 from rhapsode.errors import DataError
-from rhapsode.files import write_atomically
 
 
 def write_answers(
@@ -42,8 +41,7 @@ def write_answers(
         for entry in entries:
             put(entry + "\n")
         return
-    text = "".join(entry + "\n" for entry in entries)
-    write_atomically(Path(output), text.encode("utf-8", "surrogateescape"))
+    rh.write_lines(output, entries)
     note(f"wrote {output}")
 
 

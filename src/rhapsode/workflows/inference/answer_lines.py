@@ -1,11 +1,22 @@
 """Answers of models of pairs to the lines of a text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rhapsode.config import GenerateSettings
+from rhapsode.files import write_atomically
 from rhapsode.modalities.opened import Answered
 from rhapsode.workflows.inference.ask import AnyModel, as_model
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Write lines into a UTF-8 file, which appears whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    text = "".join(line + "\n" for line in lines)
+    write_atomically(Path(path), text.encode("utf-8", "surrogateescape"))
 
 
 def answer(
