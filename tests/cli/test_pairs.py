@@ -1,6 +1,7 @@
 """Pairs by the command line: training, answers to a file, evaluation, and input that cannot be used."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_length_limits_an_answer(cli: Cli, pairs_run: Path) -> None:
 
 def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path) -> None:
     Path("test.tsv").write_text("ab\tB A\nab\tB B\nc\tC\nb\tA\n")
-    flags = ("--beams", "2", "--alignment", "a.svg")
+    flags = ("--pairs", "0:1", "--beams", "2", "--alignment", "a.svg")
     done = cli("evaluate", str(pairs_run), "test.tsv", *flags, "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
@@ -120,6 +121,15 @@ def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path)
     report = cli("evaluate", str(pairs_run), "test.tsv")
     assert "symbol error rate" in report.out
     assert "attention of each element" in report.out
+
+
+def test_models_of_pairs_are_not_compared(cli: Cli, pairs_run: Path) -> None:
+    Path("test.tsv").write_text("ab\tB A\n")
+    shutil.copy(pairs_run / "model.safetensors", "other.safetensors")
+    models = (str(pairs_run), "other.safetensors")
+    done = cli("compare", *models, "--on", "test.tsv", "--pairs", "0:1")
+    assert done.code == 1
+    assert "models of pairs are not compared" in done.err
 
 
 def test_unknown_characters_of_an_input_are_named(cli: Cli, pairs_run: Path) -> None:
