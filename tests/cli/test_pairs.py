@@ -123,6 +123,13 @@ def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path)
     assert "attention of each element" in report.out
 
 
+def test_data_info_counts_pairs(cli: Cli) -> None:
+    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(40)))
+    done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
+    assert done.code == 0, done.err
+    assert "40 pairs; inputs of" in done.err
+
+
 def test_models_of_pairs_are_not_compared(cli: Cli, pairs_run: Path) -> None:
     Path("test.tsv").write_text("ab\tB A\n")
     shutil.copy(pairs_run / "model.safetensors", "other.safetensors")
