@@ -37,7 +37,7 @@ def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
         asked = ("train", str(base / "pairs.tsv"), "--pairs", "0:1", "-o", str(base / "run"))
-        assert main([*asked, "--steps", "300", *QUICK, *SMALL]) == 0
+        assert main([*asked, "--steps", "400", *QUICK, *SMALL]) == 0
     return base / "run"
 
 
