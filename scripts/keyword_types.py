@@ -37,6 +37,7 @@ from rhapsode.modalities.series.settings import (
 )
 from rhapsode.modalities.text.settings import (
     DataSettings,
+    PairSettings,
     TextComparisonSettings,
     TextEvaluationSettings,
     TrainSettings,
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Sequence[type[Any]]] = {
     "reading": [ReadingSettings],
     "source": [SourceSettings],
     "data": [DataSettings, SeriesDataSettings, MusicDataSettings],
+    "pairs": [PairSettings],
     "series": [SeriesSettings],
     "music": [MusicSettings],
     "calibration": [CalibrationSettings],

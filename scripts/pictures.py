@@ -45,6 +45,24 @@ def forecast(path: Path) -> None:
     write_chart(path, found, title="Two years ahead, 1,000 paths", actual=whole)
 
 
+def alignment(path: Path) -> None:
+    """What `rhapsode evaluate --alignment` draws of three written dates."""
+    import tempfile
+
+    import rhapsode as rh
+
+    dates = [
+        ("Freitag, 19. Juni 2015", "2015-06-19"),
+        ("7 de marzo de 1984", "1984-03-07"),
+        ("11/23/2031", "2031-11-23"),
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        model = rh.train("dates", output=f"{scratch}/run", steps=1200, seed=0)
+        table = Path(scratch, "dates.tsv")
+        table.write_text("".join(f"{one}\t{other}\n" for one, other in dates), encoding="utf-8")
+        model.evaluate(str(table), pairs="0:1", alignment=str(path))
+
+
 def anomalies(path: Path) -> None:
     """What `rhapsode evaluate --anomalies --plot` draws of an hourly series with three planted anomalies.
 
@@ -257,6 +275,7 @@ def score(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "adapting.svg": adapting,
+    "alignment.svg": alignment,
     "anomalies.svg": anomalies,
     "contributions.svg": contributions,
     "data-info-kitchen.png": data_info_kitchen,

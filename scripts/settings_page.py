@@ -20,7 +20,7 @@ from rhapsode.encoding.series import BinSettings, SeriesEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicSettings
 from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
-from rhapsode.modalities.text.settings import DataSettings
+from rhapsode.modalities.text.settings import DataSettings, PairSettings
 from rhapsode.models import FAMILIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -89,6 +89,7 @@ def page() -> str:
     parts = [HEAD, "## Run\n", table(RunSettings)]
     for section, cls in (
         ("data", DataSettings),
+        ("pairs", PairSettings),
         ("reading", ReadingSettings),
         ("training", OptimisationSettings),
         ("samples", SampleSettings),

@@ -10,6 +10,7 @@ import pytest
 import rhapsode as rh
 
 NAMES = [
+    "Answered",
     "BlindComparison",
     "Comparison",
     "Continuation",
@@ -39,6 +40,7 @@ NAMES = [
     "Survey",
     "Training",
     "__version__",
+    "answer",
     "claim_report",
     "compare",
     "components",
@@ -63,6 +65,7 @@ NAMES = [
     "setting_places",
     "show",
     "train",
+    "write_lines",
 ]
 
 

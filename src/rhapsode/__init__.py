@@ -12,6 +12,7 @@ from rhapsode.late import late_names
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answered",
     "BlindComparison",
     "Comparison",
     "Continuation",
@@ -41,6 +42,7 @@ __all__ = [
     "Survey",
     "Training",
     "__version__",
+    "answer",
     "claim_report",
     "compare",
     "components",
@@ -65,6 +67,7 @@ __all__ = [
     "setting_places",
     "show",
     "train",
+    "write_lines",
 ]
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
     from rhapsode.modalities.info import Info
     from rhapsode.modalities.model import Model
-    from rhapsode.modalities.opened import Continuation, Document, Following, Piece
+    from rhapsode.modalities.opened import Answered, Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
     from rhapsode.modalities.session import PlaySession as Session
     from rhapsode.serving.start import ServeSettings, serve
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
         measuring_settings,
         setting_places,
     )
+    from rhapsode.workflows.inference.answer_lines import answer, write_lines
     from rhapsode.workflows.inference.ask import encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
     from rhapsode.workflows.inference.blind import BlindComparison
@@ -105,7 +109,7 @@ _HOMES = {
     "errors": "RhapsodeError",
     "modalities.info": "Info",
     "modalities.model": "Model",
-    "modalities.opened": "Continuation Document Following Piece",
+    "modalities.opened": "Answered Continuation Document Following Piece",
     "modalities.scoring": "Metrics",
     "modalities.session": "Session=PlaySession",
     "serving.start": "ServeSettings serve",
@@ -115,6 +119,7 @@ _HOMES = {
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",
+    "workflows.inference.answer_lines": "answer write_lines",
     "workflows.inference.ask": "encode info load next=next_elements session",
     "workflows.inference.blind": "BlindComparison",
     "workflows.inference.comparison": "Comparison compare evaluate",

@@ -60,6 +60,7 @@ class SourceOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    pairs: str | None
     header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]
@@ -82,6 +83,21 @@ class DataOptions(TypedDict, total=False):
     season: int | None
     samples: int
     run_up: int | None
+
+
+class PairsOptions(TypedDict, total=False):
+    """Settings under `pairs`."""
+
+    source_encoding: str
+    source_encoder: Mapping[str, Any]
+    attention: str
+    attention_size: int
+    source_model: Literal["auto", "bidirectional", "transformer"]
+    source_size: int | None
+    source_layers: int | None
+    layers_above: int
+    select: Literal["error_rate", "symbol_error_rate", "loss"]
+    answers: int
 
 
 class SeriesOptions(TypedDict, total=False):
@@ -231,6 +247,7 @@ class TrainOptions(TypedDict, total=False):
     reading: ReadingOptions
     source: SourceOptions
     data: DataOptions
+    pairs: PairsOptions
     series: SeriesOptions
     calibration: CalibrationOptions
     head: HeadOptions
@@ -357,6 +374,7 @@ class EvaluateOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    pairs: str | None
     header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]
@@ -370,6 +388,8 @@ class EvaluateOptions(TypedDict, total=False):
     dynamic: bool
     device: str | None
     weights: Literal["float32", "bf16", "int8"]
+    beams: int
+    alignment: str | None
     horizon: int | None
     origins: int | None
     stride: int | None
@@ -402,6 +422,7 @@ class CompareOptions(TypedDict, total=False):
     template: str | None
     prompt_field: str | None
     completion_field: str | None
+    pairs: str | None
     header: Literal["auto", "yes", "no"]
     documents: Literal["files", "lines", "paragraphs"]
     formats: Literal["extract", "raw"]

@@ -107,13 +107,22 @@ def joined(states: list[State]) -> State:
     return type(states[0]).join(states)
 
 
-def memory_tensors(state: State) -> dict[str, Tensor]:
-    """The shared tensors of a state by name; none where its family uses no condition."""
+def memory_fields(state: State) -> dict[str, Any]:
+    """The shared fields of a state by name, tensors or states; none where its family uses no condition."""
     return {
         field.name: getattr(state, field.name)
         for field in dataclasses.fields(state)
         if is_shared(field)
     }
+
+
+def memory_tensors(state: State) -> dict[str, Tensor]:
+    """The shared tensors of a state by name, named as in `State.tensors`."""
+    tensors: dict[str, Tensor] = {}
+    for name, part in memory_fields(state).items():
+        nested = isinstance(part, State)
+        tensors |= {f"{name}.{n}": t for n, t in part.tensors().items()} if nested else {name: part}
+    return tensors
 
 
 def own_tensors(state: State) -> dict[str, Tensor]:
@@ -130,7 +139,7 @@ def row_tensors(state: State) -> dict[str, Tensor]:
 
 def began_anew(fresh: State, before: State | None) -> State:
     """A fresh state under the condition of one before."""
-    memory = {} if before is None else memory_tensors(before)
+    memory = {} if before is None else memory_fields(before)
     kept = {**memory, "source_B": before.source_B} if memory else {}
     return dataclasses.replace(fresh, **kept)
 

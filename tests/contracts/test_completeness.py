@@ -15,6 +15,8 @@ from rhapsode.generation import FILTERS
 from rhapsode.heads import HEADS
 from rhapsode.modalities import MODALITIES
 from rhapsode.models import FAMILIES
+from rhapsode.models.attention.contract import ATTENTIONS
+from rhapsode.models.attention.source_encoders import SOURCE_ENCODERS
 from rhapsode.models.inputs import CONDITIONERS
 from tests.contracts.encoder_contract import EncoderContract
 from tests.contracts.filter_contract import FilterContract
@@ -79,6 +81,16 @@ def test_every_conditioner_runs_the_suite(name: str) -> None:
             model = suite().make(config)
             owners.add(type(getattr(model, "conditioner", None)))
     assert conditioner in owners
+
+
+@pytest.mark.parametrize("name", [*ATTENTIONS.names(), *SOURCE_ENCODERS.names()])
+def test_every_attention_and_source_encoder_runs_the_suite(name: str) -> None:
+    registry: Any = ATTENTIONS if name in ATTENTIONS.names() else SOURCE_ENCODERS
+    owners: set[type[Any]] = set()
+    for suite in suites("models", ModelContract):
+        for config in suite.configurations.values():
+            owners.update(map(type, suite().make(config).children()))
+    assert registry.get(name) in owners
 
 
 @pytest.mark.parametrize("name", HEADS.names())

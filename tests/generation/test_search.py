@@ -1,5 +1,6 @@
 """Search: against brute force on a model small enough to be enumerated, and what must agree with what."""
 
+import importlib
 import itertools
 import math
 from collections import Counter
@@ -27,6 +28,7 @@ from rhapsode.generation.search.beam import (
     Found,
     _Pool,
     beam_search,
+    beam_searches,
     best_first,
     stochastic_beam_search,
 )
@@ -517,3 +519,42 @@ def test_features_are_those_behind_what_is_read(context: str) -> None:
     assert more.features_BTH.shape == (3, 1, 6)
     found = contrastive_search(predictor, job_of(12, (2, 3)), Chain([TopK(3)]), alpha=0.6)
     assert len(found.elements) == 12 or found.end == "stop"
+
+
+@PROVE
+@given(
+    seed=SEEDS,
+    lengths=st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    beams=st.sampled_from([1, 2, 4]),
+    groups=st.sampled_from([1, 2]),
+    alpha=st.sampled_from([0.0, 1.0]),
+)
+def test_searches_side_by_side_are_those_of_each_job(
+    seed: int, lengths: list[int], beams: int, groups: int, alpha: float
+) -> None:
+    model = Markov.random(4, seed)
+    jobs = [job_of(length, (1 + row % 3,)) for row, length in enumerate(lengths)]
+    how: dict[str, Any] = {
+        "beams": beams * groups,
+        "groups": groups,
+        "length_penalty": alpha,
+        "diversity_penalty": 0.5 if groups > 1 else 0.0,
+    }
+    together = beam_searches(model, jobs, NOTHING, **how)
+    for found, job in zip(together, jobs, strict=True):
+        alone = beam_search(model, job, NOTHING, **how)
+        assert [whole(each) for each in found] == [whole(each) for each in alone]
+        assert [each.log_prob for each in found] == pytest.approx([e.log_prob for e in alone])
+
+
+def test_ranking_all_jobs_in_one_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("rhapsode.generation.search.beam")
+    for seed in range(12):
+        model = Markov.random(5, seed)
+        jobs = [job_of(1 + (row + seed) % 6, (1 + row % 4,)) for row in range(5)]
+        for beams in (1, 2, 5):
+            found = []
+            for most in (1 << 22, 0):
+                monkeypatch.setattr(module, "AT_ONCE", most)
+                found.append(beam_searches(model, jobs, NOTHING, beams=beams))
+            assert found[0] == found[1]

@@ -54,6 +54,22 @@ class Component:
 
 
 @dataclass(frozen=True)
+class SourceReader:
+    """Components by which a network reads a source.
+
+    Arguments:
+        encoder: a condition to features of its elements.
+        attention: features of the network to weights of these elements; None: every layer of a
+            transformer attends to them itself.
+        above: layers after the attention; None: a layer of tanh.
+    """
+
+    encoder: Component
+    attention: Component | None = None
+    above: Component | None = None
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Components of a network, and how it sees its past.
 
@@ -63,6 +79,7 @@ class NetworkConfig:
         head: features to a distribution.
         context: "carried", "fresh" or "window:N".
         conditioner: a condition to a memory; None where the network uses no condition.
+        source: components that read a sequence of a condition; None where there is none.
     """
 
     input: Component
@@ -70,6 +87,7 @@ class NetworkConfig:
     head: Component
     context: str = "carried"
     conditioner: Component | None = None
+    source: SourceReader | None = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +113,14 @@ class NetworkSizes:
         head: name and value of a setting of the head.
         conditioner: the same of the conditioner, for a model that needs one; None: the encoder
             needs none.
+        source: the same of the encoder of sources, for a model that reads them.
     """
 
     noun: str
     input: tuple[str, int]
     head: tuple[str, int]
     conditioner: tuple[str, int] | None = None
+    source: tuple[str, int] | None = None
 
 
 class Facts(ABC):

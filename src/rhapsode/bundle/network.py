@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rhapsode.bundle.device import CPU, RowLimit, numbers, tensor_on
-from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
+from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig, SourceReader
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
@@ -25,6 +25,10 @@ from rhapsode.models import (
     SequenceModel,
     State,
 )
+from rhapsode.models.attention.attentive import Attentive
+from rhapsode.models.attention.contract import ATTENTIONS
+from rhapsode.models.attention.crossed import Crossed
+from rhapsode.models.attention.source_encoders import SOURCE_ENCODERS
 from rhapsode.models.inputs import AdaptiveTable, Table
 
 SCORED_AT_ONCE = 1 << 24
@@ -387,6 +391,8 @@ def build_network(config: NetworkConfig) -> Network:
     input_module: InputModule = _make(INPUTS.get(config.input.name), config.input, {})
     family = FAMILIES.get(config.model.name).load()
     model: SequenceModel = _make(family, config.model, {"input_size": input_module.output_size})
+    if config.source is not None:
+        model = _attentive(model, config.source)
     if config.conditioner is not None:
         conditioner = _make(CONDITIONERS.get(config.conditioner.name), config.conditioner, {})
         model = Conditioned(model, conditioner)
@@ -394,6 +400,21 @@ def build_network(config: NetworkConfig) -> Network:
         HEADS.get(config.head.name), config.head, {"feature_size": model.output_size}
     )
     return Network(input_module, model, head)
+
+
+def _attentive(below: SequenceModel, source: SourceReader) -> SequenceModel:
+    """A model that attends to sources between its layers or after them."""
+    encoder = _make(SOURCE_ENCODERS.get(source.encoder.name), source.encoder, {})
+    if source.attention is None:
+        return Crossed(below, encoder)
+    sizes = {"query_size": below.output_size, "value_size": encoder.value_size}
+    attention = _make(ATTENTIONS.get(source.attention.name), source.attention, sizes)
+    above = None
+    if source.above is not None:
+        family = FAMILIES.get(source.above.name).load()
+        width = below.output_size + encoder.value_size
+        above = _make(family, source.above, {"input_size": width})
+    return Attentive(below, encoder, attention, above)
 
 
 def _check_sizes(bundle: Bundle[Any, Any]) -> None:
@@ -410,6 +431,12 @@ def _check_sizes(bundle: Bundle[Any, Any]) -> None:
         found = {} if config.conditioner is None else config.conditioner.settings
         if found.get(name) != size:
             raise BundleError(f"its network has no conditioner of {name} {size}")
+    if (config.source is None) != (sizes.source is None):
+        raise BundleError("its network and its encoder of sources do not belong together")
+    if sizes.source is not None and config.source is not None:
+        name, size = sizes.source
+        if config.source.encoder.settings.get(name) != size:
+            raise BundleError(f"its network has no encoder of sources of {name} {size}")
 
 
 def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:

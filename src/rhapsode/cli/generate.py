@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import rhapsode as rh
+from rhapsode.cli.answers import write_answers
 from rhapsode.cli.console import json_text, note, plain, put, say, stdout
 from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of, typed_of
 from rhapsode.cli.typed_settings import read_texts
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
+from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
@@ -43,6 +45,15 @@ class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
         own = typed_of({**typed, **vars(self)}, model.generation)
         settings = read_texts(model, model.generation(**own))
         more = settings_of(self, RequestSettings)
+        if more.input is not None:
+            write_answers(model, more, settings, self.output)
+            return
+        if more.n_best > 1:
+            raise SettingsError(
+                "several answers are given to the lines of a file",
+                where="--n-best",
+                hint="add --input FILE, or use --beams and --count",
+            )
         request = rh.request(model, model.typed(self.prompt), settings, more, read_stdin=read_stdin)
         if self.output is not None:
             for path in request.save(Path(self.output), only_new=self.only_new):

@@ -48,8 +48,9 @@ class Watch:
             mark = "" if event.best else " (not better)"
             if event.member and event.average is not None:
                 mark += f", average {event.average:.4f}"
-            line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
-            stderr().print(Text(line, style="bold" if event.best else ""))
+            mark = event.in_words + mark
+            text = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
+            stderr().print(Text(text, style="bold" if event.best else ""))
 
     def _step(self, event: "rh.Step") -> None:
         if self._first is None:

@@ -71,6 +71,13 @@ class RequestSettings:
         Annotated[int, Meta(ge=1, le=100000)] | None, option("N", "none")
     ] = None
     """Continue N passages from the held-out data of the run, drawn with the seed."""
+    input: Annotated[str | None, option("FILE", "none")] = None
+    """For models of pairs: answer every line of this file; - reads standard input. Each line gives
+    one line of output, a blank line a blank one."""
+    n_best: Annotated[Annotated[int, Meta(ge=1, le=4096)], option("N")] = 1
+    """For --input: the N best answers to each line, by beams. With more than one, a line of output
+    holds the number of the input from 1, an answer and its log-probability in nats, separated by
+    tabs."""
     temperatures: Annotated[tuple[Temperature, ...], option("T", "none")] = ()
     """Generate at each of these temperatures with the same random numbers, in place of
     --temperature."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rhapsode.data.batching.windows import (
         WindowStream,
         part_of,
+        sources_of_part,
         sweep_rows,
         sweep_strided,
         sweep_windows,
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
     from rhapsode.data.corpora.reels import reel_documents, reel_log_prob
     from rhapsode.data.document import Document
+    from rhapsode.data.source_store import SourceStore
     from rhapsode.data.sources import Found, read_pieces, record_kind
     from rhapsode.data.sources.memory import holds_documents, holds_records
-    from rhapsode.data.splits import Splits, first_copies, split_documents
+    from rhapsode.data.splits import Splits, first_copies, split_documents, split_groups
     from rhapsode.data.store import (
         ElementStore,
         Encoded,
@@ -72,6 +74,7 @@ __all__ = [
     "ValueArrays",
     "ValueStream",
     "TextStore",
+    "SourceStore",
     "Splits",
     "Stream",
     "WindowStream",
@@ -89,6 +92,7 @@ __all__ = [
     "local_copy",
     "open_store",
     "split_documents",
+    "split_groups",
     "sweep",
     "sweep_fresh",
     "sweep_lanes",
@@ -101,6 +105,7 @@ __all__ = [
     "open_texts",
     "part_of",
     "read_pieces",
+    "sources_of_part",
     "record_kind",
     "reel_documents",
     "reel_log_prob",
@@ -113,7 +118,9 @@ _PLACES = {
     **dict.fromkeys(("CarriedStream", "sweep", "sweep_lanes"), "batching.carried"),
     **dict.fromkeys(("FreshStream", "document_spans", "sweep_fresh"), "batching.fresh"),
     **dict.fromkeys(("AllowedElements", "FilledStream", "MaskedStream"), "batch"),
-    **dict.fromkeys(("part_of", "sweep_rows", "sweep_strided"), "batching.windows"),
+    **dict.fromkeys(
+        ("part_of", "sources_of_part", "sweep_rows", "sweep_strided"), "batching.windows"
+    ),
     **dict.fromkeys(("ValueArrays", "ValueStream", "sweep_values"), "batching.value_stream"),
     **dict.fromkeys(("WindowStream", "sweep_windows"), "batching.windows"),
     **dict.fromkeys(
@@ -126,7 +133,8 @@ _PLACES = {
     **dict.fromkeys(("Document",), "document"),
     **dict.fromkeys(("Found", "read_pieces", "record_kind"), "sources"),
     **dict.fromkeys(("holds_documents", "holds_records"), "sources.memory"),
-    **dict.fromkeys(("Splits", "first_copies", "split_documents"), "splits"),
+    **dict.fromkeys(("SourceStore",), "source_store"),
+    **dict.fromkeys(("Splits", "first_copies", "split_documents", "split_groups"), "splits"),
     **dict.fromkeys(
         ("ElementStore", "Encoded", "cache_folder", "encode_piece", "open_store", "write_store"),
         "store",

@@ -99,6 +99,28 @@ def split_documents(
     return Splits(joined, validation, test, len(copies) - len(kept))
 
 
+def split_groups(
+    lengths_D: NDArray[np.int64],
+    group_digests_DB: NDArray[np.uint8],
+    *,
+    test_share: float,
+    validation_share: float,
+) -> Splits:
+    """Split whole documents by the hash of their group.
+
+    All documents of a group are in the same split: answers to one question, for example.
+
+    Arguments:
+        lengths_D: characters of each document.
+        group_digests_DB: hashes, equal for documents of one group.
+        test_share: fraction of all characters in the test split, 0 to 0.5.
+        validation_share: fraction of the rest in the validation split, 0 to 0.5.
+    """
+    numbers_D = np.arange(len(lengths_D), dtype=np.int64)
+    parts = np.stack((numbers_D, np.zeros_like(numbers_D), lengths_D), axis=1)
+    return Splits(*_by_hash(parts, group_digests_DB, test_share, validation_share))
+
+
 def _by_hash(
     parts: Parts, digests_DB: NDArray[np.uint8], test_share: float, validation_share: float
 ) -> tuple[Parts, Parts, Parts]:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from rhapsode.data.document import Document
+from rhapsode.data.source_store import SourceStore
 from rhapsode.errors import DataError
 from rhapsode.files import can_write, temporary_cache
 
@@ -68,6 +69,7 @@ class ElementStore:
         counts_V: the count of each element.
         scored_N: False for elements of prompts, neither learnt nor scored; None if all are
             scored.
+        sources: what each document is written from; None where there is nothing.
     """
 
     elements_N: NDArray[np.unsignedinteger]
@@ -78,6 +80,7 @@ class ElementStore:
     complete: bool
     counts_V: NDArray[np.int64]
     scored_N: NDArray[np.bool_] | None = None
+    sources: SourceStore | None = None
 
     @classmethod
     def of(
@@ -90,10 +93,9 @@ class ElementStore:
             characters: of all of them, a byte each.
             vocab_size: V.
         """
-        elements_N = np.concatenate(
-            [np.append(ids_N, ids_N.dtype.type(END)) for ids_N in documents]
-        )
-        starts = np.cumsum([0, *(len(ids_N) + 1 for ids_N in documents)])[:-1]
+        ended = [np.append(ids_N, ids_N.dtype.type(END)) for ids_N in documents]
+        elements_N = np.concatenate(ended) if ended else np.zeros(0, dtype=np.uint8)
+        starts = np.cumsum([0, *map(len, ended)], dtype=np.int64)[:-1]
         counts_V = np.bincount(elements_N, minlength=vocab_size)
         return cls(elements_N, starts, characters, characters, 0, True, counts_V)
 

@@ -34,6 +34,8 @@ def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
             return f"no implementation of {part.name}"
     if config.conditioner is not None:
         return f"no implementation of {full_name(config.conditioner.name)}"
+    if config.source is not None:
+        return "it has no implementation of attention to a source"
     try:
         form = engine_form(bundle)
     except BundleError:  # the packing tells what is wrong

@@ -15,6 +15,7 @@ from rhapsode.config import SeenContext
 from rhapsode.data import (
     AllowedElements,
     Batch,
+    SourceStore,
     ValueArrays,
     document_spans,
     sweep,
@@ -49,6 +50,7 @@ def in_context(
     every: int = 1,
     scored_N: NDArray[np.bool_] | None = None,
     grammar: Grammar | None = None,
+    sources: SourceStore | None = None,
 ) -> Iterator[Batch]:
     """Batches that score every element once, in a model's own context.
 
@@ -65,6 +67,7 @@ def in_context(
         every: for `window:N`, score only a part.
         scored_N: False where an element is given, not scored; None: all are scored.
         grammar: fills the masks of the batches, which may begin within a document.
+        sources: for `fresh`: what each document is written from.
     """
     if context.kind == "fresh":
         batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
@@ -75,6 +78,8 @@ def in_context(
         batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
     if scored_N is not None and context.kind != "fresh":
         batches = without_given(batches, scored_N)
+    if sources is not None:
+        batches = (sources.fill(batch, starts) for batch in batches)
     if grammar is None:
         return batches
     return map(allowed_elements(grammar, elements_N, starts).fill, batches)

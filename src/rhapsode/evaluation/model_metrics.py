@@ -273,6 +273,7 @@ def evaluate_store(
             scored_N=store.scored_N,
             every=every,
             grammar=grammar,
+            sources=store.sources,
         )
         order = Order(own, context_in_words(context, lanes, every))
     batches = order.batches

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
+    from rhapsode.training import Measures
     from rhapsode.training.planner import Accelerator, BaseModel, PlannedSettings
     from rhapsode.views.card import Card
 
@@ -281,6 +282,15 @@ class Modality(ABC, Generic[S, C, B]):
     @abstractmethod
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
         """Function that computes the validation loss, nats per element; None without data."""
+
+    def measures(
+        self, planned: Planned[S, C, B], network: Network
+    ) -> Callable[[float], Measures] | None:
+        """Function that measures a network besides its loss, which it is given.
+
+        Its measures select the best weights. None: the loss does.
+        """
+        return None
 
     def element_losses(
         self, planned: Planned[S, C, B], network: Network

@@ -20,6 +20,7 @@ from rhapsode.errors import DataError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.opened import (
+    Answered,
     Continuation,
     Document,
     Following,
@@ -202,6 +203,10 @@ class OpenedModel(ABC, Generic[B]):
         """
         return value
 
+    def with_defaults(self, settings: GenerateSettings) -> GenerateSettings:
+        """The settings with defaults that only this kind of model has."""
+        return settings
+
     def typed(self, text: str) -> str:
         r"""The text that somebody typed in a shell.
 
@@ -249,6 +254,27 @@ class OpenedModel(ABC, Generic[B]):
             prompts: of this model.
             settings: how, with a seed.
         """
+
+    def answers(
+        self, inputs: Sequence[str], settings: GenerateSettings, *, n_best: int = 1
+    ) -> Iterator[Sequence[Answered]]:
+        """Answer inputs, the best answers of each first.
+
+        A blank input has none.
+
+        Arguments:
+            inputs: texts of inputs.
+            settings: of the search: beams, length penalty, length.
+            n_best: number of answers to each.
+
+        Raises:
+            SettingsError: the model is not one of pairs.
+        """
+        raise SettingsError(
+            "this model continues a text and answers no inputs",
+            where="--input",
+            hint="train a model of pairs with --pairs, or use --prompts",
+        )
 
     @abstractmethod
     def name_of(self, element: Any) -> str:
@@ -529,6 +555,7 @@ class Model(OpenedModel[B], Generic[B]):
             raise SettingsError("give settings or single options, not both")
         asked = settings or from_mapping(self.generation, options, where="generate")
         self.refuse([name for name in changed(asked) if name in options])
+        asked = self.with_defaults(asked)
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
         return with_seed(asked)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rhapsode.generation.loop import DrawKey
 
 __all__ = [
+    "Answered",
     "Continuation",
     "Document",
     "Following",
@@ -159,6 +160,25 @@ def _joined(pieces: Sequence[Piece], prompt: str, settings: GenerateSettings) ->
     )
 
 
+class Answered(Protocol):
+    """An output that a model of pairs gives for an input."""
+
+    @property
+    def text(self) -> str:
+        """The output."""
+
+    @property
+    def log_prob(self) -> float:
+        """Log-probability (nats) of the output with its end, under the model."""
+
+    @property
+    def score(self) -> float:
+        """Number by which the answers to an input are ranked."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values."""
+
+
 class Document(Protocol):
     """A finished sequence."""
 
@@ -245,6 +265,8 @@ class Prompt(ABC):
     """Beginning of the text of every document."""
     end: int | None = None
     """The element that ends a document; None without one."""
+    condition: Any = None
+    """What the whole document depends on; None: nothing."""
     picture_hint: str = ""
     """How to get the text or a file, where a picture stands for the text on a terminal; empty where
     the text is printed."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 Kind = TypeVar("Kind", bound="State")
 
+Between = Callable[[int, Tensor], Tensor]
+"""A function of the number of a layer and its features (B, T, D), inside the layer."""
+
 _SHARED = "rhapsode.shared"
 
 
@@ -310,7 +313,7 @@ class SegmentedModel(SequenceModel):
         if reset_BT is None:
             return self.window(x_BTD, known, drawn)
         outputs: list[Tensor] = []
-        for start, end in _segments(reset_BT):
+        for start, end in segments(reset_BT):
             known = self.restarted(known, ~reset_BT[:, start])
             y_BTH, known = self.window(x_BTD[:, start:end], known, drawn)
             outputs.append(y_BTH)
@@ -329,7 +332,7 @@ class SegmentedModel(SequenceModel):
         """Features of a piece without a reset, and the state after it."""
 
 
-def _segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
+def segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
     """Pieces of a window between its resets."""
     resets_T = torch.nonzero(reset_BT.any(dim=0)[1:]).flatten() + 1
     return pairwise([0, *resets_T.tolist(), reset_BT.shape[1]])

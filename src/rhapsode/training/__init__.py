@@ -10,7 +10,15 @@ from rhapsode.training.clock import (
     StepClock,
 )
 from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
-from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Measures,
+    Sampled,
+    Saved,
+    Step,
+)
 from rhapsode.training.machine import (
     faster_precision,
     give_back_memory,
@@ -32,6 +40,7 @@ __all__ = [
     "Finished",
     "Group",
     "LoopHooks",
+    "Measures",
     "ManyProcesses",
     "MemberLoops",
     "PlannedSettings",

@@ -5,6 +5,7 @@ Progress bars, logs and early stopping consume the events; the loop knows no tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Measures:
+    """Measures of validation data besides the loss.
+
+    Arguments:
+        rank: number that selects the best weights; lower is better.
+        values: by name.
+    """
+
+    rank: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """The validation slice was swept.
 
@@ -61,6 +75,7 @@ class Evaluated:
         member: network of the model that was evaluated, from 0.
         average: loss of the average of the members so far; None for one network, and where the
             member was better before.
+        measures: further measures by name; None without any.
     """
 
     step: int
@@ -69,6 +84,13 @@ class Evaluated:
     elapsed: float
     member: int = 0
     average: float | None = None
+    measures: Mapping[str, float] | None = None
+
+    @property
+    def in_words(self) -> str:
+        """The measures as they follow the loss in a line."""
+        named = (self.measures or {}).items()
+        return "".join(f", {name.replace('_', ' ')} {value:.4f}" for name, value in named)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,15 @@ from rhapsode.models import State
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
-from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Measures,
+    Sampled,
+    Saved,
+    Step,
+)
 from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 from rhapsode.training.optimiser import (
     WeightAverage,
@@ -51,7 +59,8 @@ class Progress:
         looking: seconds spent on evaluations and samples.
         looked: update behind which the last evaluation was; -1 before the first.
         ended: whether the last evaluation of the run is over.
-        best: the lowest validation loss so far, nats per element; None before the first.
+        best: the lowest validation loss so far, nats per element, or rank of measures; None before
+            the first.
         worse: evaluations since then.
         parts: into which a batch is divided, 2 once memory was not sufficient for the whole.
         member: the network of the model that is trained, from 0.
@@ -90,6 +99,8 @@ class LoopHooks:
         seconds_between_saves: on the wall clock; evaluations save too.
         secure: called before a checkpoint is written: what was told of its steps must be on disk by
             then.
+        measure: measures of validation data, given the validation loss; they select the best
+            weights. None: the loss does.
     """
 
     evaluate: Callable[[], float] | None
@@ -98,6 +109,12 @@ class LoopHooks:
     checkpoint: Path | None = None
     seconds_between_saves: float = 60.0
     secure: Callable[[], None] = lambda: None
+    measure: Callable[[float], Measures] | None = None
+
+    def rank(self, loss: float) -> tuple[float, Measures | None]:
+        """The number that selects the best weights, and its measures."""
+        measures = None if self.measure is None else self.measure(loss)
+        return loss if measures is None else measures.rank, measures
 
 
 class _Next(NamedTuple):
@@ -357,14 +374,16 @@ class TrainingLoop:
             self._hooks.keep_best(progress, None)
             return None
         loss = self._hooks.evaluate()
-        better = loss < (math.inf if progress.best is None else progress.best)
+        rank, measures = self._hooks.rank(loss)
+        better = rank < (math.inf if progress.best is None else progress.best)
         progress.worse = 0 if better else progress.worse + 1
         average = None
         if better:
-            progress.best = loss
+            progress.best = rank
             average = self._hooks.keep_best(progress, loss)
         elapsed = self._clock.elapsed()
-        return Evaluated(progress.total, loss, better, elapsed, progress.member, average)
+        values = None if measures is None else measures.values
+        return Evaluated(progress.total, loss, better, elapsed, progress.member, average, values)
 
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()

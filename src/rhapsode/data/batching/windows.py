@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rhapsode.data.batch import Batch, lay_out_spans
 from rhapsode.data.batching.fresh import document_spans
+from rhapsode.data.source_store import SourceStore
 from rhapsode.data.store import ElementStore
 from rhapsode.errors import DataError
 
@@ -175,6 +176,21 @@ def part_of(
     starts = np.cumsum(lengths) - lengths
     scored_N = None if store.scored_N is None else store.scored_N[chosen]
     return elements_N[chosen], starts, scored_N
+
+
+def sources_of_part(store: ElementStore, most: int) -> SourceStore | None:
+    """Sources of the documents that `part_of` keeps whole.
+
+    None where there are none.
+
+    Arguments:
+        store: the store; none of its documents is empty.
+        most: number of elements.
+    """
+    if store.sources is None or len(store) <= most:
+        return store.sources
+    numbers_D = np.arange(len(store.starts), dtype=np.int64)
+    return store.sources.select(numbers_D[:: -(-len(store) // most)])
 
 
 def sweep_strided(

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
+from rhapsode.data.corpora.dates import date_documents
 from rhapsode.data.corpora.kitchen import kitchen_documents
 from rhapsode.data.corpora.reels import reel_documents
 from rhapsode.data.document import Document
@@ -129,6 +130,7 @@ class CatalogueEntry:
         download: where it is fetched from; None when it is on this machine already.
         series: True for a time series, False for text.
         suffix: of files in whose format the documents are; empty for plain text.
+        pairs: True if every document is an input and an output.
     """
 
     title: str
@@ -136,6 +138,7 @@ class CatalogueEntry:
     download: Download | None = None
     series: bool = False
     suffix: str = ""
+    pairs: bool = False
 
     @property
     def kind(self) -> str:
@@ -171,6 +174,11 @@ CATALOGUE = MappingProxyType(
             "4,000 reels and jigs from a grammar, so that the best possible loss is known",
             "Apache-2.0",
             suffix=".abc",
+        ),
+        "dates": CatalogueEntry(
+            "20,000 pairs: written dates in four languages, and their ISO form",
+            "Apache-2.0",
+            pairs=True,
         ),
         "tinyshakespeare": CatalogueEntry(
             "1.1 MB of Shakespeare's plays, the sample of char-rnn",
@@ -264,6 +272,7 @@ def catalogue_documents(name: str) -> Iterator[Document]:
         "kitchen": kitchen_documents,
         "tunes": _tunes,
         "reels": reel_documents,
+        "dates": date_documents,
     }[name]()
 
 

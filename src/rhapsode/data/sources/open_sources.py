@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rhapsode.config import SourceSettings
+from rhapsode.config.source import LINES
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.data.sources.blob import (
@@ -31,6 +32,7 @@ from rhapsode.data.sources.folders import archive_kind, like, members, named_fil
 from rhapsode.data.sources.formats.readers import better_format, reader_of, suffix_of
 from rhapsode.data.sources.formats.workbooks import is_workbook
 from rhapsode.data.sources.memory import default_field, items
+from rhapsode.data.sources.parallel_files import parallel_documents
 from rhapsode.data.sources.textfile import cut, first_lines, text_chunks
 from rhapsode.data.sources.units import read_units
 from rhapsode.errors import DataError, MissingExtraError
@@ -66,6 +68,9 @@ def read_pieces(
             "no source was given", hint="name a text file, a folder or a catalogue name"
         )
     reader = _Reader(settings, found if found is not None else Found())
+    if settings.pairs == LINES and not all(str(source) in CATALOGUE for source in sources):
+        yield from parallel_documents(sources, settings, reader.found)
+        return
     some = False
     for source in sources:
         if isinstance(source, str) and not source:
@@ -95,7 +100,7 @@ class _Reader:
                 return
             self._selector = Selector(self._settings)
         yield from self._source(source)
-        if self._selector is not None and not self._done:
+        if self._selector is not None and not self._done and source not in CATALOGUE:
             self._selector.check(source)
 
     @property
@@ -176,7 +181,7 @@ class _Reader:
                 yield file_blob(path, path.name)
 
     def _catalogue(self, name: str) -> Iterator[Document]:
-        if self._selector is not None:
+        if self._selector is not None and not CATALOGUE[name].pairs:
             raise DataError("a named corpus has no fields", where=name)
         single = CATALOGUE[name].download is not None
         limit = self._settings.limit
@@ -185,7 +190,7 @@ class _Reader:
                 return
             text = self._clean(document.text, document.name)
             chunks = first_lines(iter([text]), limit) if single and limit else [text]
-            yield from cut(document.name, chunks)
+            yield from cut(document.name, chunks, document.prompt)
 
     def _read(self, blob: Blob, *, named: bool) -> Iterator[Document]:
         """Documents of a file.

@@ -1,7 +1,9 @@
 """Beam search: plain, in diverse groups, or stochastic."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from rhapsode.generation.loop import Rows, Step, run
 
 # Nats by which a log-probability may differ for no other reason.
 ROUNDING = 1e-4
+# Log-probabilities that are ranked in one call.
+AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -99,25 +103,80 @@ def beam_search(
     Returns:
         at most as many as beams, the best first.
     """
-    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, job.length)
-    rows = Rows.of_jobs(predictor, [job], chain, 0)
-    rows.select(np.zeros(groups, dtype=np.int64))
+    found = beam_searches(
+        predictor,
+        [job],
+        chain,
+        beams=beams,
+        length_penalty=length_penalty,
+        groups=groups,
+        diversity_penalty=diversity_penalty,
+    )
+    return found[0]
+
+
+def beam_searches(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    chain: Chain,
+    *,
+    beams: int,
+    length_penalty: float = 0.0,
+    groups: int = 1,
+    diversity_penalty: float = 0.0,
+) -> list[list[Found]]:
+    """Beam searches of several jobs side by side; see `beam_search`.
+
+    A job's continuations do not depend on the other jobs. Its rows end with its search.
+
+    Arguments:
+        predictor: the model.
+        jobs: what to continue.
+        chain: what may be written.
+        beams: of each job, in all groups together.
+        length_penalty: alpha; 0 is neutral.
+        groups: a divisor of beams.
+        diversity_penalty: nats.
+
+    Returns:
+        For each job at most as many as beams, the best first.
+    """
+    lengths = [job.length for job in jobs]
+    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths)
+    rows = Rows.of_jobs(predictor, jobs, chain, 0)
+    rows.select(np.repeat(np.arange(len(jobs), dtype=np.int64), groups))
     for _ in run(rows, search.choose):
         pass
-    found = [each for pool in search.pools for each in pool.found]
-    return sorted(found, key=lambda each: -each.score)
+    pools = [search.pools[first : first + groups] for first in range(0, len(search.pools), groups)]
+    found = ([each for pool in own for each in pool.found] for own in pools)
+    return [sorted(own, key=lambda each: -each.score) for own in found]
 
 
 class _Beams:
-    """The choices of a beam search, and what it has finished."""
+    """The choices of beam searches, and what they have finished.
+
+    Arguments:
+        size: beams of a group.
+        groups: of each job; they are numbered through all jobs.
+        length_penalty: alpha.
+        diversity_penalty: nats.
+        lengths: the longest continuation of each job.
+    """
 
     def __init__(
-        self, size: int, groups: int, length_penalty: float, diversity_penalty: float, length: int
+        self,
+        size: int,
+        groups: int,
+        length_penalty: float,
+        diversity_penalty: float,
+        lengths: Sequence[int],
     ) -> None:
-        self.pools = [_Pool(size, length_penalty, length) for _ in range(groups)]
-        self._size, self._diversity_penalty, self._length = size, diversity_penalty, length
+        self._lengths = [length for length in lengths for _ in range(groups)]
+        self.pools = [_Pool(size, length_penalty, length) for length in self._lengths]
+        self._size, self._groups = size, groups
+        self._diversity_penalty = diversity_penalty
         self._candidates = Candidates()
-        self._group_R, self._total_R = np.arange(groups), np.zeros(groups)
+        self._group_R, self._total_R = np.arange(len(self.pools)), np.zeros(len(self.pools))
 
     def choose(self, rows: Rows) -> Step | None:
         """The best extensions of all beams.
@@ -125,11 +184,10 @@ class _Beams:
         None if no beam can become better than the finished ones.
         """
         candidate_RV = self._total_R[:, None] + self._candidates.of(rows)
-        last = rows.position + 1 >= self._length
         going: list[tuple[int, int, int]] = []
         for group, row, element in self._extensions(rows, candidate_RV):
             total = float(candidate_RV[row, element])
-            if last:
+            if rows.position + 1 >= self._lengths[group]:
                 written_T = np.append(rows.output_RT[row], element)
                 self.pools[group].add(written_T, total, "length")
             elif self.pools[group].open(total + self._candidates.rise, rows.position + 1):
@@ -149,15 +207,25 @@ class _Beams:
 
         Extensions by end-of-sequence are added to the finished ones.
         """
+        rooms = len(self.pools) * self._size * candidate_RV.shape[1]
+        if self._groups == 1 and rooms <= AT_ONCE:
+            return self._extensions_at_once(rows, candidate_RV)
         vocab_size = candidate_RV.shape[1]
-        chosen_V = np.zeros(vocab_size)
+        chosen_V, job = np.zeros(vocab_size), -1
         kept: list[tuple[int, int, int]] = []
-        for group in dict.fromkeys(self._group_R.tolist()):
-            own = np.flatnonzero(self._group_R == group)
-            ranked = (candidate_RV[own] - self._diversity_penalty * chosen_V).reshape(-1)
+        # Rows of a group stand side by side, groups in order.
+        bounds = np.flatnonzero(np.diff(self._group_R, prepend=-1, append=len(self.pools)))
+        for begin, end in pairwise(bounds.tolist()):
+            own, group = range(begin, end), int(self._group_R[begin])
+            ranked_RV = candidate_RV[begin:end]
+            if self._groups > 1:
+                if group // self._groups != job:
+                    chosen_V[:], job = 0.0, group // self._groups
+                ranked_RV = ranked_RV - self._diversity_penalty * chosen_V
+            ranked = ranked_RV.reshape(-1)
             live = 0
             for rank, place in enumerate(best_first(ranked, 2 * self._size).tolist()):
-                row, element = int(own[place // vocab_size]), place % vocab_size
+                row, element = own[place // vocab_size], place % vocab_size
                 if element == END_ID:
                     if rank < self._size:
                         total = float(candidate_RV[row, element])
@@ -167,6 +235,39 @@ class _Beams:
                     kept.append((group, row, element))
                     chosen_V[element] += 1
         return kept
+
+    def _extensions_at_once(
+        self, rows: Rows, candidate_RV: NDArray[np.float64]
+    ) -> list[tuple[int, int, int]]:
+        """The extensions of all jobs, ranked in one call; see `_extensions`."""
+        vocab_size, most = candidate_RV.shape[1], 2 * self._size
+        bounds = np.flatnonzero(np.diff(self._group_R, prepend=-1, append=len(self.pools)))
+        starts_G, sizes_G = bounds[:-1], np.diff(bounds)
+        which_R = np.repeat(np.arange(len(starts_G)), sizes_G)
+        ranked_GRV = np.full((len(starts_G), self._size, vocab_size), -np.inf)
+        ranked_GRV[which_R, np.arange(len(which_R)) - starts_G[which_R]] = candidate_RV
+        ranked_GM = ranked_GRV.reshape(len(starts_G), -1)
+        possible_GM = ranked_GM > -np.inf
+        if most < ranked_GM.shape[1]:
+            least_G1 = np.partition(ranked_GM, -most, axis=1)[:, -most, None]
+            possible_GM &= ranked_GM >= least_G1
+        which_N, place_N = np.nonzero(possible_GM)
+        order_N = np.lexsort((place_N, -ranked_GM[which_N, place_N], which_N))
+        which_N, place_N = which_N[order_N], place_N[order_N]
+        first_N = np.searchsorted(which_N, which_N)
+        rank_N = np.arange(len(which_N)) - first_N
+        row_N, element_N = starts_G[which_N] + place_N // vocab_size, place_N % vocab_size
+        goes_on_N = element_N != END_ID
+        before_N = np.cumsum(goes_on_N) - goes_on_N
+        live_N = before_N - before_N[first_N]
+        group_N = self._group_R[row_N]
+        for at in np.flatnonzero(~goes_on_N & (rank_N < self._size)).tolist():
+            row = int(row_N[at])
+            total = float(candidate_RV[row, END_ID])
+            self.pools[int(group_N[at])].add(rows.output_RT[row], total, "stop")
+        kept_N = goes_on_N & (rank_N < most) & (live_N < self._size)
+        columns = (column[kept_N].tolist() for column in (group_N, row_N, element_N))
+        return list(zip(*columns, strict=True))
 
 
 class _Pool:

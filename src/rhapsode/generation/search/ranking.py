@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Job, Predictor
+from rhapsode.data.batch import Condition
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.loop import Rows, forced, run
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def mean_log_probs(
-    predictor: Predictor, prompt_N: NDArray[np.int64], outputs: Sequence[Sequence[int]]
+    predictor: Predictor,
+    prompt_N: NDArray[np.int64],
+    outputs: Sequence[Sequence[int]],
+    condition: Condition | None = None,
 ) -> NDArray[np.float64]:
     """The mean log-probability (nats) of each continuation's elements under the model.
 
@@ -26,6 +30,7 @@ def mean_log_probs(
         predictor: the model.
         prompt_N: what they continue.
         outputs: ids of each, end-of-sequence last where it ended by itself.
+        condition: what they depend on; None: nothing.
 
     Returns:
         one for each; -inf for one of no elements.
@@ -38,7 +43,7 @@ def mean_log_probs(
     live = np.flatnonzero(lengths_R > 0)
     if not len(live):
         return np.full(len(outputs), -np.inf)
-    rows = Rows.of_jobs(predictor, [Job(prompt_N, 0, 0)], Chain([]), 0)
+    rows = Rows.of_jobs(predictor, [Job(prompt_N, 0, 0, condition)], Chain([]), 0)
     rows.select(np.zeros(len(live), dtype=np.int64))
     # `live` is looked up at every step.
     for step in run(
@@ -53,10 +58,13 @@ def mean_log_probs(
 
 
 def rank_by_likelihood(
-    predictor: Predictor, prompt_N: NDArray[np.int64], outputs: Sequence[Sequence[int]]
+    predictor: Predictor,
+    prompt_N: NDArray[np.int64],
+    outputs: Sequence[Sequence[int]],
+    condition: Condition | None = None,
 ) -> list[int]:
     """The places of continuations by mean log-probability, highest first, ties in order."""
-    means_R = mean_log_probs(predictor, prompt_N, outputs)
+    means_R = mean_log_probs(predictor, prompt_N, outputs, condition)
     return [int(place) for place in np.argsort(-means_R, kind="stable")]
 
 

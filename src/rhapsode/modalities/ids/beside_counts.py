@@ -59,6 +59,7 @@ def why_not_beside(
         (not validation, "there is no validation split"),
         (context.kind == "window", "its contexts are windows"),
         (train.scored_N is not None, "parts of its documents are given"),
+        (train.sources is not None, "its documents are written from sources"),
         (output.shortlist > MOST_IDS, f"there are more than {MOST_IDS:,} different elements"),
         (grammar and bool(output.settings), "a grammar says which rare elements may follow"),
         (len(train) > MOST_ELEMENTS, f"there are more than {MOST_ELEMENTS:,} elements"),

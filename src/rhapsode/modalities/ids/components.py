@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
@@ -18,6 +20,7 @@ from rhapsode.config import (
 from rhapsode.data import (
     CarriedStream,
     ElementStore,
+    FilledStream,
     FreshStream,
     MaskedStream,
     Stream,
@@ -154,6 +157,12 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
             window=training.window,
             complete=train.complete,
         )
+    if train.sources is not None:
+        filled = FilledStream(stream, partial(train.sources.fill, starts=train.starts))
+        # States need not be kept where every document is read in one window.
+        longest = int(np.diff(train.starts, append=len(train)).max(initial=0))
+        filled.carries = longest > training.window
+        stream = filled
     if grammar is None:
         return stream
     return MaskedStream(stream, allowed_elements(grammar, elements_N, train.starts))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import IdBundle, Predictor
 from rhapsode.config import GenerateSettings, SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
+from rhapsode.data import Condition
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import PENALTIES, Chain, Filter, Job, StopText, chain_of, continue_jobs
@@ -126,6 +127,7 @@ def continue_prompts(
     open_index: OpenIndex | None = None,
     *,
     own: Sequence[Filter] = (),
+    conditions: Sequence[Condition | None] = (),
 ) -> Iterator[Piece]:
     """Continue prompts `count` times each, up to 64 continuations side by side.
 
@@ -139,17 +141,22 @@ def continue_prompts(
         settings: how.
         open_index: for `no_copy`.
         own: constraints of the kind of sequence.
+        conditions: what each text depends on; empty: nothing.
     """
+    under = list(conditions) or [None] * len(prompts)
     settings = with_seed(settings)
     encoder, chain = bundle.encoder, chain_for(bundle, settings, open_index, own)
     length = LENGTH if settings.length is None else settings.length
     if settings.searching or settings.best_of is not None:
         for number, prompt_N in enumerate(prompts):
             asked = (predictor, encoder, prompt_N, chain, settings)
+            own_condition = under[number]
             found = (
-                search_prompt(*asked, length=length)
+                search_prompt(*asked, length=length, condition=own_condition)
                 if settings.searching
-                else draw_best(*asked, length=length, open_index=open_index)
+                else draw_best(
+                    *asked, length=length, open_index=open_index, condition=own_condition
+                )
             )
             yield from (replace(piece, prompt=number) for piece in found)
         return
@@ -162,7 +169,7 @@ def continue_prompts(
             if length == 0:
                 yield from (Piece(index, "", "length", 0, number) for number, index in rows)
                 continue
-            jobs = [Job(prompts[number], index, length) for number, index in rows]
+            jobs = [Job(prompts[number], index, length, under[number]) for number, index in rows]
             for piece, _ in _write(predictor, encoder, jobs, chain, settings):
                 number, index = rows[piece.index]
                 yield replace(piece, index=index, prompt=number)
@@ -249,6 +256,7 @@ def search_prompt(
     settings: GenerateSettings,
     *,
     length: int,
+    condition: Condition | None = None,
 ) -> Iterator[Piece]:
     """The best `count` continuations that a search finds, cut at stop texts.
 
@@ -259,9 +267,11 @@ def search_prompt(
         chain: filters of candidates.
         settings: with beams or contrastive search, and a seed.
         length: most elements.
+        condition: what the text depends on; None: nothing.
     """
     assert settings.seed is not None
-    found = search(predictor, Job(prompt_N, 0, length), chain, settings, seed=settings.seed)
+    job = Job(prompt_N, 0, length, condition)
+    found = search(predictor, job, chain, settings, seed=settings.seed)
     for index, one in enumerate(found[: settings.count]):
         yield _cut(encoder, prompt_N, index, one.elements, end=one.end, settings=settings)
 
@@ -275,6 +285,7 @@ def draw_best(
     *,
     length: int,
     open_index: OpenIndex | None,
+    condition: Condition | None = None,
 ) -> Iterator[Piece]:
     """`count` continuations, each the best of `best_of` that are drawn.
 
@@ -287,6 +298,7 @@ def draw_best(
         length: most elements.
         open_index: gives the index over the elements of the training data; called to rank by
             novelty only.
+        condition: what the text depends on; None: nothing.
 
     Raises:
         SettingsError: there is no index for the ranking.
@@ -300,14 +312,14 @@ def draw_best(
     plain = replace(settings, trace=None)
     for number in range(settings.count):
         first = number * settings.best_of
-        jobs = [Job(prompt_N, first + each, length) for each in range(settings.best_of)]
+        jobs = [Job(prompt_N, first + each, length, condition) for each in range(settings.best_of)]
         outputs: list[list[int]] = [[] for _ in jobs]
         for start in range(0, len(jobs), ROWS):
             some = jobs[start : start + ROWS]
             for piece, elements in _write(predictor, encoder, some, chain, plain):
                 outputs[start + piece.index] += elements
         ranked = (
-            rank_by_likelihood(predictor, prompt_N, outputs)
+            rank_by_likelihood(predictor, prompt_N, outputs, condition)
             if index is None
             else rank_by_novelty(index, outputs)
         )

@@ -242,6 +242,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
         soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
         soon = soon or settings.training.beside_counts == "on"
+        # Counts of documents that are written from sources are only a baseline.
+        soon = soon and corpus.train.sources is None
         # Every process reads the counts that a network is trained beside.
         if soon and (request.first or unfit is None):
             counted = self._count(corpus, fresh=context.kind == "fresh")
@@ -407,6 +409,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
             mixture = Mixture(reason="training.counts_share is 0")
+        elif part.sources is not None:
+            mixture = Mixture(reason="counts do not see what its documents are written from")
         elif counted is None or not len(part):
             mixture = Mixture(
                 reason="no n-gram model was counted: there is no validation slice to select it by",

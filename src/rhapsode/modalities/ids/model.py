@@ -210,6 +210,7 @@ class IdModel(Model[IdBundle]):
             settings,
             self.open_index(),
             own=self.own_filters(settings),
+            conditions=[prompt.condition for prompt in prompts],
         )
 
     def described(self, continuation: Continuation) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def next_elements(
     tables = []
     for prompt in prompts:
         ids_N = prompt.seen(prompt.opening.elements)
-        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0, prompt.condition)], Chain([]), 0)
         following = rows.following()
         logits_V, parts = following.logits_BV[0], following.contributions(0)
         tables.append(

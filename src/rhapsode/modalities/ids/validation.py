@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Mixture, Predictor
 from rhapsode.bundle.combined.mixed_predictor import remembers
 from rhapsode.config import SeenContext
-from rhapsode.data import Batch, part_of
+from rhapsode.data import Batch, SourceStore, part_of, sources_of_part
 from rhapsode.evaluation import LEAST_GAIN, distributions_at, in_context
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class ValidationPart:
         scored_N: which are scored; None: all.
         context: past elements that the model sees.
         grammar: elements that may follow; None: all.
+        sources: what each document is written from; None where there is nothing.
     """
 
     elements_N: NDArray[np.unsignedinteger]
@@ -51,6 +52,7 @@ class ValidationPart:
     scored_N: NDArray[np.bool_] | None
     context: SeenContext
     grammar: Grammar | None = None
+    sources: SourceStore | None = None
 
     @classmethod
     def of(
@@ -67,7 +69,8 @@ class ValidationPart:
             most = len(corpus.validation)  # of which only some windows are read
         # A grammar reads documents from their beginning.
         whole = context.kind == "fresh" or grammar is not None
-        return cls(*part_of(corpus.validation, most, fresh=whole), context, grammar)
+        part = part_of(corpus.validation, most, fresh=whole)
+        return cls(*part, context, grammar, sources_of_part(corpus.validation, most))
 
     def __len__(self) -> int:
         """Number of elements."""
@@ -85,6 +88,7 @@ class ValidationPart:
             scored_N=self.scored_N,
             every=max(1, len(self) * self.context.size // VALIDATION_WORK),
             grammar=self.grammar,
+            sources=self.sources,
         )
 
 

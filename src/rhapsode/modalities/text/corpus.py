@@ -57,11 +57,13 @@ class TextCorpus(IdCorpus):
         encoding_reason: why this encoding.
         texts: the documents themselves.
         splits: their parts.
+        source_encoder: of the inputs of pairs; None without pairs.
     """
 
     encoding_reason: str
     texts: TextStore
     splits: Splits
+    source_encoder: Encoder | None = None
 
 
 def prepare_corpus(

@@ -74,7 +74,14 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     """
     settings = source or model.source_settings(sources)
     texts = read_texts(sources, settings)
-    store = encode_parts(texts, texts.whole, model.bundle.encoder)
+    bundle = model.bundle
+    source_encoder = model.source_encoder
+    if source_encoder is None:
+        store = encode_parts(texts, texts.whole, bundle.encoder)
+    else:
+        from rhapsode.modalities.text.pairs.pair_corpus import encode_pairs
+
+        store = encode_pairs(texts, texts.whole, bundle.encoder, source_encoder)
     named = ", ".join(map(source_name, sources))
     if settings.pattern is not None:
         named += f", only files that match {settings.pattern}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,10 +20,11 @@ from rhapsode.modalities.contract import (
     Compared,
     Degree,
     Planned,
+    RunRequest,
     SplitName,
     Surveyed,
 )
-from rhapsode.modalities.ids.contract import IdEvaluationSettings
+from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import IdModality
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
@@ -32,6 +34,8 @@ from rhapsode.modalities.text.corpus import (
 )
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.metrics import TextEvaluation, TextPart, read_part, text_facts
+from rhapsode.modalities.text.pairs.pair_corpus import is_paired, prepare_pairs, with_pairs
+from rhapsode.modalities.text.pairs.pair_plan import pair_request, planned_pairs
 from rhapsode.modalities.text.passages import compare_on, passages_of
 from rhapsode.modalities.text.report import card_of
 from rhapsode.modalities.text.settings import (
@@ -42,9 +46,12 @@ from rhapsode.modalities.text.settings import (
 from rhapsode.views.card import Card
 
 if TYPE_CHECKING:  # what loads filters or tables
+    from rhapsode.bundle.network import Network
+    from rhapsode.encoding import Encoder
     from rhapsode.modalities.ids.model import IdModel
     from rhapsode.modalities.text.model import TextModel
     from rhapsode.modalities.text.survey import TextSeen
+    from rhapsode.training import Measures
 
 
 class TextModality(IdModality[TrainSettings, TextCorpus]):
@@ -76,12 +83,44 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         opened: Any = None,
         base: IdBundle | None = None,
     ) -> TextCorpus:
+        if is_paired(sources, settings):
+            return prepare_pairs(sources, settings, encoders=_encoders(base))
         if base is None:
             return prepare_corpus(sources, settings)
         corpus = prepare_corpus(sources, settings, encoder=base.encoder)
         for line in unknown_lines(corpus):
             log.info(line)
         return corpus
+
+    def plan(
+        self, corpus: TextCorpus, request: RunRequest[TrainSettings]
+    ) -> Planned[TrainSettings, TextCorpus, IdBundle]:
+        if corpus.source_encoder is None:
+            return super().plan(corpus, request)
+        settings = with_pairs(request.settings)
+        request = pair_request(corpus, replace(request, settings=settings))
+        return planned_pairs(super().plan(corpus, request), based=request.base is not None)
+
+    def measures(
+        self, planned: Planned[TrainSettings, TextCorpus, IdBundle], network: Network
+    ) -> Callable[[float], Measures] | None:
+        if planned.corpus.source_encoder is None:
+            return None
+        from rhapsode.modalities.text.pairs.pair_evaluation import validation_measures
+
+        pairs = planned.settings.pairs
+        return validation_measures(planned.corpus, planned.bundle, network, pairs)
+
+    def samples(
+        self, planned: Planned[TrainSettings, TextCorpus, IdBundle], network: Network
+    ) -> Callable[[], tuple[tuple[float, str], ...]]:
+        if planned.corpus.source_encoder is None:
+            return super().samples(planned, network)
+        from rhapsode.modalities.text.pairs.pair_evaluation import sample_answers
+
+        if planned.settings.samples.length == 0:
+            return tuple
+        return sample_answers(planned.corpus, planned.bundle, network)
 
     def provenance(self, corpus: TextCorpus, settings: TrainSettings) -> Provenance:
         return Provenance(
@@ -91,6 +130,8 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     def words_of(self, corpus: TextCorpus, settings: TrainSettings, name: SplitName) -> str:
         characters = count_characters(corpus.splits.part(name))
         share = f"{characters / max(1, corpus.characters):.2%} of the corpus"
+        if corpus.source_encoder is not None:
+            return f"{name}: pairs chosen by the hash of their input, {share}"
         if name != "test":
             return f"{name}: {share}"
         if settings.data.split == "documents":
@@ -111,7 +152,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     def sizes(self, model: IdModel, part: Any) -> Text:
         return text_facts(part.texts, part.parts, model.bundle.encoder, unknown=part.store.unknown)
 
-    def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> TextEvaluation:
+    def metrics(self, model: Any, part: Any, settings: Any) -> Any:
         from rhapsode.modalities.text.quality.writing_check import (
             measure_model,
             open_text_index,
@@ -119,6 +160,8 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         )
 
         bundle = model.bundle
+        if model.source_encoder is not None:
+            return _pair_metrics(model, part, settings, self.sizes(model, part))
         metrics = super().metrics(model, part, settings)
         index = open_text_index(model.path, bundle.provenance.text_index)
         real = read_real_text(part.texts, part.parts, bundle.encoder)
@@ -126,6 +169,12 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return TextEvaluation.of(metrics, writing=writing)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
+        if any(model.source_encoder is not None for model in models.values()):
+            raise SettingsError(
+                "models of pairs are not compared",
+                where="compare",
+                hint="evaluate each of them on the same file",
+            )
         return compare_on(models, part, adapt=settings.adapt)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
@@ -176,6 +225,8 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         )
 
         corpus = planned.corpus
+        if corpus.source_encoder is not None:
+            return bundle, _test_answers(self, planned, bundle, predictors)
         index = learn_text_index(corpus)
         real = read_real_text(corpus.texts, corpus.splits.test, corpus.encoder)
         writing = measure_model(predictors.predictor, bundle, index, real)
@@ -186,9 +237,18 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return replace(bundle, provenance=provenance), {"writing": writing}
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
+        if "answers" in summary:
+            from rhapsode.modalities.text.pairs.pair_card import pair_card
+
+            return pair_card(bundle, summary)
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
+        if "answers" in summary:
+            from rhapsode.views.pair_report import told_pairs
+
+            yield from told_pairs(summary, title)
+            return
         from rhapsode.views.evaluation_report import figures_table
         from rhapsode.views.writing_table import copying_in_short
 
@@ -197,7 +257,67 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         yield copying_in_short(summary["writing"])
 
     def next_command(self, folder: Path) -> str:
+        summary = folder / "summary.json"
+        if summary.is_file() and "answers" in json.loads(summary.read_text(encoding="utf-8")):
+            return f'rhapsode generate {folder} "..."'
         return f'rhapsode generate {folder} "..." --temperature 0.8'
+
+
+def _encoders(base: IdBundle | None) -> tuple[Encoder, Encoder] | None:
+    """Encoders of inputs and outputs of a base model.
+
+    Raises:
+        SettingsError: the base model is not one of pairs.
+    """
+    if base is None:
+        return None
+    assert isinstance(base.facts, TextFacts)
+    if base.facts.source is None:
+        raise SettingsError("the base model is not one of pairs", where="--from")
+    return base.facts.source, base.encoder
+
+
+def _pair_metrics(
+    model: TextModel, part: TextPart, settings: TextEvaluationSettings, text: Text
+) -> Any:
+    """Measures of a model of pairs.
+
+    Raises:
+        SettingsError: measures that it does not have, or a picture that cannot be written.
+    """
+    from rhapsode.modalities.text.pairs.pair_evaluation import measure_pairs
+    from rhapsode.views.pictures.alignment_picture import check_alignment, write_alignments
+
+    for name, off in (("adapt", False), ("dynamic", False), ("weights", "float32")):
+        if getattr(settings, name) != off:
+            raise SettingsError("a model of pairs has no such measure", where=f"--{name}")
+    path = None if settings.alignment is None else Path(settings.alignment)
+    if path is not None:
+        check_alignment(path)
+    if settings.device is not None:
+        model.place(settings.device)
+    figures, _ = score_part(model, part, text)
+    evaluation = measure_pairs(model, part, figures, settings.beams)
+    if path is not None:
+        write_alignments(evaluation.alignments, path)
+        log.info(f"alignments: {path}")
+    return evaluation
+
+
+def _test_answers(
+    modality: TextModality,
+    planned: Planned[TrainSettings, TextCorpus, IdBundle],
+    bundle: IdBundle,
+    predictors: IdModel,
+) -> dict[str, Any]:
+    """Measures of answers to the test split, for the summary."""
+    from rhapsode.modalities.text.pairs.pair_evaluation import FINISHING, answer_part
+
+    if not len(planned.corpus.test):
+        return {"answers": None}
+    part = modality.part(planned.corpus, planned.settings, "test")
+    measures, wrong = answer_part(predictors.scorer, bundle, part, beams=1, most=FINISHING)
+    return {"answers": {**measures.to_mapping(), "beams": 1, "wrong": wrong}}
 
 
 def _reading(
@@ -209,8 +329,9 @@ def _reading(
     if not wanted:
         return None
     kept = to_mapping(model.source_settings(sources))
-    if any(name in wanted for name in ("field", "template", "prompt_field")):
-        kept = {**kept, **dict.fromkeys(("field", "template", "prompt_field", "completion_field"))}
+    if any(name in wanted for name in ("field", "template", "prompt_field", "pairs")):
+        ways = ("field", "template", "prompt_field", "completion_field", "pairs")
+        kept = {**kept, **dict.fromkeys(ways)}
     return from_mapping(SourceSettings, {**kept, **wanted}, where="[source]")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
+    from rhapsode.encoding import Encoder
+    from rhapsode.modalities.opened import Answered
+    from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt
     from rhapsode.modalities.text.quality.text_index import TextIndex
 
 # Suffixes of files that hold something else than a text that people write.
@@ -69,13 +72,70 @@ class TextModel(IdModel):
             log.info(f"the training text has no {gone}: an equivalent Unicode form is read")
         return form
 
+    @property
+    def source_encoder(self) -> Encoder | None:
+        """The encoder of the inputs; None without pairs."""
+        facts = self.bundle.facts
+        assert isinstance(facts, TextFacts)
+        return facts.source
+
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         text = str(value)
+        if self.source_encoder is not None:
+            return self._input(text, settings)
         if self.source_settings().prompt_field is not None and text and text[-1] != "\n":
             text += "\n"  # completions followed it
         return super().prompt(text, settings)
 
+    def _input(self, text: str, settings: GenerateSettings) -> PairPrompt:
+        from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt
+
+        encoder = self.source_encoder
+        assert encoder is not None
+        missing = encoder.unknown(text)
+        if missing and settings.unknown == "skip":
+            text = encoder.without_unknown(text)
+        elif missing:
+            log.warning(f"the training inputs had no {named(missing)}: read as the unknown element")
+        return PairPrompt(self, text, encoder)
+
+    def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
+        if self.source_encoder is not None and set(saved) == {"source"}:
+            return self._input(str(saved["source"]), GenerateSettings())
+        return super().restored(saved)
+
+    def with_defaults(self, settings: GenerateSettings) -> GenerateSettings:
+        if self.source_encoder is None:
+            return settings
+        from rhapsode.modalities.text.pairs.pair_evaluation import answer_length
+
+        settings = likeliest(settings)
+        if settings.length is None:
+            settings = replace(settings, length=answer_length(self.bundle))
+        return settings
+
+    def answers(
+        self, inputs: Sequence[str], settings: GenerateSettings, *, n_best: int = 1
+    ) -> Iterator[Sequence[Answered]]:
+        encoder = self.source_encoder
+        if encoder is None:
+            return super().answers(inputs, settings, n_best=n_best)
+        from rhapsode.modalities.text.pairs.answer_files import answer_inputs
+
+        return answer_inputs(self, encoder, inputs, settings, n_best)
+
+    def identity(self) -> Iterator[bytes]:
+        yield from super().identity()
+        if self.source_encoder is not None:
+            yield self.source_encoder.fingerprint.encode()
+
     def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
+        if self.source_encoder is not None:
+            raise SettingsError(
+                "inputs of pairs are answered from a file",
+                where="--prompt-from-data",
+                hint="use --input FILE",
+            )
         from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None
@@ -113,8 +173,21 @@ class TextModel(IdModel):
             named = source == "-" or record_kind(str(source)) is not None
             return named or Path(source).is_dir()
 
-        if sources and learnt.records and not any(map(may_hold_records, sources)):
+        if (
+            sources
+            and learnt.records
+            and learnt.pairs is None
+            and not any(map(may_hold_records, sources))
+        ):
             learnt = replace(
                 learnt, field=None, template=None, prompt_field=None, completion_field=None
-            )
+            )  # the fields of pairs are kept: nothing else can be read
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
+
+
+def likeliest(settings: GenerateSettings) -> GenerateSettings:
+    """Settings under which one answer is the likeliest one; several are drawn."""
+    if settings.searching or settings.best_of is not None or settings.count > 1:
+        return settings
+    untouched = settings.temperature == GenerateSettings.temperature
+    return replace(settings, temperature=0.0) if untouched else settings

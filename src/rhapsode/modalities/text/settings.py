@@ -1,10 +1,12 @@
 """Settings of training on texts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from rhapsode.config.options import option
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.train import IdSettings
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
@@ -30,11 +32,44 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class PairSettings:
+    """Learning to write one text from another, with --pairs."""
+
+    source_encoding: str = "auto"
+    """Kind of element of the inputs, with the names of --encoding, which is that of the outputs.
+    auto takes symbols between spaces for elements where they are few, otherwise characters."""
+    source_encoder: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the encoding of the inputs; unset values are detected."""
+    attention: str = "auto"
+    """How the output attends to the input: dot, additive, location (sees where it attended before),
+    gaussian_window (moves forward only) or layers (in every layer of a transformer); auto is layers
+    for --model transformer, otherwise dot."""
+    attention_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 128
+    """Features in which attention compares output and input, except for gaussian_window."""
+    source_model: Literal["auto", "bidirectional", "transformer"] = "auto"
+    """Encoder of the input: recurrent layers in both directions, or a transformer; auto is that of
+    --model."""
+    source_size: Annotated[int, Meta(ge=1, le=1 << 16)] | None = None
+    """Units of the encoder of the input in each direction; of a transformer, its features.
+    [default: half of network.hidden_size; the width of the transformer]"""
+    source_layers: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """Layers of the encoder of the input. [default: 1; as many as a transformer has]"""
+    layers_above: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Layers of the output after attention; 0 joins output and input in a layer of tanh."""
+    select: Literal["error_rate", "symbol_error_rate", "loss"] = "error_rate"
+    """Validation measure that selects the best weights: error_rate, the fraction of inputs whose
+    answer is wrong; symbol_error_rate, wrong elements; or the loss."""
+    answers: Annotated[int, Meta(ge=0, le=100_000)] = 300
+    """Number of validation inputs that are answered at each evaluation; 0 selects by the loss."""
+
+
+@dataclass(frozen=True)
 class TrainSettings(IdSettings):
     """Settings of training on texts."""
 
     source: SourceSettings = field(default_factory=SourceSettings)
     data: DataSettings = field(default_factory=DataSettings)
+    pairs: PairSettings = field(default_factory=PairSettings)
 
 
 @dataclass(frozen=True)
@@ -56,3 +91,10 @@ class TextEvaluationSettings(IdEvaluationSettings, SourceSettings):
 
     Records are read as in training.
     """
+
+    beams: Annotated[Annotated[int, Meta(ge=1, le=4096)], option("N")] = 1
+    """For models of pairs: number of beams of the search for answers; 1 always takes the likeliest
+    element."""
+    alignment: Annotated[str | None, option("FILE.svg", "none")] = None
+    """For models of pairs: draw which elements of the input each element of the right answer
+    attends to, for the first eight pairs."""

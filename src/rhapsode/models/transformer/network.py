@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import SequenceModel, State, state_dataclass
+from rhapsode.models.contract import Between, SequenceModel, State, state_dataclass
 from rhapsode.models.transformer.config import TransformerConfig
 
 
@@ -115,6 +115,7 @@ class Transformer(SequenceModel):
     """
 
     Config = TransformerConfig
+    norm_first = True
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -154,17 +155,37 @@ class Transformer(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TransformerState]:
+        return self.read(x_BTD, state, reset_BT)
+
+    def read(
+        self,
+        x_BTD: Tensor,
+        state: State | None,
+        reset_BT: Tensor | None,
+        *,
+        between: Between | None = None,
+    ) -> tuple[Tensor, TransformerState]:
+        """Read a window as `forward` does, with a function inside each block.
+
+        Arguments:
+            x_BTD: features.
+            state: after the previous elements.
+            reset_BT: rows that are reset before a position.
+            between: function of layer and features, after self-attention; None: nothing.
+        """
         # Without a past, a reset or a full window, the plain causal kernel is equal and faster.
         plain = state is None and reset_BT is None and x_BTD.shape[1] <= self.config.window
-        return self._read(x_BTD, state, reset_BT, plain)
+        return self._read(x_BTD, state, reset_BT, plain=plain, between=between)
 
     def _read(
         self,
         x_BTD: Tensor,
         state: State | None,
         reset_BT: Tensor | None,
+        *,
         plain: bool,
         trace: dict[str, Tensor] | None = None,
+        between: Between | None = None,
     ) -> tuple[Tensor, TransformerState]:
         time = x_BTD.shape[1]
         known = self.begun(state, len(x_BTD), TransformerState)
@@ -187,6 +208,8 @@ class Transformer(SequenceModel):
                     trace[f"layer{layer}.attention"] = weights
             branch = block.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
             x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
+            if between is not None:
+                x_BTD = between(layer, x_BTD)
             branch = block.mlp(block.post_attention_layernorm(x_BTD))
             x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
             if trace is not None:

@@ -5,13 +5,13 @@ this block.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import SegmentedModel, State, state_dataclass
+from rhapsode.models.contract import Between, SegmentedModel, State, segments, state_dataclass
 from rhapsode.models.transformer.network import attention_reference, split_heads, write_slots
 from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
@@ -48,6 +48,7 @@ class TransformerClassic(SegmentedModel):
     """
 
     Config = TransformerClassicConfig
+    norm_first = False
     Carried = TransformerClassicState
 
     def __init__(self, config: TransformerClassicConfig) -> None:
@@ -85,12 +86,40 @@ class TransformerClassic(SegmentedModel):
         known = self.begun(state, len(keep_B), TransformerClassicState)
         return TransformerClassicState(known.k_BLANC, known.v_BLANC, known.next_B * keep_B)
 
+    def read(
+        self,
+        x_BTD: Tensor,
+        state: State | None,
+        reset_BT: Tensor | None,
+        *,
+        between: Between | None = None,
+    ) -> tuple[Tensor, State]:
+        """Read a window as `forward` does, with a function inside each block.
+
+        Arguments:
+            x_BTD: features.
+            state: after the previous elements.
+            reset_BT: rows that are reset before a position.
+            between: function of layer and features, after self-attention; None: nothing.
+        """
+        known: State = self.begun(state, len(x_BTD), TransformerClassicState)
+        outputs: list[Tensor] = []
+        bounds = [(0, x_BTD.shape[1])] if reset_BT is None else segments(reset_BT)
+        for start, end in bounds:
+            if reset_BT is not None:
+                known = self.restarted(known, ~reset_BT[:, start])
+            piece: Any = known
+            y_BTH, known = self.window(x_BTD[:, start:end], piece, None, between=between)
+            outputs.append(y_BTH)
+        return torch.cat(outputs, dim=1), known
+
     def window(
         self,
         x_BTD: Tensor,
         state: TransformerClassicState,
         drawn: None,
         trace: dict[str, Tensor] | None = None,
+        between: Between | None = None,
     ) -> tuple[Tensor, TransformerClassicState]:
         """Read a piece without a reset; see the contract.
 
@@ -128,6 +157,8 @@ class TransformerClassic(SegmentedModel):
             )
             branch = attention.out_proj(mixed.transpose(1, 2).flatten(2))
             x_BTD = block.norm1(x_BTD + drop(branch))
+            if between is not None:
+                x_BTD = between(layer, x_BTD)
             inner = drop(block.linear1(x_BTD).relu())
             x_BTD = block.norm2(x_BTD + drop(block.linear2(inner)))
             ks.append(k_BANC)

@@ -139,6 +139,9 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         for part in ("input", "model", "head"):
             yield part, f"{config[part]['name']}  {_settings(config[part]['settings'])}"
+        for part, component in (config.get("source") or {}).items():
+            if component is not None:
+                yield f"source {part}", f"{component['name']}  {_settings(component['settings'])}"
         yield "context", config["context"]
     if "members" in facts:
         weights = ", ".join(f"{weight:.3g}" for weight in facts["members"])

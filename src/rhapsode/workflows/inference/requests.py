@@ -104,6 +104,7 @@ def request(
         raise SettingsError(
             "a trace needs the format jsonl", where="--trace", hint="add --format jsonl"
         )
+    settings = opened.with_defaults(settings)
     drawn = settings.seed is None and opened.seed is None
     seed = opened.seed if settings.seed is None else settings.seed
     settings = with_seed(replace(settings, seed=seed))

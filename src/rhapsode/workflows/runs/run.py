@@ -228,6 +228,7 @@ def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
         keep_best=keep_best,
         checkpoint=folder.checkpoint,
         secure=folder.secure,
+        measure=None if several else run.modality.measures(run.planned, run.network),
     )
 
 
@@ -242,7 +243,8 @@ def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> Non
     with training.group.first_goes():
         if training.group.first:
             hooks.keep_best(Progress(), loss)
-            write_checkpoint(checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": loss}))
+            best = None if loss is None else hooks.rank(loss)[0]
+            write_checkpoint(checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": best}))
     training.loop.resume(checkpoint)
 
 

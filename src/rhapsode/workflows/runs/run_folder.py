@@ -144,7 +144,11 @@ class RunFolder:
         try:
             if isinstance(event, Step | Evaluated):
                 kind = "step" if isinstance(event, Step) else "evaluation"
-                self._write_metrics({"event": kind, **asdict(event)})
+                entry = asdict(event)
+                # Only some kinds of data have further measures.
+                if entry.get("measures", ...) is None:
+                    del entry["measures"]
+                self._write_metrics({"event": kind, **entry})
             elif isinstance(event, Sampled):
                 with self.samples.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(_samples_section(event))

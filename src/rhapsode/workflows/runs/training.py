@@ -138,9 +138,10 @@ class Training:
             **finished.summary,
             **self._facts(self._last),
         }
+        # Where measures select the weights, the best rank of the loop is not a loss.
+        summary["validation_loss"] = best.provenance.validation_loss
         if trained:
             summary["members"] = trained
-            summary["validation_loss"] = best.provenance.validation_loss
             summary["parameters"] *= len(best.members)
         stages = self._stages(self._last)
         if len(stages) > 1:

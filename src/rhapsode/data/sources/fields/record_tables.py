@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rhapsode.config import SourceSettings
+from rhapsode.config.source import COLUMN
 from rhapsode.data.sources.blob import Blob, Found, in_any_order
 from rhapsode.data.sources.compression import bare_name
 from rhapsode.data.sources.fields.json_records import json_records
@@ -239,7 +240,7 @@ def csv_records(
             if header == "yes" or (header == "auto" and (asked or not sentences)):
                 names = _header(row, where, selector)
                 continue
-            names = _header([f"column {n}" for n in range(1, len(row) + 1)], where, selector)
+            names = _header([f"{COLUMN}{n}" for n in range(1, len(row) + 1)], where, selector)
             if notes is not None:
                 notes.append(f"{where}: no header: fields are named {names[0]!r} and so on")
         yield {name: cell for name, cell in zip(names, row, strict=False) if name}
@@ -249,6 +250,10 @@ def _header(row: list[str], where: str, selector: Selector) -> list[str]:
     # White space may differ, as where a name is broken into lines.
     asked = {" ".join(name.split()): name for name in selector.names if name not in row}
     names = [asked.get(" ".join(name.split()), name) for name in row]
+    for number in range(len(row)):
+        column = f"{COLUMN}{number + 1}"
+        if column in selector.names and column not in names:
+            names[number] = column
     for name in selector.names:
         if names.count(name) > 1:
             raise DataError(
@@ -355,9 +360,10 @@ def records_of(
         yield from json_records(chunks, blob.name, selector)
     else:
         delimiter = "\t" if kind == "tsv" else None
-        yield from csv_records(
-            chunks, blob.name, selector, delimiter, header=settings.header, notes=found.notes
-        )
+        header = settings.has_header
+        # Who names columns by numbers knows that there is no header.
+        notes = found.notes if header == settings.header else None
+        yield from csv_records(chunks, blob.name, selector, delimiter, header=header, notes=notes)
 
 
 def refuse_parquet(blob: Blob) -> None:

@@ -32,6 +32,10 @@ class Selector:
             self._parts = _parse(settings.template)
         elif settings.field is not None:
             self._parts = [(settings.field, True)]
+        elif settings.pair_fields is not None:
+            inputs, output = settings.pair_fields
+            joined = [part for name in inputs for part in ((name, True), (" ", False))]
+            self._parts = [*joined[:-1], ("\n", False), (output, True)]
         else:
             prompt, completion = settings.prompt_field or "", settings.completion_field or ""
             self._parts = [(prompt, True), ("\n", False), (completion, True)]
@@ -57,7 +61,8 @@ class Selector:
         if len(values) < len(self.names) or not all(value.strip() for value in values.values()):
             return None
         text = "".join(values[part] if is_field else part for part, is_field in self._parts)
-        return text, len(values[self.names[0]]) + 1 if self._pair else 0
+        # The completion is the last field; the fields before it are the prompt.
+        return text, len(text) - len(values[self._parts[-1][0]]) if self._pair else 0
 
     def header(self, names: Iterable[str]) -> None:
         """Register the fields in the header of a table."""

@@ -1,0 +1,1 @@
+"""Pairs: texts that are written from other texts."""

@@ -1,0 +1,214 @@
+"""Corpora of pairs: an encoder for each side, and three encoded splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.config.source import LINES
+from rhapsode.data import (
+    CATALOGUE,
+    ElementStore,
+    Parts,
+    SourceStore,
+    Splits,
+    TextStore,
+    first_copies,
+    split_groups,
+)
+from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder
+from rhapsode.encoding.text import choose_encoding
+from rhapsode.errors import DataError
+from rhapsode.files import source_name
+from rhapsode.log import log
+from rhapsode.modalities.text.corpus import TextCorpus, found_lines
+from rhapsode.modalities.text.reading import prepare_texts
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.views.figures import plural
+
+Pair = tuple[str, str]
+"""Input and output."""
+
+# A side is taken for symbols between spaces if it has at most so many different ones, each about so
+# often, of about so many characters, and so many in a text.
+MOST_SYMBOLS, OFTEN, SHORT, SEVERAL = 1000, 10, 2.5, 2.0
+
+
+def is_paired(sources: Sequence[Any], settings: TrainSettings) -> bool:
+    """True if sources are read as pairs, by request or name."""
+    if settings.source.pairs is not None:
+        return True
+    known = [isinstance(source, str) and source in CATALOGUE for source in sources]
+    return bool(known) and all(known) and all(CATALOGUE[source].pairs for source in sources)
+
+
+def with_pairs(settings: TrainSettings) -> TrainSettings:
+    """The settings, saying that sources are pairs."""
+    if settings.source.pairs is not None:
+        return settings
+    return replace(settings, source=replace(settings.source, pairs=LINES))
+
+
+def pairs_of(texts: TextStore, parts: Parts) -> Iterator[Pair]:
+    """Inputs and outputs of documents, which are joined by a line end."""
+    for piece in texts.pieces(parts):
+        if not piece.complete or not piece.opening or not piece.prompt:
+            raise DataError("a pair is longer than a million characters", where=piece.name)
+        yield piece.text[: piece.prompt - 1], piece.text[piece.prompt :]
+
+
+def prepare_pairs(
+    sources: Sequence[Any],
+    settings: TrainSettings,
+    *,
+    encoders: tuple[Encoder, Encoder] | None = None,
+) -> TextCorpus:
+    """Read pairs, split them by their inputs, learn encoders, and encode.
+
+    All outputs of one input are in the same split.
+
+    Arguments:
+        sources: files or names.
+        settings: `encoding`, `encoder`, `pairs`, `source` and `data` are used.
+        encoders: of inputs and outputs; None learns them on the training split.
+
+    Raises:
+        DataError: nothing to read, or too little.
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    settings = with_pairs(settings)
+    texts = prepare_texts(sources, settings.source)
+    store = texts.store
+    splits = split_pairs(store, settings)
+    train = list(pairs_of(store, splits.train))
+    if not train:
+        raise DataError(
+            f"{plural(len(store), 'pair')}: too few to learn from",
+            where=", ".join(map(source_name, sources)),
+        )
+    given, pairs = encoders is not None, settings.pairs
+    if encoders is None:
+        inputs, outputs = zip(*train, strict=True)
+        encoders = (
+            learn_side(inputs, pairs.source_encoding, pairs.source_encoder),
+            learn_side(outputs, settings.encoding, settings.encoder),
+        )
+    source_encoder, encoder = encoders
+    for line in found_lines(texts, settings.source):
+        log.info(line)
+    sides = [f"{each.vocab_size:,} {each.name.partition('.')[0]}" for each in encoders]
+    log.info(f"{plural(len(store), 'pair')}; inputs of {sides[0]}, outputs of {sides[1]}")
+    train_store, validation, test = (
+        encode_pairs(store, part, encoder, source_encoder)
+        for part in (splits.train, splits.validation, splits.test)
+    )
+    copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
+    return TextCorpus(
+        encoder,
+        train_store,
+        validation,
+        test,
+        store.sha256,
+        store.characters,
+        len(store),
+        copies,
+        pairs=True,
+        encoding_reason="of the base model" if given else "chosen for each side",
+        texts=store,
+        splits=splits,
+        source_encoder=source_encoder,
+    )
+
+
+def split_pairs(store: TextStore, settings: TrainSettings) -> Splits:
+    """Split pairs by the hashes of their inputs."""
+    digests = [
+        hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()[:16]
+        for source, _ in pairs_of(store, store.whole)
+    ]
+    digests_DB = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
+    splits = split_groups(
+        store.lengths_D,
+        digests_DB,
+        test_share=settings.data.test_share,
+        validation_share=settings.data.validation_share,
+    )
+    if settings.data.duplicates == "keep":
+        return splits
+    first_D = first_copies(store.digests_DB)
+    single_P = first_D[splits.train[:, 0]] == splits.train[:, 0]
+    return replace(splits, train=splits.train[single_P], left_out=int((~single_P).sum()))
+
+
+def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any]) -> Encoder:
+    """Learn the encoder of one side of pairs.
+
+    Arguments:
+        texts: of the training split.
+        encoding: name; "auto" chooses symbols between spaces where they are few, else by the text.
+        settings: of the encoding.
+
+    Raises:
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    if encoding == "auto":
+        if are_symbols(texts):
+            encoding, settings = "words", {"split": "whitespace", **settings}
+        else:
+            encoding, _ = choose_encoding(texts)
+    learner = ENCODERS.get(encoding)
+    encoder: Encoder = learner.learn(iter(texts), settings)
+    return encoder
+
+
+def are_symbols(texts: Iterable[str]) -> bool:
+    """True if texts are few short symbols between spaces.
+
+    Phonemes are an example.
+    """
+    counts: Counter[str] = Counter()
+    total = 0
+    for text in texts:
+        counts.update(text.split())
+        total += 1
+        if len(counts) > MOST_SYMBOLS:
+            return False
+    symbols = counts.total()
+    characters = sum(len(symbol) * count for symbol, count in counts.items())
+    often = symbols >= OFTEN * len(counts)
+    return bool(often and symbols >= SEVERAL * total and characters <= SHORT * symbols)
+
+
+def encode_pairs(
+    texts: TextStore, parts: Parts, encoder: Encoder, source_encoder: Encoder
+) -> ElementStore:
+    """Encode pairs: outputs as documents, inputs as their sources.
+
+    Arguments:
+        texts: the documents.
+        parts: which of them.
+        encoder: of the outputs.
+        source_encoder: of the inputs.
+    """
+    pairs = list(pairs_of(texts, parts))
+    outputs = [encoder.encode(output) for _, output in pairs]
+    characters = sum(len(output) for _, output in pairs)
+    store = ElementStore.of(_same_type(outputs), characters, encoder.vocab_size)
+    return replace(
+        store,
+        bytes=sum(len(output.encode("utf-8", "surrogatepass")) for _, output in pairs),
+        unknown=sum(int(np.count_nonzero(ids_N == UNKNOWN_ID)) for ids_N in outputs),
+        sources=SourceStore.of([source_encoder.encode(source) for source, _ in pairs]),
+    )
+
+
+def _same_type(
+    outputs: Sequence[NDArray[np.unsignedinteger]],
+) -> list[NDArray[np.unsignedinteger]]:
+    return [ids_N.astype(np.uint32) for ids_N in outputs]

@@ -1,0 +1,1 @@
+"""Attention to a source: memories, mechanisms, encoders, models."""
