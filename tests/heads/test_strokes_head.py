@@ -29,9 +29,7 @@ class TestStrokes(HeadContract):
         return strokes()
 
     def outcomes(self) -> Tensor:
-        return torch.tensor(
-            [[-3.0, 0.2, 0], [7.0, -0.5, 1], [0.0, 0.0, 2]], dtype=torch.float64
-        )
+        return torch.tensor([[-3.0, 0.2, 0], [7.0, -0.5, 1], [0.0, 0.0, 2]], dtype=torch.float64)
 
     def uniforms(self, head: Head) -> Tensor:
         lane = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)
@@ -112,7 +110,9 @@ def test_draws_have_the_moments_and_frequencies_that_are_claimed() -> None:
         assert float(drawn[some, 0].mean()) == pytest.approx(float(mean), abs=0.15)
     # Entropy of the draws is the mean cost of them.
     other = head.sample(row_P.expand(count, -1), uniforms.flip(0))
-    costs = [-head.log_prob(row_P.expand(1, count, -1), each[None]).mean() for each in (drawn, other)]
+    costs = [
+        -head.log_prob(row_P.expand(1, count, -1), each[None]).mean() for each in (drawn, other)
+    ]
     torch.testing.assert_close(costs[0], costs[1], rtol=0.02, atol=0.02)
     greedy = head.sample(row_P.expand(50, -1), uniforms[:50], 0.0)
     assert (greedy == greedy[0]).all()

@@ -35,7 +35,7 @@ _HALVINGS = 60
 
 @dataclass(frozen=True)
 class StrokesConfig:
-    """Settings of `strokes.v1`."""
+    """Settings of `pen.v1`."""
 
     feature_size: Features
     """Number of input features, H."""
@@ -62,7 +62,7 @@ class _Parts(NamedTuple):
     correlation: Tensor
 
 
-@HEADS.register("strokes.v1")
+@HEADS.register("pen.v1")
 class Strokes(DensityHead):
     """A state of the pen, and a mixture of bivariate Gaussians of the move given that state.
 

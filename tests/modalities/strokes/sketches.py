@@ -15,8 +15,10 @@ def zigzags(count: int = 60, seed: int = 0) -> list[list[list[int]]]:
         for stroke in range(int(random.integers(2, 5))):
             if stroke:
                 rows.append([-int(random.integers(20, 40)), 30, 0])
-            for move in range(int(random.integers(3, 5))):
-                rows.append([int(random.integers(8, 12)), 10 if move % 2 else -10, 0])
+            rows += [
+                [int(random.integers(8, 12)), 10 if move % 2 else -10, 0]
+                for move in range(int(random.integers(3, 5)))
+            ]
             rows[-1][2] = 1
         drawings.append(rows)
     return drawings

@@ -191,8 +191,8 @@ def test_the_command_line_draws_completes_and_measures(
     assert set(measured["baselines"]) == {"gaussian", "linear", "ngram", "pen"}
     assert main(["evaluate", folder, source, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sequences"] == 120
-    assert main(["data", "show", source, "--number", "3"]) in (0, 2)
-    capsys.readouterr()
+    assert main(["data", "show", source]) == 0
+    assert max(capsys.readouterr().out) >= "\N{BRAILLE PATTERN DOTS-1}"
 
 
 def test_a_drawing_is_a_document_with_pictures(model: Any) -> None:

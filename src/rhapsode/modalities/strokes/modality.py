@@ -147,6 +147,15 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         lines = braille_lines(strokes_of(moves_TK), width=CELLS, height=LINES, up=facts.up)
         return "\n".join(lines)
 
+    def samples_shown(
+        self, planned: StrokePlan, samples: Sequence[tuple[float, str]], width: int
+    ) -> Any:
+        from rich.text import Text
+
+        from rhapsode.views.terminal.model_tables import samples_table
+
+        return samples_table([(temperature, Text(drawing)) for temperature, drawing in samples])
+
     def part(self, corpus: StrokeCorpus, settings: StrokeTrainSettings, name: Any) -> StrokePart:
         return corpus.part(name)
 

@@ -25,7 +25,7 @@ from rhapsode.training.planner import PlannedSettings, gentler_plan
 
 StrokePlan = Planned[StrokeTrainSettings, StrokeCorpus, StrokeBundle]
 
-HEAD = "strokes.v1"
+HEAD = "pen.v1"
 # Units of the network by the moves of the training split, up to so many moves.
 SIZES = ((20_000, 128), (150_000, 256))
 LARGEST = 384
@@ -106,7 +106,7 @@ def _config(settings: StrokeTrainSettings, encoder: StrokeEncoder) -> NetworkCon
             )
     head = dict(settings.head)
     if str(head.pop("name", HEAD)).partition(".v")[0] != HEAD.partition(".v")[0]:
-        raise SettingsError("moves of a pen have the head strokes", where="[head] name")
+        raise SettingsError("moves of a pen have the head pen", where="[head] name")
     least = encoder.settings.grid * ROUNDING / encoder.settings.scale
     planned = {"least_scale": min(1.0, max(least, 1e-4))}
     checked = from_mapping(StrokesConfig, {"feature_size": 1, **planned, **head}, where="[head]")

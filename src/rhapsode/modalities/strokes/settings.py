@@ -52,7 +52,7 @@ class StrokeTrainSettings(TrainingSettings):
     strokes: InkSettings = field(default_factory=InkSettings)
     data: StrokeDataSettings = field(default_factory=StrokeDataSettings)
     head: Mapping[str, Any] = field(default_factory=dict)
-    """Output distribution, settings of the head strokes: components, by_pen, least_scale."""
+    """Output distribution, settings of the head pen: components, by_pen, least_scale."""
 
 
 @dataclass(frozen=True)
