@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -103,15 +104,28 @@ class StrokeEncoder:
         Raises:
             EncodingError: a number that is not finite, or a state of the pen that there is not.
         """
-        moves_T3 = self.checked(values_TK)
-        time = len(moves_T3)
-        after_TD = self.features_after(moves_T3, _memories(moves_T3))
-        features_TD = np.concatenate((np.zeros((1, FEATURES), dtype=np.float32), after_TD))[:time]
+        return self.encode_all([values_TK])
+
+    def encode_all(self, drawings: Sequence[Any]) -> EncodedValues:
+        """Drawings from their beginnings on, one after another.
+
+        Arguments:
+            drawings: moves (T, 3) of each.
+
+        Raises:
+            EncodingError: a number that is not finite, or a state of the pen that there is not.
+        """
+        moves_N3 = self.checked(np.concatenate([np.zeros((0, 3)), *drawings]))
+        offsets = np.cumsum([0, *map(len, drawings)])
+        after_ND = self.features_after(moves_N3, _memories(moves_N3, offsets))
+        features_ND = np.zeros_like(after_ND)
+        features_ND[1:] = after_ND[:-1]
+        features_ND[offsets[:-1][np.diff(offsets) > 0]] = 0.0
         return EncodedValues(
-            features_TD,
-            self.targets(moves_T3),
-            np.ones(time, dtype=np.float32),
-            self.log_jacobian(time),
+            features_ND,
+            self.targets(moves_N3),
+            np.ones(len(moves_N3), dtype=np.float32),
+            self.log_jacobian(len(moves_N3)),
         )
 
     def paths(self, stats: None = None, copies: int = 1) -> StrokePaths:
@@ -125,7 +139,7 @@ class StrokeEncoder:
         moves_T3 = self.checked(values_TK)
         if not len(moves_T3):
             return self.paths()
-        memory_1C = _memories(moves_T3)[-1:]
+        memory_1C = _memories(moves_T3, np.array([0, len(moves_T3)]))[-1:]
         return StrokePaths(self, self.features_after(moves_T3[-1:], memory_1C), memory_1C)
 
     def checked(self, values_BK: Any) -> Floats:
@@ -189,28 +203,39 @@ class StrokeEncoder:
         return np.clip(features_BD, -FARTHEST, FARTHEST).astype(np.float32)
 
 
-def _memories(moves_T3: Floats) -> Floats:
-    """Memory (T, C) of a path after each of its moves, from its beginning.
+def _memories(moves_N3: Floats, offsets: NDArray[np.int64]) -> Floats:
+    """Memory (N, C) of each drawing after each of its moves, from its beginning.
 
     The pen of the memory is the state before the move.
+
+    Arguments:
+        moves_N3: of all drawings.
+        offsets: where each drawing begins, and where the last one ends.
     """
-    time = len(moves_T3)
-    memory_TC = np.zeros((time, _MEMORY))
-    if not time:
-        return memory_TC
-    memory_TC[:, : _Y + 1] = np.cumsum(moves_T3[:, :2], axis=0)
-    before_T = np.concatenate(([0.0], moves_T3[:-1, 2]))
-    memory_TC[:, _PEN] = before_T
+    memory_NC = np.zeros((len(moves_N3), _MEMORY))
+    bounds = [(low, high) for low, high in itertools.pairwise(offsets.tolist()) if high > low]
+    if not bounds:
+        return memory_NC
+    firsts, lengths = np.array([(low, high - low) for low, high in bounds]).T
+    least_N = _least_steps(moves_N3)
+    for low, high in bounds:
+        np.cumsum(moves_N3[low:high, :2], axis=0, out=memory_NC[low:high, : _Y + 1])
+        np.minimum.accumulate(least_N[low:high], out=least_N[low:high])
+    memory_NC[:, _LEAST] = np.where(np.isinf(least_N), 0.0, least_N)
+    before_N = np.roll(moves_N3[:, 2], 1)
+    before_N[firsts] = DRAWS
+    memory_NC[:, _PEN] = before_N
     # The move after a lift leads to the start of the next stroke.
-    starts_T = np.where(before_T > DRAWS, np.arange(time), -1)
-    starts_T = np.maximum.accumulate(starts_T)
-    begun_T = starts_T >= 0
-    memory_TC[begun_T, _START_X : _START_Y + 1] = memory_TC[starts_T[begun_T], : _Y + 1]
-    memory_TC[:, _LEAST] = np.minimum.accumulate(_least_steps(moves_T3))
-    memory_TC[np.isinf(memory_TC[:, _LEAST]), _LEAST] = 0.0
-    memory_TC[:, _STROKES] = np.cumsum(before_T > DRAWS)
-    memory_TC[:, _MOVES] = np.arange(1, time + 1)
-    return memory_TC
+    lifted_N, places_N = before_N > DRAWS, np.arange(len(moves_N3))
+    begins_N = lifted_N.copy()
+    begins_N[firsts] = True
+    starts_N = np.maximum.accumulate(np.where(begins_N, places_N, 0))
+    begun_N = lifted_N[starts_N]
+    memory_NC[begun_N, _START_X : _START_Y + 1] = memory_NC[starts_N[begun_N], : _Y + 1]
+    strokes_N = np.cumsum(lifted_N)
+    memory_NC[:, _STROKES] = strokes_N - np.repeat(strokes_N[firsts], lengths)
+    memory_NC[:, _MOVES] = places_N - np.repeat(firsts, lengths) + 1
+    return memory_NC
 
 
 def _least_steps(moves_B3: Floats) -> Floats:

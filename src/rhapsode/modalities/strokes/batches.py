@@ -25,9 +25,15 @@ def encode_drawings(encoder: StrokeEncoder, moves: list[Floats]) -> ValueArrays:
         encoder: scales and grid.
         moves: (T, 3) of each drawing.
     """
-    encoded = [encoder.encode(each) for each in moves]
-    none = [np.zeros((len(each), 0), dtype=np.float32) for each in moves]
-    return ValueArrays.join(encoded, none)
+    encoded = encoder.encode_all(moves)
+    return ValueArrays(
+        np.cumsum([0, *map(len, moves)]),
+        encoded.features_TD,
+        np.zeros((len(encoded.features_TD), 0), dtype=np.float32),
+        encoded.targets_TK.astype(np.float32),
+        encoded.weights_T,
+        encoded.log_jacobian_T.astype(np.float32),
+    )
 
 
 def dithered(targets: NDArray[np.float32], step: float, seed: object) -> NDArray[np.float32]:

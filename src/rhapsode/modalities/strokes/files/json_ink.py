@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -117,9 +118,10 @@ def strokes_of_stroke_3(rows: Any, where: str) -> tuple[Any, ...]:
         raise DataError("rows that are not dx, dy, pen", where=where) from None
     if rows_N3.ndim != 2 or rows_N3.shape[1] != 3:
         raise DataError("rows that are not dx, dy, pen", where=where)
-    points_N2 = np.cumsum(rows_N3[:, :2], axis=0)
-    cuts = np.flatnonzero(rows_N3[:, 2] >= LIFTS) + 1
-    return checked_strokes(np.split(points_N2, cuts), where)
+    (points_N2,) = checked_strokes([np.cumsum(rows_N3[:, :2], axis=0)], where)
+    ends = (np.flatnonzero(rows_N3[:, 2] >= LIFTS) + 1).tolist()
+    bounds = itertools.pairwise([0, *ends, len(points_N2)])
+    return tuple(points_N2[low:high] for low, high in bounds if high > low)
 
 
 def _strokes_of_points(content: Sequence[Any], where: str) -> tuple[Any, ...]:
