@@ -207,6 +207,7 @@ class HeadOptions(TypedDict, total=False):
     kinds: Sequence[int]
     numbers: str
     settings: Mapping[str, Any]
+    by_pen: bool
     levels: Sequence[float]
     least_df: float
 

@@ -218,11 +218,12 @@ class Strokes(DensityHead):
 
     def _parts(self, parameters: Tensor) -> _Parts:
         pen, weights, means, widths, correlation = self._split(parameters)
-        weights = weights.unflatten(-1, (-1, self.components))
+        weights = weights.view(*weights.shape[:-1], -1, self.components)
         weights = weights.expand(*weights.shape[:-2], PENS, self.components)
         widths = widths.clamp(*_LOG_DEVIATION_RANGE)
         correlation = correlation.clamp(-_MOST_CORRELATED, _MOST_CORRELATED)
-        return _Parts(pen, weights, *means.chunk(2, -1), *widths.chunk(2, -1), correlation)
+        (mean_x, mean_y), (log_x, log_y) = means.chunk(2, -1), widths.chunk(2, -1)
+        return _Parts(pen, weights, mean_x, mean_y, log_x, log_y, correlation)
 
 
 def _log_normal(parts: _Parts, x: Tensor, y: Tensor) -> Tensor:

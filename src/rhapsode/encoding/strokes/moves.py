@@ -170,7 +170,7 @@ class StrokeEncoder:
     def targets(self, moves_B3: Floats) -> Floats:
         """Targets (B, 3) of moves."""
         scale = self.settings.scale
-        return moves_B3 / np.array([scale, scale, 1.0])
+        return np.asarray(moves_B3 / np.array([scale, scale, 1.0]))
 
     def log_jacobian(self, rows: int) -> Floats:
         """Log-Jacobians (B,) of that many moves."""
@@ -200,7 +200,7 @@ class StrokeEncoder:
             np.log1p(memory_BC[:, _MOVES, None]) / 5,
         )
         features_BD = np.concatenate(columns, axis=1)
-        return np.clip(features_BD, -FARTHEST, FARTHEST).astype(np.float32)
+        return np.asarray(np.clip(features_BD, -FARTHEST, FARTHEST), dtype=np.float32)
 
 
 def _memories(moves_N3: Floats, offsets: NDArray[np.int64]) -> Floats:
@@ -241,7 +241,7 @@ def _memories(moves_N3: Floats, offsets: NDArray[np.int64]) -> Floats:
 def _least_steps(moves_B3: Floats) -> Floats:
     """The shorter step of each move in x or y that is not 0, (B,); infinite without one."""
     steps_B2 = np.abs(moves_B3[:, :2])
-    return np.where(steps_B2 > 0, steps_B2, np.inf).min(axis=1)
+    return np.asarray(np.where(steps_B2 > 0, steps_B2, np.inf).min(axis=1))
 
 
 @dataclass

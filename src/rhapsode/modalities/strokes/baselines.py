@@ -201,7 +201,7 @@ def _ngram(symbols: Sequence[Ints], places: Sequence[Ints], size: int) -> Floats
         seen_N = total_N > 0
         mixed_N = (own_N + kinds_N * probability_N) / np.maximum(total_N + kinds_N, 1)
         probability_N = np.where(seen_N, mixed_N, probability_N)
-    return np.log(probability_N)
+    return np.asarray(np.log(probability_N))
 
 
 def _contexts(symbol_N: Ints, place_N: Ints, order: int, size: int) -> Ints:

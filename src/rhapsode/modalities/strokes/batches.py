@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def encode_drawings(encoder: StrokeEncoder, moves: list[Floats]) -> ValueArrays:
     )
 
 
-def dithered(targets: NDArray[np.float32], step: float, seed: object) -> NDArray[np.float32]:
+def dithered(targets: NDArray[Any], step: float, seed: object) -> NDArray[Any]:
     """Targets with uniform noise of one step of the grid in dx and dy.
 
     The expected log-density of such moves is at most the log-probability of the moves on the grid.

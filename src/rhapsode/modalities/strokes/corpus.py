@@ -152,7 +152,7 @@ def _divide(
     for place in order:
         moves = prepared.moves[place]
         name = "test" if filled < ends[0] else "validation" if filled < ends[1] else "train"
-        divided[name].append(moves)  # type: ignore[index]
+        divided[name].append(moves)
         filled += len(moves)
     return divided, "drawings chosen by their hash"
 

@@ -32,8 +32,8 @@ class StrokeFacts(ValueFacts):
     goes_on_with: ClassVar[str] = "strokes"
     command: ClassVar[str] = "rhapsode generate"
     names: ClassVar[tuple[str, ...]] = ("dx", "dy", "pen")  # type: ignore[misc]
-    covariate_size: ClassVar[int] = 0  # type: ignore[assignment]
-    warm_up: ClassVar[int] = 1 << 20  # type: ignore[assignment]
+    covariate_size: ClassVar[int] = 0
+    warm_up: ClassVar[int] = 1 << 20
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> StrokeEncoder:

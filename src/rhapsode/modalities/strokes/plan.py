@@ -44,7 +44,7 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
         RhapsodeError: a setting that does not fit.
     """
     settings, base, train = request.settings, request.base, corpus.moves["train"]
-    moves = sum(map(len, train))
+    moves, asked = sum(map(len, train)), dict(settings.network)
     plan = _planned(train, settings.network.get("hidden_size"))
     if base is not None:
         plan = gentler_plan(plan, base, moves, asked=settings.training.learning_rate)
@@ -52,8 +52,12 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
     settings = resolved_values(settings, plan)
     if base is None:
         encoder = _encoder(train, corpus.grid, settings.encoder)
+        window = settings.training.window or WINDOW
+        network = FAMILIES.get(settings.model).series_settings(plan.network, window) | asked
+        settings = replace(settings, network=network)
         config = _config(settings, encoder)
-    assert settings.training.batch_size is not None
+    rows = settings.training.batch_size
+    assert rows is not None
     own = encode_drawings(encoder, train)
     settings = replace(
         settings,
@@ -63,7 +67,7 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
     lengths = [len(each) for part in corpus.moves.values() for each in part]
     most = None
     if settings.epochs is None and settings.steps is None:
-        most = round(max(500.0, PASSES * len(train) / settings.training.batch_size))
+        most = round(max(500.0, PASSES * len(train) / rows))
     bundle = StrokeBundle(
         config,
         encoder,

@@ -22,7 +22,7 @@ from rhapsode.modalities.strokes.files.specimen import Specimen
 from rhapsode.modalities.strokes.files.unipen import is_unipen, read_unipen
 from rhapsode.modalities.strokes.files.xml_ink import read_inkml, read_svg
 
-PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 JSON = (".json", ".ndjson", ".jsonl")
 XML = {".inkml": read_inkml, ".svg": read_svg}
 UNIPEN = (".unp", ".unipen", ".up", ".dat", ".txt", ".data", "")
@@ -103,7 +103,7 @@ def _read_file(path: Path) -> Iterator[Specimen]:
 
 
 def _opened(path: Path) -> io.BufferedIOBase:
-    opener: Callable[..., Any] = PACKED.get(path.suffix.lower(), Path.open)
+    opener = PACKED.get(path.suffix.lower(), open)
     return opener(path, "rb")  # type: ignore[no-any-return]
 
 

@@ -157,7 +157,7 @@ def read_svg(content: bytes, where: str) -> Iterator[Specimen]:
     yield Specimen(Drawing(strokes), True, where, text=None if title is None else title.text)
 
 
-def _lines(element: Element, matrix: Matrix, where: str) -> Iterator[np.ndarray]:  # type: ignore[type-arg]
+def _lines(element: Element, matrix: Matrix, where: str) -> Iterator[np.ndarray]:
     """Lines (N, 2) of an element and those within, in the units of the picture."""
     if element.tag in _HIDDEN or "display:none" in element.get("style", "").replace(" ", ""):
         return
