@@ -21,8 +21,24 @@ _TEXTS = ("text", "label", "word")
 def is_ink(value: Any) -> bool:
     """True if a JSON value looks like a drawing."""
     if isinstance(value, Mapping):
-        return any(isinstance(value.get(key), list) and value[key] for key in KEYS)
-    return isinstance(value, list) and bool(value) and _is_stroke_3(value)
+        return any(isinstance(value.get(key), list) and _is_drawn(value[key]) for key in KEYS)
+    return isinstance(value, list) and _is_drawn(value)
+
+
+def _is_drawn(content: Sequence[Any]) -> bool:
+    """True of rows of stroke-3, points, or lists of numbers in lists of strokes."""
+    if not content:
+        return False
+    if _is_stroke_3(content) or _is_points(content):
+        return True
+    return all(
+        isinstance(stroke, list)
+        and all(
+            isinstance(axis, list) and all(isinstance(number, int | float) for number in axis)
+            for axis in stroke
+        )
+        for stroke in content
+    )
 
 
 def read_json(text: str, where: str) -> Iterator[Specimen]:
@@ -43,8 +59,7 @@ def read_json(text: str, where: str) -> Iterator[Specimen]:
                 raise DataError("this line is not JSON", where=place) from None
             yield _specimen(value, place)
         return
-    several = isinstance(whole, list) and whole and not _is_points(whole) and is_ink(whole[0])
-    if several and not _is_stroke_3(whole):
+    if isinstance(whole, list) and whole and (not is_ink(whole) or _are_stroke_3(whole)):
         for number, value in enumerate(whole, 1):
             yield _specimen(value, f"{where}, drawing {number}")
     else:
@@ -97,6 +112,11 @@ def _is_stroke_3(content: Sequence[Any]) -> bool:
         and row[2] in (0, 1)
         for row in content
     )
+
+
+def _are_stroke_3(whole: Sequence[Any]) -> bool:
+    """True of a list of drawings as rows of three numbers."""
+    return all(isinstance(rows, list) and bool(rows) and _is_stroke_3(rows) for rows in whole)
 
 
 def _is_points(content: Sequence[Any]) -> bool:
