@@ -282,7 +282,8 @@ class StrokePaths:
         moves_B3 = np.array(targets_BK, dtype=np.float64)
         moves_B3[:, :2] *= settings.scale
         if settings.grid:
-            moves_B3[:, :2] = np.round(moves_B3[:, :2] / settings.grid) * settings.grid
+            # Adding 0 makes a negative 0 positive.
+            moves_B3[:, :2] = np.round(moves_B3[:, :2] / settings.grid) * settings.grid + 0.0
         return moves_B3
 
     def push(self, values_BK: Any) -> None:

@@ -48,7 +48,8 @@ def holds_ink(path: Path) -> bool:
     if suffix not in JSON and suffix not in UNIPEN:
         return False
     try:
-        head = _opened(path).read(HEAD).decode("utf-8", "replace")
+        with _opened(path) as file:
+            head = file.read(HEAD).decode("utf-8", "replace")
     except (OSError, EOFError, lzma.LZMAError):
         return False
     return _is_json_ink(head) if suffix in JSON else is_unipen(head)
@@ -89,7 +90,8 @@ def _read_file(path: Path) -> Iterator[Specimen]:
         return _read_npz(path)
     where = str(path)
     try:
-        content = _opened(path).read()
+        with _opened(path) as file:
+            content = file.read()
     except (OSError, EOFError, lzma.LZMAError) as problem:
         raise DataError(f"cannot read: {problem}", where=where) from None
     if suffix in XML:
