@@ -14,7 +14,8 @@ from rhapsode.encoding.vectors import Floats
 Ints = NDArray[np.int64]
 
 SCALES = 4
-ROUNDS = 25
+# Rounds of expectation maximisation, and moves that it looks at.
+ROUNDS, LOOKED_AT = 25, 100_000
 DIRECTIONS, RADII, ORDER = 16, 6, 2
 _LEAST = 1e-300
 
@@ -132,6 +133,7 @@ def _linear_logs(learnt: Moves, scored: Moves, grid: float) -> Floats:
 
 def _fit_scales(residual_N2: Floats, grid: float) -> tuple[Floats, list[Floats]]:
     """Weights and covariances of Gaussians around 0, by expectation maximisation."""
+    residual_N2 = residual_N2[:: max(1, len(residual_N2) // LOOKED_AT)]
     whole = _covariance(residual_N2)
     covariances = [whole * factor for factor in np.geomspace(0.02, 4.0, SCALES)]
     weights = np.full(SCALES, 1 / SCALES)
