@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Turns at a point beyond which it is a corner, as a cosine.
-_CORNER = 0.0
+_CORNER = 0.5
 
 
 def strokes_svg(
@@ -34,8 +34,12 @@ def strokes_svg(
         title: of the picture; none if empty.
     """
     parts = [np.asarray(stroke, dtype=np.float64) for stroke in strokes if len(stroke)]
-    points_N2 = np.concatenate(parts) if parts else np.zeros((1, 2))
-    low, extent = points_N2.min(axis=0), np.ptp(points_N2, axis=0)
+    if up:
+        parts = [part * (1.0, -1.0) for part in parts]
+    outlines = [_controls(part, smooth=smooth) for part in parts]
+    # Curves lie between their control points.
+    reached_N2 = np.concatenate(outlines) if outlines else np.zeros((1, 2))
+    low, extent = reached_N2.min(axis=0), np.ptp(reached_N2, axis=0)
     factor = (size - 4 * pen) / max(float(extent.max()), 1e-9)
     width, height = (float(side) * factor + 4 * pen for side in extent)
     lines = [
@@ -49,35 +53,40 @@ def strokes_svg(
         f'<g fill="none" stroke="#1a1a1a" stroke-width="{pen:g}" stroke-linecap="round" '
         'stroke-linejoin="round">'
     )
-    for number, part in enumerate(parts):
-        places_N2 = (part - low) * factor + 2 * pen
-        if up:
-            places_N2[:, 1] = height - places_N2[:, 1]
+    for number, outline in enumerate(outlines):
         colour = ' stroke="#9a9a9a"' if number < given else ""
-        lines.append(f'<path{colour} d="{path_of(places_N2, smooth=smooth)}"/>')
+        places_N2 = (outline - low) * factor + 2 * pen
+        lines.append(f'<path{colour} d="{_commands(places_N2, smooth=smooth)}"/>')
     return "\n".join([*lines, "</g>", "</svg>", ""])
 
 
-def path_of(points_N2: NDArray[np.float64], *, smooth: bool) -> str:
-    """Path commands through points.
-
-    Arguments:
-        points_N2: of one stroke, in pixels.
-        smooth: True for cubic curves; sharp turns stay corners.
-    """
-    begin = f"M{_pair(points_N2[0])}"
-    if len(points_N2) == 1:
-        return f"{begin}h0"
-    if not smooth or len(points_N2) == 2:
-        return begin + "".join(f"L{_pair(point)}" for point in points_N2[1:])
+def _controls(points_N2: NDArray[np.float64], *, smooth: bool) -> NDArray[np.float64]:
+    """Points of a stroke, for curves with two control points between neighbours."""
+    if not smooth or len(points_N2) == 1:
+        return points_N2
     slopes_N2 = _slopes(points_N2)
-    commands = [begin]
-    for place in range(len(points_N2) - 1):
-        chord = float(np.hypot(*(points_N2[place + 1] - points_N2[place])))
-        first = points_N2[place] + slopes_N2[place] * chord / 3
-        second = points_N2[place + 1] - slopes_N2[place + 1] * chord / 3
-        commands.append(f"C{_pair(first)} {_pair(second)} {_pair(points_N2[place + 1])}")
-    return "".join(commands)
+    steps_N2 = np.diff(points_N2, axis=0)
+    reach_N1 = np.hypot(steps_N2[:, :1], steps_N2[:, 1:]) / 3
+    between = np.stack(
+        (
+            points_N2[:-1] + slopes_N2[:-1] * reach_N1,
+            points_N2[1:] - slopes_N2[1:] * reach_N1,
+            points_N2[1:],
+        ),
+        axis=1,
+    )
+    return np.concatenate((points_N2[:1], between.reshape(-1, 2)))
+
+
+def _commands(places_N2: NDArray[np.float64], *, smooth: bool) -> str:
+    """Path commands through places: cubic curves of three places each, or lines."""
+    begin = f"M{_pair(places_N2[0])}"
+    if len(places_N2) == 1:
+        return f"{begin}h0"
+    if not smooth:
+        return begin + "".join(f"L{_pair(place)}" for place in places_N2[1:])
+    curves = places_N2[1:].reshape(-1, 3, 2)
+    return begin + "".join(f"C{' '.join(map(_pair, curve))}" for curve in curves)
 
 
 def _slopes(points_N2: NDArray[np.float64]) -> NDArray[np.float64]:
