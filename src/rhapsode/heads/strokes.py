@@ -1,4 +1,4 @@
-"""The head of pen strokes: a mixture of bivariate Gaussians, and a state of the pen.
+"""The head of strokes: bivariate Gaussians, and a state of the pen.
 
 Graves 2013, Generating Sequences With Recurrent Neural Networks, section 4; the three states of the
 pen are those of Ha and Eck 2018, A Neural Representation of Sketch Drawings.
@@ -64,16 +64,16 @@ class _Parts(NamedTuple):
 
 @HEADS.register("pen.v1")
 class Strokes(DensityHead):
-    """A state of the pen, and a mixture of bivariate Gaussians of the move given that state.
+    """A state of the pen, and a mixture of bivariate Gaussians.
 
     The parameters are the logits of the pen, the logits of the weights, for each state of the pen
-    where they depend on it, the means, the logarithms of the deviations, and the correlations, which
-    tanh limits to 0.99.
+    where they depend on it, the means, the logarithms of the deviations, and the correlations,
+    which tanh limits to 0.99.
 
-    A draw takes three uniforms: the first two invert the normals, the third chooses the state of the
-    pen by the cumulative probabilities, and the component by its remainder. At temperature t, logits
-    are divided by t and variances multiplied by t (Ha and Eck 2018); 0 is the mean of the heaviest
-    component of the likeliest state.
+    A draw takes three uniforms: the first two invert the normals, the third chooses the state of
+    the pen by the cumulative probabilities, and the component by its remainder. At temperature t,
+    logits are divided by t and variances multiplied by t (Ha and Eck 2018); 0 is the mean of the
+    heaviest component of the likeliest state.
     """
 
     Config = StrokesConfig
@@ -182,7 +182,7 @@ class Strokes(DensityHead):
         )
 
     def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
-        """Quantiles (..., 3) of dx, dy and the state of the pen, each by itself."""
+        """Quantiles (..., 3) of dx, dy and pen, each by itself."""
         parts = self._parts(parameters.detach().double())
         levels = torch.as_tensor(level, dtype=torch.float64, device=parameters.device)
         levels = levels.expand(*parameters.shape[:-1], self.target_size).clamp(TINY, 1 - 2 * TINY)

@@ -19,8 +19,8 @@ from rhapsode.encoding.strokes import (
 )
 from rhapsode.errors import BundleError, EncodingError
 from rhapsode.modalities.strokes.baselines import baseline_losses
-from rhapsode.modalities.strokes.batches import encode_drawings
 from rhapsode.modalities.strokes.files import read_ink
+from rhapsode.modalities.strokes.fitting.batches import encode_drawings
 from rhapsode.workflows.runs.run import prepare_training
 from tests.contracts.modality_contract import ModalityContract
 from tests.modalities.strokes.sketches import write_zigzags, zigzags

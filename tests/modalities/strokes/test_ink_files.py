@@ -12,7 +12,7 @@ from rhapsode.errors import DataError
 from rhapsode.modalities.choose import choose_modality
 from rhapsode.modalities.strokes.files import Specimen, holds_ink, read_ink
 from rhapsode.modalities.strokes.files.json_ink import read_json
-from rhapsode.modalities.strokes.preparing import find_grid, prepare_ink, stroke_height
+from rhapsode.modalities.strokes.files.preparing import find_grid, prepare_ink, stroke_height
 from rhapsode.modalities.strokes.settings import InkSettings
 
 INKML = """<?xml version="1.0"?>

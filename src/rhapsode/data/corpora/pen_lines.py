@@ -1,11 +1,11 @@
-"""The corpus `lines`: words written by a pen whose movements have a known density.
+"""The corpus `lines`: handwriting whose movements have a known density.
 
 Every line is set in a single-stroke font and written by a writer of its own: slant, width, size,
-spacing, slope of the line and tempo. The strokes are displaced smoothly and passed at a speed that
-falls with the curvature (the two-thirds power law: Lacquaniti, Terzuolo and Viviani 1983). At equal
-times the pen steers to a point of this path and misses it by Gaussian noise, which the next movement
-corrects. Given writer, words and path, the density of every movement is therefore that of the noise,
-`ORACLE` nats a movement. A model, which does not know them, lies above it.
+spacing, slope of the line and tempo. The strokes are displaced smoothly and passed at a speed
+that falls with the curvature (the two-thirds power law: Lacquaniti, Terzuolo and Viviani 1983).
+At equal times the pen steers to a point of this path and misses it by Gaussian noise, which the
+next movement corrects. Given writer, words and path, the density of every movement is therefore
+that of the noise, `ORACLE` nats a movement. A model, which does not know them, lies above it.
 """
 
 from __future__ import annotations
@@ -31,226 +31,22 @@ X_HEIGHT, NOISE = 50.0, 1.0
 ORACLE = math.log(2 * math.pi * math.e) + 2 * math.log(NOISE)
 # Distance of neighbours on the path before it is sampled, and the mean distance after.
 _FINE, _COARSE = 2.0, 16.0
-_WORDS = [
-    "about",
-    "after",
-    "again",
-    "air",
-    "all",
-    "also",
-    "an",
-    "and",
-    "another",
-    "any",
-    "are",
-    "around",
-    "as",
-    "ask",
-    "at",
-    "away",
-    "back",
-    "be",
-    "because",
-    "been",
-    "before",
-    "big",
-    "boy",
-    "but",
-    "by",
-    "call",
-    "came",
-    "can",
-    "come",
-    "could",
-    "day",
-    "did",
-    "different",
-    "do",
-    "does",
-    "down",
-    "each",
-    "end",
-    "even",
-    "every",
-    "far",
-    "few",
-    "find",
-    "first",
-    "follow",
-    "for",
-    "form",
-    "found",
-    "from",
-    "get",
-    "give",
-    "go",
-    "good",
-    "great",
-    "had",
-    "hand",
-    "hard",
-    "has",
-    "have",
-    "he",
-    "help",
-    "her",
-    "here",
-    "him",
-    "his",
-    "home",
-    "house",
-    "how",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "just",
-    "kind",
-    "know",
-    "land",
-    "large",
-    "last",
-    "learn",
-    "left",
-    "letter",
-    "light",
-    "like",
-    "line",
-    "little",
-    "live",
-    "long",
-    "look",
-    "made",
-    "make",
-    "man",
-    "many",
-    "may",
-    "me",
-    "mean",
-    "men",
-    "might",
-    "more",
-    "most",
-    "mother",
-    "move",
-    "much",
-    "must",
-    "my",
-    "name",
-    "near",
-    "need",
-    "never",
-    "new",
-    "next",
-    "night",
-    "no",
-    "not",
-    "now",
-    "number",
-    "of",
-    "off",
-    "old",
-    "on",
-    "one",
-    "only",
-    "open",
-    "or",
-    "other",
-    "our",
-    "out",
-    "over",
-    "own",
-    "page",
-    "part",
-    "people",
-    "picture",
-    "place",
-    "plant",
-    "play",
-    "point",
-    "put",
-    "read",
-    "right",
-    "said",
-    "same",
-    "saw",
-    "say",
-    "school",
-    "see",
-    "seem",
-    "sentence",
-    "set",
-    "she",
-    "should",
-    "show",
-    "side",
-    "small",
-    "so",
-    "some",
-    "sound",
-    "spell",
-    "still",
-    "story",
-    "such",
-    "take",
-    "tell",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "then",
-    "there",
-    "these",
-    "they",
-    "thing",
-    "think",
-    "this",
-    "thought",
-    "three",
-    "time",
-    "to",
-    "together",
-    "too",
-    "try",
-    "turn",
-    "two",
-    "under",
-    "until",
-    "up",
-    "us",
-    "use",
-    "very",
-    "walk",
-    "want",
-    "was",
-    "water",
-    "way",
-    "we",
-    "well",
-    "went",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "white",
-    "who",
-    "why",
-    "will",
-    "with",
-    "word",
-    "work",
-    "world",
-    "would",
-    "write",
-    "year",
-    "you",
-    "young",
-    "your",
-]
+_TEXT = (
+    "about after again air all also an and another any are around as ask at away back be "
+    "because been before big boy but by call came can come could day did different do does "
+    "down each end even every far few find first follow for form found from get give go good "
+    "great had hand hard has have he help her here him his home house how if in into is it "
+    "just kind know land large last learn left letter light like line little live long look "
+    "made make man many may me mean men might more most mother move much must my name near "
+    "need never new next night no not now number of off old on one only open or other our out "
+    "over own page part people picture place plant play point put read right said same saw "
+    "say school see seem sentence set she should show side small so some sound spell still "
+    "story such take tell than that the their them then there these they thing think this "
+    "thought three time to together too try turn two under until up us use very walk want was "
+    "water way we well went were what when where which while white who why will with word "
+    "work world would write year you young your"
+)
+_WORDS = _TEXT.split()
 
 
 @cache
@@ -261,7 +57,9 @@ def _font() -> dict[str, Any]:
 
 
 def line_documents(count: int = COUNT, seed: int = SEED) -> Iterator[Document]:
-    """Lines as JSON: their text, and rows dx, dy, pen, where 1 lifts the pen after the move.
+    """Lines as JSON: text, and rows dx, dy, pen.
+
+    A pen of 1 is lifted after the move.
 
     Arguments:
         count: number of lines.
@@ -286,7 +84,9 @@ def line_documents(count: int = COUNT, seed: int = SEED) -> Iterator[Document]:
 
 
 def written(text: str, random: np.random.Generator, noise: float = NOISE) -> list[Floats]:
-    """Strokes (N, 2) of a text, written by a random writer; y grows upwards.
+    """Strokes (N, 2) of a text by a random writer.
+
+    y grows upwards.
 
     Arguments:
         text: letters of the font.

@@ -43,7 +43,9 @@ class Drawing:
 
 
 def moves_of(strokes: Sequence[Any]) -> Floats:
-    """Moves (T, 3) of a pen along strokes: dx, dy, and the state of the pen after the move.
+    """Moves (T, 3) of a pen along strokes.
+
+    A move is dx, dy, and the state of the pen after it.
 
     The first point of a drawing is its origin and no move. A first stroke of one point is a move of
     length 0. The last move ends the drawing.
@@ -66,7 +68,9 @@ def moves_of(strokes: Sequence[Any]) -> Floats:
 
 
 def strokes_of(moves_TK: Any) -> tuple[Floats, ...]:
-    """Strokes of moves, from the origin; moves after the end of the drawing are left out.
+    """Strokes of moves, from the origin.
+
+    Moves after the end of the drawing are left out.
 
     Arguments:
         moves_TK: dx, dy and the state of the pen after each move, (T, 3).

@@ -39,10 +39,11 @@ class StrokeEncoderSettings:
 
 
 class StrokeEncoder:
-    """Moves of a pen: dx, dy, and the state of the pen after the move.
+    """Encoder of moves: dx, dy, and the state of the pen.
 
-    Features describe the move before: its length and direction, the state of the pen, the position
-    in the drawing and in the stroke, the shortest step so far, and the numbers of strokes and moves.
+    Features describe the move before: its length and direction, the state of the pen, the
+    position in the drawing and in the stroke, the shortest step so far, and the numbers of
+    strokes and moves.
 
     Arguments:
         settings: scales and grid.
@@ -304,7 +305,7 @@ class StrokePaths:
         self.last_BD = self.encoder.features_after(moves_B3, memory_BC)
 
     def last_pen(self) -> Floats:
-        """State of the pen (B,) after the last move; 0 before the first one."""
+        """State of the pen (B,) after the last move, 0 at first."""
         pen_B: Floats = self.last_BD[:, _PEN_AT : _PEN_AT + PEN_STATES].argmax(axis=1).astype(float)
         return pen_B
 

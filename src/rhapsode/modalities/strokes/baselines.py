@@ -22,7 +22,7 @@ _LEAST = 1e-300
 
 @dataclass(frozen=True)
 class Moves:
-    """Moves of drawings, one after another, with noise in place of the grid.
+    """Moves of drawings, with noise in place of the grid.
 
     Arguments:
         delta_N2: dx and dy.

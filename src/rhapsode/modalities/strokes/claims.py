@@ -18,7 +18,7 @@ LOOKED_AT = 200
 
 
 def drawings_in(source: Any) -> list[Specimen] | None:
-    """Drawings in memory; None for a path or a name, or other things."""
+    """Drawings in memory; None for anything else."""
     several = list(source) if isinstance(source, list | tuple) else [source]
     if not several or not all(isinstance(each, Drawing) for each in several):
         return None
@@ -26,7 +26,10 @@ def drawings_in(source: Any) -> list[Specimen] | None:
 
 
 def is_named(source: str) -> bool:
-    """True for the name of a corpus of strokes, unless a file has it."""
+    """True for the name of a corpus of strokes.
+
+    A file of that name comes first.
+    """
     entry = CATALOGUE.get(source)
     return entry is not None and entry.suffix in JSON and not is_there(Path(source))
 

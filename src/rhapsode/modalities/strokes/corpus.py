@@ -19,7 +19,7 @@ from rhapsode.modalities.strokes.claims import drawings_in, is_named
 from rhapsode.modalities.strokes.facts import StrokeBundle
 from rhapsode.modalities.strokes.files import Specimen, read_ink
 from rhapsode.modalities.strokes.files.json_ink import read_json
-from rhapsode.modalities.strokes.preparing import Prepared, prepare_ink, said
+from rhapsode.modalities.strokes.files.preparing import Prepared, prepare_ink, said
 from rhapsode.modalities.strokes.settings import StrokeDataSettings, StrokeTrainSettings
 
 NAMES: tuple[SplitName, ...] = ("train", "validation", "test")

@@ -1,4 +1,4 @@
-"""Metrics of strokes: nats a move and a drawing, offsets and pen apart, and baselines."""
+"""Metrics of strokes: nats a move and a drawing, and baselines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.modalities.scoring import Metrics
 from rhapsode.modalities.strokes.baselines import baseline_losses
-from rhapsode.modalities.strokes.batches import dithered, encode_drawings
 from rhapsode.modalities.strokes.corpus import StrokePart
 from rhapsode.modalities.strokes.facts import StrokeBundle
+from rhapsode.modalities.strokes.fitting.batches import dithered, encode_drawings
 from rhapsode.modalities.values.modality import ScoredPart
 from rhapsode.views.tables import bare_table, number_column
 
@@ -31,7 +31,7 @@ BASELINES = {
 
 
 def encode_part(bundle: StrokeBundle, part: StrokePart) -> ScoredPart:
-    """Drawings of a part, encoded, with noise in place of the grid; a move counts once."""
+    """Encoded drawings of a part, with noise in place of the grid."""
     arrays = encode_drawings(bundle.encoder, part.moves)
     settings = bundle.encoder.settings
     targets_NK = dithered(arrays.targets_NK, settings.grid / settings.scale, SEED)

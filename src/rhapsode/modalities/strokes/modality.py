@@ -23,15 +23,15 @@ from rhapsode.modalities.strokes.corpus import (
     read_sources,
 )
 from rhapsode.modalities.strokes.facts import StrokeBundle
+from rhapsode.modalities.strokes.files.preparing import prepare_ink
 from rhapsode.modalities.strokes.metrics import encode_part, measure_strokes, stroke_report
-from rhapsode.modalities.strokes.preparing import prepare_ink
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
 from rhapsode.views.card import Card
 
 if TYPE_CHECKING:  # loads torch
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.modalities.strokes.plan import StrokePlan
+    from rhapsode.modalities.strokes.fitting.plan import StrokePlan
 
 PER_POINT = Measure("nats_per_point", "nats per point")
 # Cells and lines of a sample.
@@ -71,12 +71,12 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         return prepare_corpus(sources, settings, base=base)
 
     def plan(self, corpus: StrokeCorpus, request: RunRequest[StrokeTrainSettings]) -> StrokePlan:
-        from rhapsode.modalities.strokes.plan import plan_stroke_run
+        from rhapsode.modalities.strokes.fitting.plan import plan_stroke_run
 
         return plan_stroke_run(corpus, request)
 
     def stream(self, planned: StrokePlan) -> Stream:
-        from rhapsode.modalities.strokes.batches import DrawingStream
+        from rhapsode.modalities.strokes.fitting.batches import DrawingStream
 
         training, encoder = planned.settings.training, planned.bundle.encoder.settings
         assert training.batch_size is not None

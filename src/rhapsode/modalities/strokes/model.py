@@ -58,7 +58,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
             return self.predictor
         from rhapsode.bundle.network import Network
         from rhapsode.bundle.value_predictor import ValuePredictor
-        from rhapsode.modalities.strokes.biased import BiasedStrokes
+        from rhapsode.modalities.strokes.fitting.biased import BiasedStrokes
 
         network = self.predictor.network
         biased = Network(network.input, network.model, BiasedStrokes(network.head, bias))
@@ -77,7 +77,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
         return from_mapping(InkSettings, kept, where="settings", error=BundleError)
 
     def prompt(self, value: Any, settings: GenerateSettings) -> StrokePrompt:
-        """Make a prompt of a drawing, a file of ink, or moves as text.
+        """Make a prompt of a drawing, a file, or typed moves.
 
         Raises:
             DataError: a file that cannot be read.
@@ -100,7 +100,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
     def _moves_in(self, path: Path) -> tuple[Any, ...]:
         """Moves of the first drawing of a file, prepared as in training."""
         from rhapsode.modalities.strokes.files import read_ink
-        from rhapsode.modalities.strokes.preparing import prepare_ink
+        from rhapsode.modalities.strokes.files.preparing import prepare_ink
 
         specimens = read_ink(path)
         if len(specimens) > 1:

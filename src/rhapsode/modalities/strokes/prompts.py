@@ -41,11 +41,11 @@ class StrokeDocument:
     given: int = 0
 
     def text(self) -> str:
-        """Moves, a line each: dx, dy and the state of the pen after the move."""
+        """Moves, a line each: dx, dy, and the pen after the move."""
         return "".join(map(_line_of, self.elements))
 
     def svg(self) -> str:
-        """Smooth curves, one open path a stroke; strokes of the prompt are grey."""
+        """Smooth curves, a path each stroke; the prompt is grey."""
         from rhapsode.views.pictures.stroke_drawing import strokes_svg
 
         return strokes_svg(self.value.strokes, up=self.value.up, given=self.given)
@@ -55,7 +55,9 @@ class StrokeDocument:
         return f"<figure>{self.svg()}<figcaption>{self._facts()}</figcaption></figure>"
 
     def save(self, path: str | Path) -> None:
-        """Write it in the format of the suffix: .svg, .json, .ndjson, .gcode or .txt.
+        """Write it in the format of the suffix.
+
+        Formats are .svg, .json, .ndjson, .gcode and .txt.
 
         Raises:
             SettingsError: a suffix that strokes have no format for.
@@ -115,7 +117,7 @@ class StrokePrompt(ValuePrompt):
         return StrokeDocument(drawing, tuple(elements), given=given, **made)
 
     def continued(self, elements: Sequence[Step], text: str = "", **made: Any) -> StrokeDocument:
-        """The document of new moves alone; it begins where the pen first draws."""
+        """The document of new moves, from where the pen first draws."""
         moves = list(elements)
         last = self.opening.elements[-1][2] if self.opening.elements else DRAWS
         # After a lift the first move only leads to the beginning of a stroke.
@@ -139,7 +141,7 @@ class StrokePrompt(ValuePrompt):
 
 
 def opened(moves_T3: NDArray[np.float64]) -> tuple[Step, ...]:
-    """Moves of a drawing that goes on: the pen is lifted at its end."""
+    """Moves of a drawing that goes on after a lift."""
     moves = moves_T3.copy()
     moves[moves[:, 2] == ENDS, 2] = LIFTS
     return tuple(map(tuple, moves.tolist()))

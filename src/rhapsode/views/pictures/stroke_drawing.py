@@ -1,4 +1,4 @@
-"""Strokes as SVG: one path a stroke, through all points by smooth curves or lines."""
+"""Strokes as SVG: a path each, by smooth curves or lines."""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ _BLANK = 0x2800
 def braille_lines(
     strokes: Sequence[Any], *, width: int, height: int, up: bool = False
 ) -> list[str]:
-    """Lines of Braille characters that show strokes, of one scale in x and y.
+    """Lines of Braille characters that show strokes.
+
+    The scale is the same in x and y.
 
     Arguments:
         strokes: points (N, 2) of each.

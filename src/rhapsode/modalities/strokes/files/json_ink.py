@@ -1,4 +1,4 @@
-"""Drawings in JSON: stroke-3, lists of strokes, points with pen states, Quick Draw."""
+"""Drawings in JSON: stroke-3, lists of strokes, points, Quick Draw."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def _is_points(content: Sequence[Any]) -> bool:
 
 
 def strokes_of_stroke_3(rows: Any, where: str) -> tuple[Any, ...]:
-    """Strokes of rows dx, dy, pen, where 1 lifts the pen after the move.
+    """Strokes of rows dx, dy, pen.
+
+    A pen of 1 is lifted after the move.
 
     Raises:
         DataError: rows that are not numbers.

@@ -22,9 +22,10 @@ def is_unipen(head: str) -> bool:
 
 
 def read_unipen(text: str, where: str) -> Iterator[Specimen]:
-    """Drawings of a UNIPEN file: its segments, or all of it where there are none.
+    """Drawings of a UNIPEN file.
 
-    y grows upwards. Files that are included are not read.
+    They are its segments, or all of it where there are none. y grows upwards. Files that are
+    included are not read.
 
     Raises:
         DataError: a point that is not made of numbers, or no stroke.

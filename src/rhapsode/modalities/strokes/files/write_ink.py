@@ -52,7 +52,10 @@ def drawing_json(drawing: Drawing) -> str:
 
 
 def gcode(drawing: Drawing) -> str:
-    """A drawing as G-code in mm: the pen is down at Z0 and up at Z5; y grows upwards."""
+    """A drawing as G-code in mm.
+
+    The pen is down at Z0 and up at Z5; y grows upwards.
+    """
     low_x, low_y, high_x, high_y = drawing.bounds()
     factor = PAPER / max(high_x - low_x, high_y - low_y, 1e-9)
 

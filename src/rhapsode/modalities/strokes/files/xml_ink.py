@@ -140,7 +140,7 @@ def _trace(text: str, channels: Sequence[str], where: str) -> list[tuple[float, 
 
 
 def read_svg(content: bytes, where: str) -> Iterator[Specimen]:
-    """The drawing of an SVG file: its paths, lines and shapes in order.
+    """The drawing of an SVG file: paths, lines and shapes.
 
     Outlines are read as lines of the pen; fills, texts and styles are not read.
 

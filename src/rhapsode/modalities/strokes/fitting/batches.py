@@ -1,4 +1,4 @@
-"""Batches of drawings, and noise in place of the rounding of their points."""
+"""Batches of drawings, with noise in place of rounding."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encode_drawings(encoder: StrokeEncoder, moves: list[Floats]) -> ValueArrays:
 
 
 def dithered(targets: NDArray[Any], step: float, seed: object) -> NDArray[Any]:
-    """Targets with uniform noise of one step of the grid in dx and dy.
+    """Targets with uniform noise of one step of the grid.
 
     The expected log-density of such moves is at most the log-probability of the moves on the grid.
 
@@ -57,7 +57,7 @@ def dithered(targets: NDArray[Any], step: float, seed: object) -> NDArray[Any]:
 
 
 class DrawingStream:
-    """Batches of whole drawings in random order, each read from the zero state.
+    """Batches of whole drawings, each read from the zero state.
 
     Drawings of similar length share a batch. Longer drawings than a window are read in parts, which
     begin elsewhere at every pass.

@@ -15,9 +15,9 @@ from rhapsode.encoding.strokes import StrokeEncoder, StrokeEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import StrokesConfig
 from rhapsode.modalities.contract import Planned, RunRequest
-from rhapsode.modalities.strokes.batches import encode_drawings
 from rhapsode.modalities.strokes.corpus import StrokeCorpus
 from rhapsode.modalities.strokes.facts import StrokeBundle, StrokeFacts
+from rhapsode.modalities.strokes.fitting.batches import encode_drawings
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import FAMILIES

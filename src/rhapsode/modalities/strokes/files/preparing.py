@@ -1,4 +1,4 @@
-"""Preparation of drawings: simplification, the grid of their points, and traps of pen data."""
+"""Preparation of drawings: simplification, grid, and traps of pen data."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def _trap(strokes: Sequence[Sequence[Floats]]) -> str:
         return ""
     if lengths_N.std() < EQUAL * lengths_N.mean():
         return (
-            "the points are at equal distances along the strokes: moves lie on a circle, on which a "
-            "density has no bound"
+            "the points are at equal distances along the strokes: moves lie on a circle, on which "
+            "a density has no bound"
         )
     grid = find_grid([inside_N2])
     if grid and np.median(lengths_N) <= CREEPING * grid:
@@ -129,7 +129,7 @@ def _trap(strokes: Sequence[Sequence[Floats]]) -> str:
 
 
 def find_grid(moves: Sequence[Floats]) -> float:
-    """The step of the grid on which moves lie; 0 if they lie on none.
+    """The step of the grid on which moves lie; 0 for none.
 
     Arguments:
         moves: (T, 2) or (T, 3) each.
@@ -145,7 +145,9 @@ def find_grid(moves: Sequence[Floats]) -> float:
 
 
 def simplified(strokes: Sequence[Floats], settings: InkSettings) -> tuple[Floats, ...]:
-    """Strokes with fewer points, in units of their median height, on a grid of whole numbers.
+    """Strokes with fewer points, on a grid of whole numbers.
+
+    The grid divides the median height of the strokes.
 
     Arguments:
         strokes: points (N, 2) of each.
@@ -163,7 +165,10 @@ def simplified(strokes: Sequence[Floats], settings: InkSettings) -> tuple[Floats
 
 
 def stroke_height(strokes: Sequence[Floats]) -> float:
-    """Median height of strokes of more than three points; of the drawing if they are flat."""
+    """Median height of strokes of more than three points.
+
+    It is the size of the drawing if they are flat.
+    """
     heights = [float(np.ptp(points[:, 1])) for points in strokes if len(points) > 3]
     height = float(np.median(heights)) if heights else 0.0
     if height > 0:
