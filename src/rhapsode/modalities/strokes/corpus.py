@@ -141,7 +141,7 @@ def _divide(
         for specimen, moves in zip(prepared.specimens, prepared.moves, strict=True):
             name = str(specimen.split or "train").lower()
             name = _ALIASES.get(name, name)
-            divided[name if name in divided else "train"].append(moves)  # type: ignore[index]
+            divided[name if name in divided else "train"].append(moves)
         return divided, "splits named by the source"
     # A drawing keeps its place in this order when others are added, and equal ones are neighbours.
     order = sorted(range(len(prepared.moves)), key=lambda place: _digest([prepared.moves[place]]))
@@ -151,8 +151,8 @@ def _divide(
     filled = 0
     for place in order:
         moves = prepared.moves[place]
-        name = "test" if filled < ends[0] else "validation" if filled < ends[1] else "train"
-        divided[name].append(moves)
+        part: SplitName = "test" if filled < ends[0] else "validation"
+        divided[part if filled < ends[1] else "train"].append(moves)
         filled += len(moves)
     return divided, "drawings chosen by their hash"
 
