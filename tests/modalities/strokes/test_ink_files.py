@@ -77,6 +77,9 @@ def test_formats_give_the_same_strokes(tmp_path: Path) -> None:
     assert strokes_in(unipen) == wanted
     (specimen,) = read_ink(unipen)
     assert (specimen.text, specimen.drawing.up, specimen.dense) == ("go", True, True)
+    unipen.write_text(UNIPEN.partition(".SEGMENT")[0])
+    (whole,) = read_ink(unipen)
+    assert (len(whole.drawing.strokes), whole.drawing.up, whole.text) == (2, True, None)
     inkml = tmp_path / "ink.inkml"
     inkml.write_text(INKML)
     first, second = strokes_in(inkml)
@@ -90,7 +93,10 @@ def test_formats_give_the_same_strokes(tmp_path: Path) -> None:
     assert parts[1] == [[11.0, 12.0], [13.0, 14.0]]
     assert parts[2][-1] == parts[2][0] == [10.0, 10.0]
     assert max(y for _, y in parts[2]) == pytest.approx(13.0, abs=0.1)
+    # The second curve mirrors the control point of the first, and the arc turns clockwise.
+    assert min(parts[2], key=lambda point: point[1]) == pytest.approx([16.0, 7.0], abs=0.1)
     assert parts[3][-1] == [18.0, 10.0]
+    assert min(y for _, y in parts[3]) == pytest.approx(8.0, abs=0.1)
     npz = tmp_path / "sketches.npz"
     rows = np.array(json_forms["rows"]["strokes"], dtype=np.int16)  # type: ignore[index,call-overload]
     np.savez(npz, train=np.concatenate((rows, rows)), train_offsets=np.array([0, 5, 10]))
