@@ -103,6 +103,10 @@ def test_paths_go_the_way_of_the_sweep() -> None:
     joined = StrokePaths.join([paths.select(np.array([1, 1])), encoder.paths()])
     joined.push(moves[[0, 1, 2]])
     assert len(joined) == 3
+    other = random_moves(9)
+    whole = encoder.encode_all([moves, other[:0], other])
+    alone = [encoder.encode(each).features_TD for each in (moves, other)]
+    np.testing.assert_array_equal(whole.features_TD, np.concatenate(alone))
     again = StrokeEncoder.from_mapping(encoder.to_mapping())
     assert again.settings == encoder.settings
     with pytest.raises(BundleError):
