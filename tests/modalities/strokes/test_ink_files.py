@@ -10,10 +10,11 @@ import pytest
 from rhapsode.data.corpora.pen_lines import NOISE, ORACLE, line_documents, written
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import choose_modality
+from rhapsode.modalities.strokes.corpus import prepare_corpus
 from rhapsode.modalities.strokes.files import Specimen, holds_ink, read_ink
 from rhapsode.modalities.strokes.files.json_ink import read_json
 from rhapsode.modalities.strokes.files.preparing import find_grid, prepare_ink, stroke_height
-from rhapsode.modalities.strokes.settings import InkSettings
+from rhapsode.modalities.strokes.settings import InkSettings, StrokeTrainSettings
 
 INKML = """<?xml version="1.0"?>
 <ink xmlns="http://www.w3.org/2003/InkML">
@@ -198,9 +199,27 @@ def test_simplified_ink_stays_within_the_tolerance_on_its_grid() -> None:
     scaled = wave[0] * factor
     found = np.interp(scaled[:, 0], line[:, 0], line[:, 1])
     assert np.abs(found - scaled[:, 1]).max() < 0.05 * 50 + 2.5
+    finer = prepare_ink(specimens_of(wave, dense=True), InkSettings(), grid=0.1)
+    assert finer.grid == 0.1
+    assert any("the model's is 0.1" in note for note in finer.notes)
+    assert not any("the model's" in note for note in prepared.notes)
     # Sizes do not matter: the same ink, three times as large.
     again = prepare_ink(specimens_of([3 * part for part in wave], dense=True), InkSettings())
     np.testing.assert_array_equal(again.moves[0], moves)
+
+
+def test_splits_of_the_source_count_if_it_names_several(tmp_path: Path) -> None:
+    for names, test in ((["train"] * 20, None), (["train"] * 17 + ["test"] * 3, 3)):
+        path = tmp_path / f"{len(set(names))}.ndjson"
+        lines = [
+            {"split": name, "strokes": [[0, 0, 0], [number, 3, 0], [2, 9, 1]]}
+            for number, name in enumerate(names)
+        ]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        corpus = prepare_corpus([str(path)], StrokeTrainSettings())
+        assert corpus.documents == 20
+        assert len(corpus.moves["test"]) == (test or 2)
+        assert corpus.split_reason.startswith("splits named" if test else "drawings chosen")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ def _divide(
         DataError: the sources name no splits, and these were requested.
     """
     divided: dict[SplitName, list[Floats]] = {name: [] for name in NAMES}
-    named = any(specimen.split for specimen in prepared.specimens)
+    # Sources that name a single split say nothing of what is to be held out.
+    named = len({specimen.split for specimen in prepared.specimens}) > 1
     if settings.split == "source" and not named:
         raise DataError("the sources name no splits", hint="leave data.split out")
     if named and settings.split != "drawings":

@@ -82,8 +82,13 @@ def prepare_ink(
     if len(kept) < len(moves):
         notes.append(f"left out {plural(len(moves) - len(kept), 'drawing')} of a single point")
     chosen = [moves[place] for place in kept]
-    if grid is None:
-        grid = 1.0 if simplify else find_grid(chosen)
+    own_grid = 1.0 if simplify else find_grid(chosen)
+    if grid is not None and own_grid > 1.5 * grid:
+        notes.append(
+            f"points lie on a grid of {own_grid:g}, the model's is {grid:g}: losses on a coarser "
+            "grid than the model's are too low"
+        )
+    grid = own_grid if grid is None else grid
     up = _upwards(specimens, settings)
     if up is None:
         raise DataError(
