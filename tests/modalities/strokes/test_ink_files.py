@@ -203,6 +203,10 @@ def test_simplified_ink_stays_within_the_tolerance_on_its_grid() -> None:
     assert finer.grid == 0.1
     assert any("the model's is 0.1" in note for note in finer.notes)
     assert not any("the model's" in note for note in prepared.notes)
+    finer.turn(up=True)
+    np.testing.assert_array_equal(finer.moves[0], moves * (1, -1, 1))
+    finer.turn(up=True)
+    assert finer.moves[0][0, 1] == -moves[0, 1]
     # Sizes do not matter: the same ink, three times as large.
     again = prepare_ink(specimens_of([3 * part for part in wave], dense=True), InkSettings())
     np.testing.assert_array_equal(again.moves[0], moves)

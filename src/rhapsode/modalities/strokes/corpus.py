@@ -116,6 +116,8 @@ def prepare_corpus(
     """
     grid = None if base is None else base.encoder.settings.grid
     prepared = prepare_ink(read_sources(sources), settings.strokes, grid=grid)
+    if base is not None:
+        prepared.turn(up=base.facts.up)
     for line in said(prepared):
         log.info(line)
     moves, reason = _divide(prepared, settings.data)

@@ -104,9 +104,7 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
             specimens = [specimen for specimen in specimens if specimen.split == "test"]
         grid = model.bundle.encoder.settings.grid
         prepared = prepare_ink(specimens, model.reading_settings(), grid=grid)
-        if prepared.up != model.bundle.facts.up:
-            for moves_T3 in prepared.moves:
-                moves_T3[:, 1] *= -1
+        prepared.turn(up=model.bundle.facts.up)
         named = ", ".join(map(source_name, sources))
         return StrokePart(prepared.moves, f"{which} of {named}", [])
 

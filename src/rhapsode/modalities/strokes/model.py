@@ -107,10 +107,8 @@ class StrokeModel(ValueModel[StrokeBundle]):
             log.info(f"{path} holds {len(specimens):,} drawings: the first one is read")
         grid = self.bundle.encoder.settings.grid
         prepared = prepare_ink(specimens[:1], self.reading_settings(), grid=grid)
-        moves_T3 = prepared.moves[0]
-        if prepared.up != self.bundle.facts.up:
-            moves_T3[:, 1] *= -1
-        return opened(moves_T3)
+        prepared.turn(up=self.bundle.facts.up)
+        return opened(prepared.moves[0])
 
     def restored(self, saved: Mapping[str, Any]) -> StrokePrompt:
         return StrokePrompt(self)

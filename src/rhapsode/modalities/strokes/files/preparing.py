@@ -44,6 +44,13 @@ class Prepared:
     simplified: bool
     notes: list[str] = field(default_factory=list)
 
+    def turn(self, *, up: bool) -> None:
+        """Let y grow upwards or downwards, without changing the drawings."""
+        if self.up != up:
+            for moves_T3 in self.moves:
+                moves_T3[:, 1] = 0.0 - moves_T3[:, 1]
+            self.up = up
+
 
 def prepare_ink(
     specimens: Sequence[Specimen], settings: InkSettings, *, grid: float | None = None
