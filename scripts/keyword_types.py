@@ -19,6 +19,7 @@ from rhapsode.config import (
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
+from rhapsode.encoding.strokes import StrokeEncoderSettings
 from rhapsode.heads import HEADS
 from rhapsode.modalities.music.render_settings import RenderSettings
 from rhapsode.modalities.music.settings import (
@@ -34,6 +35,12 @@ from rhapsode.modalities.series.settings import (
     SeriesDataSettings,
     SeriesEvaluationSettings,
     SeriesTrainSettings,
+)
+from rhapsode.modalities.strokes.settings import (
+    InkSettings,
+    StrokeDataSettings,
+    StrokeGenerateSettings,
+    StrokeTrainSettings,
 )
 from rhapsode.modalities.text.settings import (
     DataSettings,
@@ -52,15 +59,17 @@ SECTIONS: dict[str, Sequence[type[Any]]] = {
     "track": [TrackSettings],
     "reading": [ReadingSettings],
     "source": [SourceSettings],
-    "data": [DataSettings, SeriesDataSettings, MusicDataSettings],
+    "data": [DataSettings, SeriesDataSettings, MusicDataSettings, StrokeDataSettings],
     "pairs": [PairSettings],
     "series": [SeriesSettings],
     "music": [MusicSettings],
+    "strokes": [InkSettings],
     "calibration": [CalibrationSettings],
     "network": [FAMILIES.get(name).Config for name in FAMILIES.names()],
     "encoder": [
         *(ENCODERS.get(name).Settings for name in ENCODERS.names()),
         SeriesEncoderSettings,
+        StrokeEncoderSettings,
     ],
     "head": [HEADS.get(name).Config for name in HEADS.names()],
 }
@@ -133,12 +142,16 @@ def stub() -> str:
         parts.append(
             typed_dict(f"{section.title()}Options", about, fields_of(classes, OWN.get(section, {})))
         )
-    run = [TrainSettings, SeriesTrainSettings, MusicTrainSettings]
+    run = [TrainSettings, SeriesTrainSettings, MusicTrainSettings, StrokeTrainSettings]
     top = fields_of(run, {})
     top |= {section: f"{section.title()}Options" for section in SECTIONS}
     parts.append(typed_dict("TrainOptions", "Keywords of `train` and `plan`.", top))
     for name, about, classes in (
-        ("GenerateOptions", "Keywords of `generate`.", [MusicGenerateSettings]),
+        (
+            "GenerateOptions",
+            "Keywords of `generate`.",
+            [MusicGenerateSettings, StrokeGenerateSettings],
+        ),
         ("ForecastOptions", "Keywords of `forecast`.", [ForecastSettings]),
         ("RenderOptions", "Keywords of `render`.", [RenderSettings]),
         (

@@ -17,9 +17,11 @@ from rhapsode.config.options import field_docs
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import BinSettings, SeriesEncoderSettings
+from rhapsode.encoding.strokes import StrokeEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicSettings
 from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
+from rhapsode.modalities.strokes.settings import InkSettings, StrokeDataSettings
 from rhapsode.modalities.text.settings import DataSettings, PairSettings
 from rhapsode.models import FAMILIES
 
@@ -51,6 +53,12 @@ the network), and the following settings.
 MUSIC = """## Music
 
 Models of music have the settings of models of text except `[source]` and `[data]`, and the following settings.
+"""
+
+STROKES = """## Strokes
+
+Models of strokes have the settings of the first table, `[training]`, `[network]` (`embedding_size` adds a linear layer before
+the network), and the following settings.
 """
 
 HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial. The default is student_t, or
@@ -117,6 +125,11 @@ def page() -> str:
             parts += [f"#### {name}\n", own]
     parts += [MUSIC, "### [music]\n", table(MusicSettings)]
     parts += ["### [data] for music\n", table(MusicDataSettings)]
+    parts += [STROKES, "### [strokes]\n", table(InkSettings)]
+    parts += ["### [data] for strokes\n", table(StrokeDataSettings)]
+    parts += ["### [encoder] for strokes\n", table(StrokeEncoderSettings)]
+    head = table(HEADS.get("pen").Config, without=("feature_size", "target_size"))
+    parts += ["### [head] for strokes\n", head]
     return "\n".join(parts)
 
 

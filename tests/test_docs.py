@@ -4,6 +4,7 @@ Training in them is cut to twenty steps with two evaluations. Blocks are run in 
 the README shares with it, once.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -85,6 +86,16 @@ def run_python(page: Path, block: str) -> None:
         exec(compile(block, page.name, "exec"), {"__name__": "__main__"})
 
 
+def write_ink(folder: Path) -> None:
+    """Drawings of one line each, and a beginning of one."""
+    rows = [
+        [[0, 0, 0], *[[9 + place % 3, -5, 0] for _ in range(4)], [8, 20, 1]] for place in range(30)
+    ]
+    lines = [json.dumps({"strokes": each}) + "\n" for each in rows]
+    for name, count in (("notes", 30), ("mine", 12), ("begun", 1)):
+        (folder / f"{name}.ndjson").write_text("".join(lines[:count]), encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.name)
 def test_a_translation_has_all_examples(page: Path) -> None:
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
@@ -100,6 +111,8 @@ def test_examples_run(
     (tmp_path / "held-out.txt").write_text(prose[:2000], encoding="utf-8")
     if page.name == "music.md":
         write_tunes(tmp_path / "midi", 24)
+    if page.name == "strokes.md":
+        write_ink(tmp_path)
     for kind, block in blocks(page):
         if kind == "python":
             run_python(page, re.sub(r'budget="\w+"', PYTHON_QUICK, block))

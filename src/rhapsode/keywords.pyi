@@ -77,7 +77,7 @@ class DataOptions(TypedDict, total=False):
 
     test_share: float
     validation_share: float | None
-    split: Literal["tail", "documents"] | Literal["auto", "source", "documents"]
+    split: Literal["tail", "documents"] | Literal["auto", "source", "documents"] | Literal["auto", "source", "drawings"]
     duplicates: Literal["keep", "drop"]
     horizon: int | None
     season: int | None
@@ -127,6 +127,15 @@ class MusicOptions(TypedDict, total=False):
     step: int
 
 
+class StrokesOptions(TypedDict, total=False):
+    """Settings under `strokes`."""
+
+    prepare: Literal["auto", "keep", "simplify"]
+    tolerance: float
+    steps: int
+    y: Literal["auto", "up", "down"]
+
+
 class CalibrationOptions(TypedDict, total=False):
     """Settings under `calibration`."""
 
@@ -171,7 +180,7 @@ class EncoderOptions(TypedDict, total=False):
     chinese: Literal["", "simplified", "traditional"]
     vocab_size: int
     graphemes: bool
-    grid: int
+    grid: int | float
     lowest: int | None
     highest: int | None
     voices: int
@@ -204,6 +213,8 @@ class EncoderOptions(TypedDict, total=False):
     counts: bool
     amounts: bool
     margin: float
+    scale: float
+    extent: float
 
 
 class HeadOptions(TypedDict, total=False):
@@ -223,6 +234,7 @@ class HeadOptions(TypedDict, total=False):
     kinds: Sequence[int]
     numbers: str
     settings: Mapping[str, Any]
+    by_pen: bool
     levels: Sequence[float]
     least_df: float
 
@@ -252,6 +264,7 @@ class TrainOptions(TypedDict, total=False):
     calibration: CalibrationOptions
     head: HeadOptions
     music: MusicOptions
+    strokes: StrokesOptions
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -317,6 +330,7 @@ class GenerateOptions(TypedDict, total=False):
     tempo: float | None
     bars: int | None
     max_polyphony: int | None
+    pen_bias: float
 
 
 class ForecastOptions(TypedDict, total=False):

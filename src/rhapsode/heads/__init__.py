@@ -22,6 +22,7 @@ from rhapsode.heads.location_scale import (
     StudentTConfig,
 )
 from rhapsode.heads.piecewise import Bins, BinsConfig, Quantiles, QuantilesConfig
+from rhapsode.heads.strokes import Strokes, StrokesConfig
 from rhapsode.heads.tails import tail_probabilities
 
 __all__ = [
@@ -53,5 +54,7 @@ __all__ = [
     "QuantilesConfig",
     "StudentT",
     "StudentTConfig",
+    "Strokes",
+    "StrokesConfig",
     "tail_probabilities",
 ]

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from rhapsode.data.corpora.dates import date_documents
 from rhapsode.data.corpora.kitchen import kitchen_documents
+from rhapsode.data.corpora.pen_lines import line_documents
 from rhapsode.data.corpora.reels import reel_documents
 from rhapsode.data.document import Document
 from rhapsode.data.store import cache_folder
@@ -180,6 +181,11 @@ CATALOGUE = MappingProxyType(
             "Apache-2.0",
             pairs=True,
         ),
+        "lines": CatalogueEntry(
+            "1,000 lines of handwriting by a formula, so that the density of the pen is known",
+            "Apache-2.0; the letters are Hershey's, free with acknowledgement",
+            suffix=".ndjson",
+        ),
         "tinyshakespeare": CatalogueEntry(
             "1.1 MB of Shakespeare's plays, the sample of char-rnn",
             "public domain",
@@ -273,6 +279,7 @@ def catalogue_documents(name: str) -> Iterator[Document]:
         "tunes": _tunes,
         "reels": reel_documents,
         "dates": date_documents,
+        "lines": line_documents,
     }[name]()
 
 

@@ -1,0 +1,1 @@
+"""Fitting of models of strokes: batches, plans, and the biased head."""
