@@ -45,6 +45,10 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the engine first: its kernels are then compiled in one worker while the other has other work."""
     items.sort(key=lambda item: item.path.parent.name != "engine")
+    # Workers refuse to run tests whose names differ between them.
+    addresses = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if addresses:
+        raise pytest.UsageError(f"the name of a test holds an address: {addresses[0]}")
 
 
 @pytest.fixture(autouse=True)

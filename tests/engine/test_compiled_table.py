@@ -94,7 +94,7 @@ def test_elements_are_those_written_alone_in_any_company(make) -> None:
         assert key in gone or found[key] == expected
 
 
-@pytest.mark.parametrize("made", CHAINS, ids=str)
+@pytest.mark.parametrize("made", CHAINS)
 def test_a_continuation_goes_on_after_a_pause(made: Chain) -> None:
     predictor = mixed("gru")
     prompt, seed = PROMPTS[2], 7

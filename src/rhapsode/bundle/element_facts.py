@@ -99,6 +99,11 @@ class IdFacts(Facts):
         return None
 
     @classmethod
+    def has_words(cls, encoder: Encoder) -> bool:
+        """True if elements are words or parts of words."""
+        return False
+
+    @classmethod
     def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
         """The letter of each element; 0 for what ends a word.
 

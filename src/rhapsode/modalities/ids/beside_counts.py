@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Elements with weights of full width, and elements of a training split, up to which a network is
 # trained beside counts.
 MOST_IDS, MOST_ELEMENTS = 5000, 8_000_000
-# Passes over the training split up to which it pays where the evidence is for frequent elements.
+# Passes over the training split up to which it pays for words and large vocabularies.
 MOST_PASSES = 1.5
 
 
@@ -33,6 +33,7 @@ def why_not_beside(
     *,
     output: OutputLayer,
     passes: float,
+    words: bool,
     context: SeenContext,
     train: ElementStore,
     validation: int,
@@ -45,6 +46,7 @@ def why_not_beside(
         request: constraints on the plan.
         output: the planned output layer.
         passes: expected over the training split.
+        words: whether elements are words or parts of words.
         context: past elements that the model sees.
         train: the training split.
         validation: number of elements of the validation split.
@@ -75,8 +77,9 @@ def why_not_beside(
             return reason
     if training.beside_counts == "auto" and request.accelerator is not None:
         return "a GPU trains"
-    if training.beside_counts == "auto" and output.settings and passes > MOST_PASSES:
-        return f"about {passes:.1f} passes over a large vocabulary are expected"
+    many = words or bool(output.settings)
+    if training.beside_counts == "auto" and many and passes > MOST_PASSES:
+        return f"about {passes:.1f} passes over words or a large vocabulary are expected"
     return None
 
 

@@ -234,6 +234,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             request,
             output=output,
             passes=plan.passes,
+            words=self.facts.has_words(corpus.encoder),
             context=context,
             train=corpus.train,
             validation=len(corpus.validation),

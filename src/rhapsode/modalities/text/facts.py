@@ -79,8 +79,12 @@ class TextFacts(IdFacts):
         return described
 
     @classmethod
+    def has_words(cls, encoder: Encoder) -> bool:
+        return encoder.name not in {"characters.v1", "bytes.v1"}
+
+    @classmethod
     def letters(cls, encoder: Encoder) -> NDArray[np.int64] | None:
-        if encoder.name not in {"characters.v1", "bytes.v1"}:
+        if cls.has_words(encoder):
             return _forms(encoder)
         letter_V = np.zeros(encoder.vocab_size, np.int64)
         for element in range(encoder.vocab_size):
