@@ -446,7 +446,10 @@ def test_a_network_without_members_and_members_without_a_network_are_refused(
 @pytest.mark.parametrize(
     ("modality", "told"),
     [
-        ("video.v1", "unknown modality 'video.v1'; known: music.v1, series.v1, text.v1"),
+        (
+            "video.v1",
+            "unknown modality 'video.v1'; known: music.v1, series.v1, strokes.v1, text.v1",
+        ),
         ("text.v9", "unknown modality 'text.v9'"),
         ("", "unknown modality ''"),
         ("os.system", "unknown modality 'os.system'"),

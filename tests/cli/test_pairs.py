@@ -11,7 +11,7 @@ from rhapsode.bundle import read_bundle
 from rhapsode.cli.main import main
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.modalities.text.pairs.answering import condition_of, forced_log_prob
+from rhapsode.modalities.text.pairs.pair_answering import condition_of, forced_log_prob
 from tests.cli.conftest import Cli
 
 QUICK = (
@@ -127,7 +127,7 @@ def test_data_info_counts_pairs(cli: Cli) -> None:
     Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(40)))
     done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
     assert done.code == 0, done.err
-    assert "40 pairs; inputs of" in done.err
+    assert "40 documents" in done.out
 
 
 def test_models_of_pairs_are_not_compared(cli: Cli, pairs_run: Path) -> None:

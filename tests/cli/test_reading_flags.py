@@ -45,6 +45,10 @@ CASES = [
 ]
 
 
+# Words of options whose form is checked with the command line.
+OWN_WORDS = {"pairs": "0:1"}
+
+
 def word_for(option: Option) -> str:
     """A word that the option takes and that is not its default."""
     words = (
@@ -67,7 +71,7 @@ def test_a_flag_reaches_its_setting(command: str, name: str) -> None:
     classes = classes_of(command)
     options = options_of(*classes)
     option, places = options[name], places_of(options)
-    words = [] if option.kind is bool else [word_for(option)]
+    words = [] if option.kind is bool else [OWN_WORDS.get(name) or word_for(option)]
     value: Any = True
     if words:
         value = words[0] if option.kind is str or option.choices else option.kind(words[0])

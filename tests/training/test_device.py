@@ -60,6 +60,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 RECURRENT: dict[str, Any] = {"hidden_size": 8, "num_layers": 2, "dropout": 0.1}
 HEAD_SETTINGS: dict[str, dict[str, Any]] = {
+    "pen.v1": {"target_size": 3, "components": 2},
     "bins.v1": {"edges": (-1.0, 0.0, 1.0), "tails": (1.0, 1.0)},
     "joint.v1": {"target_size": 3, "kinds": (2,)},
 }
@@ -128,7 +129,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(device, "_fetched", ones)
     monkeypatch.setattr(count_data, "_flat", lambda tensor: np.ones(tensor.numel()))
     monkeypatch.setattr(transformer_classic, "_furthest", lambda _: 0)
-    monkeypatch.setattr(model_contract, "_segments", lambda reset_BT: [(0, reset_BT.shape[1])])
+    monkeypatch.setattr(model_contract, "segments", lambda reset_BT: [(0, reset_BT.shape[1])])
     monkeypatch.setattr(awd_lstm.AWDLSTM, "_kept", lambda _, weight_GH: torch.ones_like(weight_GH))
     # Fake tensors know no autocasting.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())

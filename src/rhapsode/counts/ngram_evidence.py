@@ -32,8 +32,8 @@ NETWORK, ORDER_0, LEAD = 0, 1, 2
 LEAST = 1e-30
 # Lengths of contexts among the elements read; the last so many occurrences of each count.
 LENGTHS, OCCURRENCES = 6, 64
-# Words that were said, as far back as so many elements. An element that is a word, or a part of one,
-# has the letter SAID less its most frequent form in either case.
+# Words that were said, as far back as so many elements. An element that is a word, or a part of
+# one, has the letter SAID less its most frequent form in either case.
 MOST_SAID, SAID = 512, -16
 # The first elements of a document, which often say what it is about, and their mark in counts.
 BEGINNING, IN_BEGINNING = 16, 1 << 16
@@ -145,7 +145,10 @@ def list_said(
     recent_N: Any, read: int, letter_V: Any, own_V: Any, shift: float, seen_V: Any, lead: int,
     n: int, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
-    """List the evidence of words that were said, in either case; returns the new length."""
+    """List the evidence of words that were said, in either case.
+
+    Returns the new length.
+    """
     size, begin = len(recent_N), n
     total = min(read, size, MOST_SAID)
     for back in range(1, total + 1):

@@ -132,13 +132,13 @@ class Strokes(DensityHead):
         else:
             weights = parts.weights[..., 0, :]
         move = torch.logsumexp(weights.log_softmax(-1) + component, dim=-1)
-        total = torch.where(known, own, 0.0) + torch.where(moved, move, 0.0)
-        if bool((moved & ~known).any()):
-            every = torch.logsumexp(
-                log_pen[..., None] + parts.weights.log_softmax(-1) + component[..., None, :],
-                dim=(-2, -1),
-            )
-            total = torch.where(known, total, torch.where(moved, every, 0.0))
+        # Of all states of the pen together; whether it is needed would have to be read from a GPU.
+        every = torch.logsumexp(
+            log_pen[..., None] + parts.weights.log_softmax(-1) + component[..., None, :],
+            dim=(-2, -1),
+        )
+        total = torch.where(moved, torch.where(known, move, every), 0.0)
+        total = total + torch.where(known, own, 0.0)
         log_prob_BT = total.clamp(min=LOWEST).detach() + (total - total.detach())
         return log_prob_BT if log_jacobian_BT is None else log_prob_BT + log_jacobian_BT
 

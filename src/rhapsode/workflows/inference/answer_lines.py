@@ -10,7 +10,7 @@ from rhapsode.workflows.inference.ask import AnyModel, as_model
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
-    """Write lines into a UTF-8 file, which appears whole or not at all.
+    """Write lines into a UTF-8 file, whole or not at all.
 
     Raises:
         RunError: it cannot be written.

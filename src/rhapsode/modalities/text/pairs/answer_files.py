@@ -11,7 +11,7 @@ from rhapsode.encoding import Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.log import log
 from rhapsode.modalities.ids.typed_text import named
-from rhapsode.modalities.text.pairs.answering import Answer, Search, find_answers
+from rhapsode.modalities.text.pairs.pair_answering import Answer, Search, find_answers
 from rhapsode.modalities.text.pairs.pair_evaluation import answer_length
 from rhapsode.views.figures import plural
 

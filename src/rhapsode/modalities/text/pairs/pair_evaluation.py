@@ -18,7 +18,7 @@ from rhapsode.modalities.ids.continuation import chain_for
 from rhapsode.modalities.scoring import Metrics
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.metrics import TextPart
-from rhapsode.modalities.text.pairs.answering import LONGEST, Answer, Search, find_answers
+from rhapsode.modalities.text.pairs.pair_answering import LONGEST, Answer, Search, find_answers
 from rhapsode.modalities.text.pairs.pair_corpus import pairs_of
 from rhapsode.modalities.text.pairs.pair_measures import (
     AnswerMeasures,

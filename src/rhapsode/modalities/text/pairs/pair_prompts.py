@@ -8,7 +8,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.data import Condition
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.modalities.ids.prompts import IdPrompt
-from rhapsode.modalities.text.pairs.answering import condition_of
+from rhapsode.modalities.text.pairs.pair_answering import condition_of
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
