@@ -72,7 +72,8 @@ def test_what_is_measured_of_a_gpu_runs_on_a_cpu_and_goes_on(tmp_path: Path) -> 
     assert rows[0]["position_seconds"] > 0
     for row in rows[1:]:
         assert "failed" in row or row["elements_per_second"] > 0
-    assert sum("failed" in row for row in rows) <= 1  # float16 runs on few CPUs
+    failed = [row["name"] for row in rows if "failed" in row]
+    assert all("float16" in name for name in failed)  # few CPUs have the kernels of both
 
 
 @pytest.mark.parametrize(
