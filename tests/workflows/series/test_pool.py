@@ -16,7 +16,7 @@ from rhapsode.data.tables import read_series
 from rhapsode.errors import BundleError
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.corpus import divide
-from rhapsode.modalities.series.metrics import independent_groups
+from rhapsode.modalities.series.forecasting.backtest import independent_groups
 from rhapsode.modalities.series.pool.finished_paths import (
     finish_paths,
     is_intermittent,

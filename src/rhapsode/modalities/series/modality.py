@@ -43,8 +43,8 @@ from rhapsode.modalities.series.corpus import (
     series_seen,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.forecasting.backtest import BACKTEST_COLUMNS
 from rhapsode.modalities.series.metrics import (
-    BACKTEST_COLUMNS,
     encode_part,
     end_of_series,
     measure_series,

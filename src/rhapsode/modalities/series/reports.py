@@ -18,7 +18,7 @@ from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import SplitName, Surveyed
 from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_after, read_one, until
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.series_forecast import (
+from rhapsode.modalities.series.forecasting.series_forecast import (
     SeriesForecast,
     future_covariates,
     state_after,

@@ -16,7 +16,7 @@ from rhapsode.errors import DataError, SettingsError
 from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
-from rhapsode.modalities.series.forecast_frames import FrameKind, make_frame
+from rhapsode.modalities.series.forecasting.forecast_frames import FrameKind, make_frame
 from rhapsode.modalities.series.output import Rows, csv_text, times_in_words
 from rhapsode.modalities.series.pool.finished_paths import LEAST_PATHS, finish_paths
 from rhapsode.modalities.values.next_steps import LEVELS, plain_row, quantile_tables
