@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_lookup as kernels
 from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram_file import AGAIN, check_trie, read_counts, trie_arrays, write_counts
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
-from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import BundleError
 
 Smoothing = Literal["kneser_ney", "absolute"]

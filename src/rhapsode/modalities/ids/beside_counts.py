@@ -95,7 +95,7 @@ def evidence_for(
         starts: where documents begin.
         counted: whether the text is the one that was counted; then each place is left out.
     """
-    from rhapsode.counts.text_evidence import TextEvidence
+    from rhapsode.counts.mixing.text_evidence import TextEvidence
 
     shortlist = head.settings.get("shortlist")
     evidence = TextEvidence(
@@ -116,8 +116,8 @@ def evidence_for(
 def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     """Network and counts with the weights that they have in training."""
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-    from rhapsode.counts.experts import Experts
-    from rhapsode.counts.text_evidence import training_weights
+    from rhapsode.counts.mixing.experts import Experts
+    from rhapsode.counts.mixing.text_evidence import training_weights
 
     experts = Experts(ngram)
     # Contexts of elements read get no weight: training does not know them.

@@ -109,8 +109,8 @@ def choose_mixture(
     Returns:
         The mixture with its losses on the same part; `reason` if the counts add too little.
     """
-    from rhapsode.counts.expert_weights import Evidence, fit_weights, fixed_weights
-    from rhapsode.counts.experts import Experts
+    from rhapsode.counts.mixing.expert_weights import Evidence, fit_weights, fixed_weights
+    from rhapsode.counts.mixing.experts import Experts
 
     most = min(MOST_PLACES, max(1, MOST_NUMBERS // network.vocab_size))
     places_N = np.arange(len(part)) % -(-len(part) // most) == 0
