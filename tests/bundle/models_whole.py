@@ -22,7 +22,7 @@ from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.data.tables import Frequency
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.ids.counting.ngram_sidecar import ngram_part
 from rhapsode.modalities.series.facts import (
     Covariates,
     SeriesBundle,

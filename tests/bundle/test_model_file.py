@@ -37,7 +37,7 @@ from rhapsode.bundle.network import load_network
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.errors import BundleError, RhapsodeError, RunError
-from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
+from rhapsode.modalities.ids.counting.ngram_sidecar import inner_ngram
 from rhapsode.modalities.series.facts import SeriesFacts
 from rhapsode.modalities.series.model import SeriesModel
 from rhapsode.modalities.text.facts import TextFacts

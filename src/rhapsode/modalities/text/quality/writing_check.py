@@ -23,7 +23,7 @@ from rhapsode.encoding.normalise import Normaliser, NormalSettings
 from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
-from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
+from rhapsode.modalities.ids.counting.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
 from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
 from rhapsode.modalities.text.quality.text_quality import (

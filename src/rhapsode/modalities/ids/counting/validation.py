@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rhapsode.counts import NGramModel  # loads a compiler
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
+    from rhapsode.modalities.ids.counting.ngram_sidecar import Counted
+    from rhapsode.modalities.ids.model import IdModel
 
 
 VALIDATION_LANES = 32
@@ -90,6 +92,29 @@ class ValidationPart:
             grammar=self.grammar,
             sources=self.sources,
         )
+
+
+def mixture_of_run(
+    model: IdModel, counted: Counted | None, part: ValidationPart, asked: float | None
+) -> Mixture:
+    """The mixture of a trained network with the counts of its run.
+
+    Arguments:
+        model: of the network alone.
+        counted: the counts; None without any.
+        part: of the validation slice.
+        asked: as for `choose_mixture`; 0 mixes nothing.
+    """
+    if asked == 0:
+        return Mixture(reason="training.counts_share is 0")
+    if part.sources is not None:
+        return Mixture(reason="counts do not see what its documents are written from")
+    if counted is None or not len(part):
+        return Mixture(
+            reason="no n-gram model was counted: there is no validation slice to select it by",
+        )
+    mixture = choose_mixture(model.network_scorer, counted.model, part, asked)
+    return replace(mixture, ngram_validation_loss=counted.loss)
 
 
 def choose_mixture(
