@@ -10,7 +10,7 @@ from rhapsode.config import parse_context
 from rhapsode.counts.mixing.experts import Experts
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.evaluation import LEAST_GAIN, in_context, part_losses
-from rhapsode.modalities.ids import validation
+from rhapsode.modalities.ids.counting import validation
 from rhapsode.modalities.ids.counting.validation import ValidationPart, choose_mixture
 from tests.evaluation.test_mixture import MarkovNetwork
 

@@ -184,7 +184,7 @@ def measure_series(
     """
     bundle = predictor.bundle
     encoded = encode_part(bundle, part)
-    nats_N = encoded.nats(predictor, bundle.facts.run_up)
+    nats_N = encoded.nats(predictor, bundle.facts.warm_up)
     which, rows = origins_of(
         part.given,
         part.first_S,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 VALIDATION_LANES = 32
-VALIDATION_RUN_UP = 256
+VALIDATION_WARM_UP = 256
 VALIDATION_WORK = 500_000
 # Multiply-adds that a sweep of the validation split may take, about a second's; it is read in part
 # if it wants more.
@@ -85,7 +85,7 @@ class ValidationPart:
             self.starts,
             self.context,
             lanes=max(1, min(VALIDATION_LANES, len(self) // 512)),
-            run_up=VALIDATION_RUN_UP,
+            warm_up=VALIDATION_WARM_UP,
             window=256,
             scored_N=self.scored_N,
             every=max(1, len(self) * self.context.size // VALIDATION_WORK),

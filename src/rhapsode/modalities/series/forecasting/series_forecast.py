@@ -212,7 +212,7 @@ def state_after(
     histories = []
     for series, count in zip(which.tolist(), rows.tolist(), strict=True):
         first = int(given.offsets[series])
-        last = slice(first + max(0, count - facts.run_up), first + count)
+        last = slice(first + max(0, count - facts.warm_up), first + count)
         known_TX = facts.covariates.rows(given, series, given.times_N[last], given.known_NC[last])
         histories.append(History(given.values_NK[first : first + count], known_TX))
     return predictor.begin(histories, facts.covariates.condition(given, which))
