@@ -1,4 +1,4 @@
-"""Rows of a batch on a network: threads, and parts where memory is short."""
+"""Rows of a batch on a network: threads, and parts in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor

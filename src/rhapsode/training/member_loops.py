@@ -10,7 +10,7 @@ from rhapsode.training.checkpoint import Checkpoint, read_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Event, Finished
-from rhapsode.training.progress import Progress
+from rhapsode.training.loop_progress import Progress
 from rhapsode.training.training_loop import TrainingLoop
 
 MakeLoop = Callable[[Progress, Clock], TrainingLoop]

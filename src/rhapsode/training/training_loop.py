@@ -32,13 +32,13 @@ from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
+from rhapsode.training.loop_progress import LoopHooks, Progress
 from rhapsode.training.optimiser import (
     WeightAverage,
     learning_rate_factor,
     make_optimiser,
     update_weights,
 )
-from rhapsode.training.progress import LoopHooks, Progress
 from rhapsode.training.threads.thread_choice import ThreadMode, TrainingThreads
 
 

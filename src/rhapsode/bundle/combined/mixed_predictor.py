@@ -147,9 +147,9 @@ class GivenElements(NamedTuple):
 class MixedPredictor(Predictor):
     """A network whose logits get the evidence of counts.
 
-    The mixture is log-linear, see `rhapsode.counts.mixing.experts`. The counts read what the network
-    reads: they are reset where the network is, and see no more than the network's window of N
-    elements. What a grammar does not allow keeps the probability 0.
+    The mixture is log-linear, see `rhapsode.counts.mixing.experts`. The counts read what the
+    network reads: they are reset where the network is, and see no more than the network's window of
+    N elements. What a grammar does not allow keeps the probability 0.
 
     Counts of documents that are read one by one remember the document they are in. Those that adapt
     remember all that was read, and their weights follow it.
@@ -251,8 +251,8 @@ class MixedPredictor(Predictor):
     ) -> tuple[NDArray[np.float64], States | None]:
         """Log-probabilities of targets by parts of the mixture.
 
-        Their shape is (B, T, 3 + G); see `rhapsode.counts.mixing.contributions.told`. The state after the
-        batch is returned, too. Weights do not adapt meanwhile.
+        Their shape is (B, T, 3 + G); see `rhapsode.counts.mixing.contributions.told`. The state
+        after the batch is returned, too. Weights do not adapt meanwhile.
         """
         from rhapsode.counts.mixing.contributions import told
 

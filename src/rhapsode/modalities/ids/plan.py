@@ -42,7 +42,9 @@ def plan_ids(
     facts: type[IdFacts],
     provenance: Callable[[C, S], Provenance],
 ) -> Planned[S, C, IdBundle]:
-    """Fill all settings of a run that were left open, and count where that is soon done.
+    """Fill all settings of a run that were left open.
+
+    The corpus is counted where that is soon done.
 
     Arguments:
         corpus: training data, divided into splits.

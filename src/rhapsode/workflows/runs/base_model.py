@@ -1,4 +1,4 @@
-"""The base model of a run, and the settings that follow from it."""
+"""The base model of a run, and its settings."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -18,7 +18,7 @@ from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 
 
 def runs_on(device: torch.device, network: Network, stream: Stream) -> bool:
-    """True if a device can take a training step of a copy of this network.
+    """True if a device can take a training step of this network.
 
     Kernels may be missing there, or float64, in which densities and angles are computed.
     """

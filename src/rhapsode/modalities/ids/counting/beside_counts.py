@@ -130,7 +130,7 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
 
 
 def beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
-    """Counts that the network of a run is trained beside; None without any."""
+    """Counts beside which a network is trained; None without any."""
     counted: Counted | None = planned.own
     if counted is None or planned.settings.training.beside_counts != "on":
         return None
@@ -140,7 +140,7 @@ def beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
 def evidence_of(
     planned: Planned[Any, Any, IdBundle], elements_N: Elements, starts: Elements, *, counted: bool
 ) -> Callable[[Batch], Batch] | None:
-    """Function that adds what training adds to the logits of a text; None for nothing."""
+    """Function that adds evidence to batches; None without counts."""
     ngram = beside(planned)
     if ngram is None:
         return None
@@ -149,7 +149,7 @@ def evidence_of(
 
 
 def trained_predictor(planned: Planned[Any, Any, IdBundle], network: Network) -> Predictor:
-    """What training improves: the network, or the network and its counts together."""
+    """The predictor that training improves: the network, with its counts if any."""
     from rhapsode.bundle.torch_predictor import torch_predictor
 
     vocab_size = planned.corpus.encoder.vocab_size

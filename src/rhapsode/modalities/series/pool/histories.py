@@ -64,7 +64,7 @@ class Histories:
 
 
 def in_time(values_TB: Floats, lengths_B: Ints, first: int) -> Iterator[tuple[Floats, int]]:
-    """Values of the histories that have not ended, and their number, step by step."""
+    """Values of each step, and the number of histories that reach it."""
     counts_T = np.searchsorted(-lengths_B, -np.arange(len(values_TB)), side="left")
     for step in range(first, len(values_TB)):
         count = int(counts_T[step])

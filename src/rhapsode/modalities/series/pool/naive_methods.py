@@ -11,7 +11,9 @@ LEAST_DIFFERENCES = 8
 
 
 def naive(given: Histories, lag: int, *, drift: bool = False) -> tuple[Floats, Floats]:
-    """Repeat the last `lag` values; a history too short for that repeats the last one.
+    """Repeat the last `lag` values.
+
+    A history too short for that repeats the last one.
 
     The spread of a step is that of changes over as many steps inside the history. It grows as the
     square root of time beyond the steps that can be estimated.
@@ -50,7 +52,7 @@ def drift(given: Histories) -> tuple[Floats, Floats]:
 
 
 def seasonal_naive(given: Histories) -> tuple[Floats, Floats]:
-    """Repeat the last season where a history is longer, else the last value."""
+    """Repeat the last season of long histories, else the last value."""
     centre_BH, spread_BH = naive(given, 1)
     long_B = given.lengths_B > given.season
     if given.season > 1 and long_B.any():

@@ -105,9 +105,9 @@ def _season_of(values_T: Floats, season: int) -> Floats:
 
 
 def in_proportion(given: Histories) -> tuple[Histories, NDArray[np.bool_]]:
-    """Histories with logarithms of those that grow in proportion, and which these are.
+    """Histories with logarithms of those that grow in proportion.
 
-    By the likelihood of damped smoothing.
+    The second array tells which these are, by the likelihood of damped smoothing.
     """
     positive_B = np.nanmin(given.values_TB, axis=0) > 0
     if not positive_B.any():
