@@ -227,6 +227,11 @@ class Bundle(Generic[E_co, F_co]):
         }
 
     @property
+    def parameters(self) -> int:
+        """Number of weights of all members."""
+        return sum(int(array.size) for array in self.arrays.values())
+
+    @property
     def context(self) -> SeenContext:
         """The context that the model was trained in."""
         return parse_context(self.facts.context() if self.network is None else self.network.context)

@@ -314,7 +314,7 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
     """Plain values of a model of a comparison."""
     return {
         "encoding": model.bundle.encoder.name.partition(".")[0],
-        "parameters": sum(array.size for array in model.bundle.arrays.values()),
+        "parameters": model.bundle.parameters,
         "figures": figures.to_mapping(),
     }
 

@@ -295,7 +295,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             bundle = model.bundle
             row = {
                 "encoding": bundle.config.head.name.partition(".")[0],
-                "parameters": sum(array.size for array in bundle.arrays.values()),
+                "parameters": bundle.parameters,
                 "figures": metrics.to_mapping(),
             }
             scored[name] = Scored(row, sums)

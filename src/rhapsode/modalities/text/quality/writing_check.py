@@ -374,7 +374,7 @@ def _step(number: int) -> int:
 def _few_threads(bundle: IdBundle) -> Iterator[None]:
     """Use one torch thread for a small network, where more are slower."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
-    if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
+    if torch is None or bundle.parameters > SMALL:
         yield
         return
     before = torch.get_num_threads()
