@@ -14,7 +14,7 @@ from rhapsode.bundle import PathCalibration
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings, SeriesStats
 from rhapsode.heads import Laplace, LocationScaleConfig, StudentT, StudentTConfig
 from rhapsode.modalities.series.fitting.encoding_choice import choose_encoding, planned_margin
-from rhapsode.modalities.series.forecasting.series_forecast import (
+from rhapsode.modalities.series.forecasting.drawn_forecasts import (
     draw_forecasts,
     draw_in_extremes,
     finished_forecasts,

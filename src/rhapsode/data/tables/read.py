@@ -131,9 +131,7 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings) -> Table:
         return _blob_table(found[0], settings)
 
 
-def _sheet_table(
-    blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings, reading: SourceSettings
-) -> Table:
+def _sheet_table(blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings) -> Table:
     """The table of the only sheet that holds one."""
     timed: dict[str, Table] = {}
     plain: dict[str, Table] = {}

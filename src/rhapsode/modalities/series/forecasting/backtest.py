@@ -23,7 +23,7 @@ from rhapsode.evaluation import (
 )
 from rhapsode.evaluation.statistical_methods import statistical_forecast
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.forecasting.series_forecast import (
+from rhapsode.modalities.series.forecasting.drawn_forecasts import (
     draw_forecasts,
     finished_forecasts,
 )
