@@ -177,7 +177,7 @@ MUTANTS = (
         "recurrent weights laid out for compiled code: the second bias is subtracted, not added",
         old="bias_G = bias_G + past_G",
         new="bias_G = bias_G - past_G",
-        within=("def _recurrent",),
+        within=("def pack_recurrent",),
         tests=("tests/engine/test_compiled.py::test_log_probabilities_are_those_of_torch",),
         keyword="rnn",
     ),
