@@ -32,7 +32,7 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import chain_of
 from rhapsode.training import matmul_rates, prepare_process
-from rhapsode.training.thread_choice import (
+from rhapsode.training.threads.thread_choice import (
     ThreadMode,
     TrainingThreads,
     sharing_cores,

@@ -99,7 +99,7 @@ def places(given: SeriesSet, one: Set) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def ours(given: SeriesSet, one: Set, seed: int, budget: str) -> tuple[np.ndarray, float]:
     """Paths (B, S, H), and seconds of learning."""
-    from rhapsode.modalities.series.series_forecast import draw_forecasts
+    from rhapsode.modalities.series.forecasting.drawn_forecasts import draw_forecasts
     from rhapsode.workflows.runs.run import train
 
     which, rows, first = places(given, one)

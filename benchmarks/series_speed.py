@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rhapsode.modalities.series.series_forecast import draw_forecasts
+from rhapsode.modalities.series.forecasting.drawn_forecasts import draw_forecasts
 from rhapsode.training import matmul_rates
 from rhapsode.workflows.runs.run import train
 from series_quality import HERE, SETS

@@ -21,8 +21,8 @@ import numpy as np
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.modalities.series.corpus import SeriesPart
+from rhapsode.modalities.series.forecasting.drawn_forecasts import state_after
 from rhapsode.modalities.series.metrics import encode_part
-from rhapsode.modalities.series.series_forecast import state_after
 from rhapsode.workflows.runs.run import train
 
 Row = tuple[float, float, float, float, int, str]

@@ -23,7 +23,7 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.ids.components import network_config
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import LoopHooks, StepClock, TrainingLoop, matmul_rates, prepare_process
-from rhapsode.training.thread_choice import TrainingThreads
+from rhapsode.training.threads.thread_choice import TrainingThreads
 
 BATCH, WINDOW, EMBEDDING, HIDDEN, DROPOUT, RATE = 16, 64, 64, 512, 0.09, 3e-3
 

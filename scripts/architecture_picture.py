@@ -15,9 +15,10 @@ PICTURE = ROOT / "docs" / "pictures" / "rooms.svg"
 
 ABOUT = {
     "cli": "flags and terminals",
-    "verbs": "forecast",
+    "serving": "HTTP server and page",
+    "verbs": "forecast, render",
     "workflows": "train, evaluate, compare",
-    "modalities": "text, series: what differs",
+    "modalities": "text, series, music, strokes",
     "engine": "compiled generation",
     "training": "loop, plan, checkpoints",
     "generation": "loop, filters, searches",
@@ -28,7 +29,7 @@ ABOUT = {
     "encoding": "documents to elements",
     "models": "networks with a state",
     "heads": "distributions",
-    "counts": "n-grams, text index",
+    "counts": "n-grams, mixing, text index",
     "config": "settings",
 }
 WIDTH, HEIGHT, ROW, TOP = 176, 54, 92, 74

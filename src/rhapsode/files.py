@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rhapsode.errors import RunError
+from rhapsode.errors import BundleError, RunError
 from rhapsode.log import log
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "clear_scratch",
     "first_line",
     "is_there",
+    "read_arrays",
     "source_name",
     "temporary_cache",
     "write_arrays",
@@ -110,8 +111,19 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
                 scratch.unlink()
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
-    """Write NumPy arrays and metadata atomically as one safetensors file.
+def write_arrays(
+    path: Path,
+    arrays: Mapping[str, Any],
+    metadata: Mapping[str, str],
+    save: Callable[..., None] | None = None,
+) -> None:
+    """Write arrays and metadata atomically as one safetensors file.
+
+    Arguments:
+        path: the file.
+        arrays: by name.
+        metadata: of the file.
+        save: function of safetensors for this kind of array; None for NumPy.
 
     Raises:
         RunError: the folder cannot be written, or the disk is full.
@@ -119,13 +131,44 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, s
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    def save(scratch: Path) -> None:
+    def write(scratch: Path) -> None:
         try:
-            save_file(dict(arrays), scratch, metadata=dict(metadata))
+            (save or save_file)(dict(arrays), scratch, metadata=dict(metadata))
         except SafetensorError as problem:
             raise OSError(str(problem)) from None
 
-    write_atomically(path, save)
+    write_atomically(path, write)
+
+
+def read_arrays(path: Path, hint: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Metadata and NumPy arrays of a safetensors file; they are not checked.
+
+    Arguments:
+        path: the file.
+        hint: advice where it is damaged.
+
+    Raises:
+        BundleError: missing, truncated, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as problem:
+        raise BundleError(f"cannot read: {problem.strerror or problem}", where=str(path)) from None
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        MemoryError,
+    ) as problem:
+        raise BundleError(
+            f"not a whole safetensors file ({first_line(problem)})", where=str(path), hint=hint
+        ) from None
 
 
 def clear_scratch(folder: Path) -> None:

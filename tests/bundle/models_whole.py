@@ -16,13 +16,13 @@ from rhapsode.bundle import (
 )
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.counts import NGramModel
-from rhapsode.counts.expert_weights import fixed_weights
-from rhapsode.counts.experts import Experts
-from rhapsode.counts.word_contexts import WordContexts
+from rhapsode.counts.mixing.expert_weights import fixed_weights
+from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.data.tables import Frequency
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.ids.counting.ngram_sidecar import ngram_part
 from rhapsode.modalities.series.facts import (
     Covariates,
     SeriesBundle,

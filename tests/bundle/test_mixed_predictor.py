@@ -12,10 +12,10 @@ from rhapsode.bundle import LogitsDistribution, Predictor, log_softmax
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, remembers
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
-from rhapsode.counts.expert_weights import fixed_weights
-from rhapsode.counts.experts import Experts
+from rhapsode.counts.mixing.expert_weights import fixed_weights
+from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram import NGramModel
-from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.data import Batch
 from tests.contracts.predictor_contract import ROWS, TIME, PredictorContract, batch_of
 from tests.engine.compiled_models import FAMILIES, VOCABULARY, network_config, network_of

@@ -37,7 +37,7 @@ from rhapsode.bundle.network import load_network
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.errors import BundleError, RhapsodeError, RunError
-from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
+from rhapsode.modalities.ids.counting.ngram_sidecar import inner_ngram
 from rhapsode.modalities.series.facts import SeriesFacts
 from rhapsode.modalities.series.model import SeriesModel
 from rhapsode.modalities.text.facts import TextFacts
@@ -795,7 +795,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, whole: bytes):
     path.write_bytes(whole)
     failing = mock.Mock(side_effect=PermissionError(13, "Permission denied"))
     with (
-        mock.patch("rhapsode.bundle.model_file.safe_open", failing),
+        mock.patch("safetensors.safe_open", failing),
         pytest.raises(BundleError, match="cannot read: Permission denied"),
     ):
         read_text_bundle(path)
@@ -805,7 +805,7 @@ def test_a_file_too_large_for_the_memory_is_named(tmp_path: Path, whole: bytes):
     path = tmp_path / "m"
     path.write_bytes(whole)
     with (
-        mock.patch("rhapsode.bundle.model_file.safe_open", mock.Mock(side_effect=MemoryError)),
+        mock.patch("safetensors.safe_open", mock.Mock(side_effect=MemoryError)),
         pytest.raises(BundleError) as caught,
     ):
         read_text_bundle(path)

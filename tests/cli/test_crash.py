@@ -17,7 +17,7 @@ import pytest
 
 from rhapsode.bundle import element_facts as id_facts
 from rhapsode.errors import RunError
-from rhapsode.modalities.ids.ngram_sidecar import NGRAM
+from rhapsode.modalities.ids.counting.ngram_sidecar import NGRAM
 from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX
 from rhapsode.training import Step, read_checkpoint
 from rhapsode.workflows.runs import planning as planning_module
@@ -49,7 +49,7 @@ from pathlib import Path
 from tests.cli.test_crash import ASKED, INTERVAL, settled_step
 from rhapsode.training import Step
 from rhapsode.workflows.runs import planning as planning_module
-from rhapsode.modalities.ids.ngram_sidecar import NGRAM
+from rhapsode.modalities.ids.counting.ngram_sidecar import NGRAM
 from rhapsode.workflows.runs.run import prepare_training
 
 source, base = Path(sys.argv[1]), Path(sys.argv[2])

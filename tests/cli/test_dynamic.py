@@ -36,7 +36,7 @@ def test_evaluate_dynamic(cli: Cli, run_folder: Path, prose: str) -> None:
 
 def test_no_time_to_come_to_what_is_scored(cli: Cli, run_folder: Path, prose: str) -> None:
     from rhapsode.config import SourceSettings
-    from rhapsode.modalities.ids.metrics import losses_while_learning
+    from rhapsode.modalities.ids.learning_losses import losses_while_learning
     from rhapsode.modalities.text.metrics import read_part
     from rhapsode.modalities.text.model import TextModel
 

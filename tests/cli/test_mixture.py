@@ -23,7 +23,7 @@ from rhapsode.counts import NGramModel
 from rhapsode.counts.ngram_file import unpacked
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
-from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.ids.counting.ngram_sidecar import ngram_part
 from rhapsode.modalities.session import PlaySession
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.workflows.runs.run import prepare_training

@@ -26,7 +26,7 @@ def windows(prose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "cli.process",
         "engine.threads",
         "engine.packed_weights",
-        "training.other_programs",
+        "training.threads.other_programs",
     ):
         __import__(f"rhapsode.{room}")
     monkeypatch.setenv("RHAPSODE_CACHE", str(tmp_path / "cache of ours"))

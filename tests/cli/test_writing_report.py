@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rhapsode.bundle import read_bundle, write_bundle
-from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
+from rhapsode.modalities.ids.counting.ngram_sidecar import inner_ngram
 from tests.cli.conftest import Cli
 
 

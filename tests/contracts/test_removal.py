@@ -1,4 +1,4 @@
-"""Either modality can be taken out, and everything else goes on."""
+"""Every modality and the server can be taken out, and everything else goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ SERIES = (
     "cli/forecast.py",
 )
 TEXT = ("modalities/text", "encoding/text")
-SERIES_TESTS = ("data/tables", "workflows/series", "encoding/test_series.py")
+# Folders and files of tests that need what is taken out without importing it.
+SERIES_TESTS = (
+    "data/tables",
+    "workflows/series",
+    "encoding/test_series.py",
+    "modalities/test_series.py",
+)
+OTHERS = {
+    "music": ("modalities/music", "encoding/music", "verbs/render.py", "cli/render.py"),
+    "strokes": ("modalities/strokes", "encoding/strokes"),
+    "serving": ("serving", "cli/serve.py"),
+}
 
 WALK = """
 import importlib, json, pkgutil
@@ -101,17 +112,25 @@ def suite_files(rooms: tuple[str, ...]) -> set[Path]:
         gone |= {module_of(path) for path in more}
 
 
+def copy_with_tests(folder: Path, rooms: tuple[str, ...], tests: tuple[str, ...] = ()) -> None:
+    """Copy the tree without some rooms, and with the tests that do not need them."""
+    copy_without(folder, rooms)
+    shutil.copytree(TESTS, folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TESTS.parent / "pyproject.toml", folder)
+    for path in suite_files(rooms) | {Path(__file__)}:
+        (folder / path.relative_to(TESTS.parent)).unlink()
+    for name in tests:
+        path = folder / "tests" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="module")
 def without_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("without_series")
-    copy_without(folder, SERIES)
-    shutil.copytree(TESTS, folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(TESTS.parent / "pyproject.toml", folder)
-    own = suite_files(SERIES) | {TESTS / "modalities" / "test_series.py", Path(__file__)}
-    for path in own:
-        (folder / path.relative_to(TESTS.parent)).unlink()
-    for name in SERIES_TESTS:
-        shutil.rmtree(folder / "tests" / name, ignore_errors=True)
+    copy_with_tests(folder, SERIES, SERIES_TESTS)
     return folder
 
 
@@ -141,14 +160,36 @@ def test_a_part_of_the_suite_is_green_without_series(without_series: Path) -> No
     )  # fmt: skip
 
 
+def learns_text(folder: Path) -> bool:
+    quick = ("--steps", "5", "--set", "network.hidden_size=8", "--set", "samples.length=0")
+    (folder / "text.txt").write_text("All work and no play. " * 400)
+    run(folder, "-m", "rhapsode", "train", "text.txt", "-o", "run", *quick)
+    done = run(folder, "-m", "rhapsode", "evaluate", "run", "--split", "test", "--json")
+    return bool(json.loads(done.stdout)["loss"] > 0)
+
+
 @pytest.mark.slow
 def test_text_is_learnt_without_series(without_series: Path) -> None:
-    quick = ("--steps", "5", "--set", "network.hidden_size=8", "--set", "samples.length=0")
-    (without_series / "text.txt").write_text("All work and no play. " * 400)
-    run(without_series, "-m", "rhapsode", "train", "text.txt", "-o", "run", *quick)
-    done = run(without_series, "-m", "rhapsode", "evaluate", "run", "--split", "test", "--json")
-    assert json.loads(done.stdout)["loss"] > 0
+    assert learns_text(without_series)
     assert "forecast" not in run(without_series, "-m", "rhapsode", "--help").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_everything_else_imports_without(name: str, tmp_path: Path) -> None:
+    copy_without(tmp_path, OTHERS[name])
+    assert broken(tmp_path) == {}
+
+
+@pytest.mark.slow
+def test_text_is_learnt_without_music_strokes_and_server(tmp_path: Path) -> None:
+    copy_with_tests(tmp_path, tuple(room for rooms in OTHERS.values() for room in rooms))
+    done = run(tmp_path, "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests")
+    assert "error" not in done.stdout.splitlines()[-1]
+    assert learns_text(tmp_path)
+    commands = run(tmp_path, "-m", "rhapsode", "--help").stdout
+    assert "render" not in commands
+    assert "serve" not in commands
 
 
 @pytest.mark.slow

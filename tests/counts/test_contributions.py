@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rhapsode.bundle import log_softmax
-from rhapsode.counts.contributions import Groups, contributions, integrated, told
-from rhapsode.counts.experts import Experts
+from rhapsode.counts.mixing.contributions import Groups, contributions, integrated, told
+from rhapsode.counts.mixing.experts import Experts
 from tests.counts.test_experts import (
     CASES,
     ELEMENTS,

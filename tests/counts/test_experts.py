@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
-from rhapsode.counts import expert_weights
-from rhapsode.counts import ngram_evidence as kernels
-from rhapsode.counts.expert_weights import HOLD, Evidence, fit_weights, fixed_weights
-from rhapsode.counts.experts import OF_DOCUMENT, RATE, Experts, ExpertState
+from rhapsode.counts.mixing import expert_weights
+from rhapsode.counts.mixing import ngram_evidence as kernels
+from rhapsode.counts.mixing.expert_weights import HOLD, Evidence, fit_weights, fixed_weights
+from rhapsode.counts.mixing.experts import OF_DOCUMENT, RATE, Experts, ExpertState
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram import NGramModel
-from rhapsode.counts.word_contexts import WordContexts
 from tests.counts.ngram_reference import Reference, documents_of
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)
@@ -359,8 +359,8 @@ def same(one: ExpertState, other: ExpertState) -> None:
 def test_scores_are_those_of_the_mixture(
     kind: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rhapsode.counts.experts.LEAST_WORK", 1)
-    monkeypatch.setattr("rhapsode.counts.experts.cores", lambda: threads)
+    monkeypatch.setattr("rhapsode.counts.mixing.experts.LEAST_WORK", 1)
+    monkeypatch.setattr("rhapsode.counts.mixing.experts.cores", lambda: threads)
     experts = KINDS[kind].experts()
     experts.weight_F = uneven(experts)
     ids_BT = np.random.default_rng(1).integers(VOCABULARY, size=(3, 24))

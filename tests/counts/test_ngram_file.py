@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.counts.experts import Experts
+from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing
 from rhapsode.counts.ngram_counting import link_level
 from rhapsode.counts.ngram_file import packed, unpacked
-from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import BundleError, RunError
 
 ELEMENTS = np.random.default_rng(0).integers(4, size=60)

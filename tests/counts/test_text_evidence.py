@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rhapsode.counts.text_evidence import TextEvidence
+from rhapsode.counts.mixing.text_evidence import TextEvidence
 from tests.counts.ngram_reference import documents_of
 from tests.counts.test_experts import (
     ELEMENTS,

@@ -179,9 +179,9 @@ def sweeps(draw: st.DrawFn) -> tuple[int, int, int, int]:
 def test_a_sweep_scores_every_element_once_behind_the_one_before_it(
     asked: tuple[int, int, int, int],
 ):
-    total, lanes, window, run_up = asked
+    total, lanes, window, warm_up = asked
     scored: list[int] = []
-    for batch in sweep(numbered(total), lanes=lanes, window=window, run_up=run_up):
+    for batch in sweep(numbered(total), lanes=lanes, window=window, warm_up=warm_up):
         assert batch.inputs.shape == batch.targets.shape == batch.weights_BT.shape
         assert batch.inputs.dtype == batch.targets.dtype == np.int64
         assert 1 <= batch.inputs.shape[1] <= window
@@ -194,9 +194,9 @@ def test_a_sweep_scores_every_element_once_behind_the_one_before_it(
 
 @PROVE
 @given(sweeps())
-def test_lanes_read_on_without_a_gap_behind_their_run_up(asked: tuple[int, int, int, int]):
-    total, lanes, window, run_up = asked
-    batches = list(sweep(numbered(total), lanes=lanes, window=window, run_up=run_up))
+def test_lanes_read_on_without_a_gap_behind_their_warm_up(asked: tuple[int, int, int, int]):
+    total, lanes, window, warm_up = asked
+    batches = list(sweep(numbered(total), lanes=lanes, window=window, warm_up=warm_up))
     assert {batch.rows for batch in batches} == {min(lanes, total)}
     inputs_BN = np.concatenate([batch.inputs for batch in batches], axis=1)
     targets_BN = np.concatenate([batch.targets for batch in batches], axis=1)
@@ -215,7 +215,7 @@ def test_lanes_read_on_without_a_gap_behind_their_run_up(asked: tuple[int, int, 
             continue
         first = counted[0]
         known = int(inputs_BN[row, first])
-        read = min(run_up, known)
+        read = min(warm_up, known)
         assert inputs_BN[row, first - read : first + 1].tolist() == list(
             range(known - read, known + 1)
         )
@@ -230,22 +230,22 @@ def test_lanes_read_on_without_a_gap_behind_their_run_up(asked: tuple[int, int, 
             assert targets_BN[row, fresh[0]] == 1
 
 
-@pytest.mark.parametrize(("lanes", "run_up"), [(1, 0), (1, 100), (3, 0)])
-def test_nothing_is_reset_where_no_run_up_is_read(lanes: int, run_up: int):
-    batches = list(sweep(numbered(10), lanes=lanes, window=4, run_up=run_up))
+@pytest.mark.parametrize(("lanes", "warm_up"), [(1, 0), (1, 100), (3, 0)])
+def test_nothing_is_reset_where_no_warm_up_is_read(lanes: int, warm_up: int):
+    batches = list(sweep(numbered(10), lanes=lanes, window=4, warm_up=warm_up))
     assert all(batch.reset_BT is None for batch in batches)
     assert batches[0].inputs[0, 0] == 0
 
 
 def test_one_lane_is_the_plain_pass_in_order():
-    batches = list(sweep(numbered(7), lanes=1, window=3, run_up=50))
+    batches = list(sweep(numbered(7), lanes=1, window=3, warm_up=50))
     assert [batch.inputs.tolist() for batch in batches] == [[[0, 1, 2]], [[3, 4, 5]], [[6]]]
     assert [batch.targets.tolist() for batch in batches] == [[[1, 2, 3]], [[4, 5, 6]], [[7]]]
     assert all(batch.weights_BT.all() for batch in batches)
 
 
 def test_two_lanes_by_hand():
-    first, second, third = sweep(numbered(5), lanes=2, window=2, run_up=1)
+    first, second, third = sweep(numbered(5), lanes=2, window=2, warm_up=1)
     assert first.inputs.tolist() == [[0, 0], [1, 2]]
     assert first.weights_BT.tolist() == [[0, 0], [0, 0]]
     assert first.reset_BT is None
@@ -265,7 +265,7 @@ def test_more_lanes_than_elements_score_each_in_a_lane_of_its_own():
 
 
 def test_nothing_sweeps_to_nothing():
-    assert list(sweep(numbered(0), lanes=3, window=4, run_up=2)) == []
+    assert list(sweep(numbered(0), lanes=3, window=4, warm_up=2)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.series.scaling import BinSettings, SeriesStats, learn_bins
-from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
+from rhapsode.encoding.series.series_paths import SeriesPaths
+from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.heads import HEADS, DensityHead
 

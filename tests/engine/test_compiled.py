@@ -126,7 +126,7 @@ def test_a_table_too_large_to_hold_the_products_is_multiplied_at_every_step(
     ids_BT = np.random.default_rng(3).integers(VOCABULARY, size=(3, 12))
     folded = compiled("gru")
     wanted, _ = folded.advance(ids_BT, folded.start(3))
-    monkeypatch.setattr("rhapsode.engine.packed_weights.FOLDED", 10)
+    monkeypatch.setattr("rhapsode.engine.family_layouts.FOLDED", 10)
     plain = compiled("gru")
     found, _ = plain.advance(ids_BT, plain.start(3))
     np.testing.assert_allclose(found.logits_BV, wanted.logits_BV, rtol=0, atol=1e-5)

@@ -62,19 +62,19 @@ def test_the_plain_pass_equals_one_element_at_a_time(elements_N: np.ndarray, win
     elements_N=TEXTS,
     lanes=st.integers(1, 70),
     window=st.integers(1, 20),
-    run_up=st.integers(2, 30),
+    warm_up=st.integers(2, 30),
 )
-def test_lanes_behind_a_run_up_that_covers_the_memory_equal_the_plain_pass(
-    elements_N: np.ndarray, lanes: int, window: int, run_up: int
+def test_lanes_behind_a_warm_up_that_covers_the_memory_equal_the_plain_pass(
+    elements_N: np.ndarray, lanes: int, window: int, warm_up: int
 ):
-    total, count = loss_of(MODEL, elements_N, lanes=lanes, window=window, run_up=run_up)
+    total, count = loss_of(MODEL, elements_N, lanes=lanes, window=window, warm_up=warm_up)
     assert count == len(elements_N)
     assert total == pytest.approx(MODEL.loss(elements_N.tolist()), abs=1e-10)
 
 
-def test_lanes_without_a_run_up_lose_their_past():
+def test_lanes_without_a_warm_up_lose_their_past():
     elements_N = noise(40)
-    total, _ = loss_of(MODEL, elements_N, lanes=4, window=7, run_up=0)
+    total, _ = loss_of(MODEL, elements_N, lanes=4, window=7, warm_up=0)
     expected = 0.0
     for start in range(0, 40, 10):
         before = (0, int(elements_N[start - 1]) if start else 0)

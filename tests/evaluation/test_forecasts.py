@@ -16,8 +16,8 @@ from rhapsode.evaluation.forecasts import (
     sample_crps,
     score_forecast,
     seasonal_error,
-    seasonal_naive,
 )
+from rhapsode.evaluation.statistical_methods import seasonal_naive
 
 NAN = math.nan
 

@@ -81,7 +81,7 @@ def test_single_losses_stand_where_their_elements_do(context: str):
 def test_what_is_given_is_read_and_not_scored(context: str, lanes: int):
     ids_N, seen = noise(100), parse_context(context)
     scored_N = np.random.default_rng(1).random(100) < 0.5
-    sizes = {"lanes": lanes, "window": 5, "run_up": 9}
+    sizes = {"lanes": lanes, "window": 5, "warm_up": 9}
     plain = in_context(ids_N, START, seen, **sizes)
     expected = element_losses(MODEL, plain, seen, elements=100)
     some = in_context(ids_N, START, seen, **sizes, scored_N=scored_N)
@@ -112,7 +112,7 @@ def test_a_place_is_read_once_where_a_text_has_few():
 def test_lanes_stand_where_their_elements_do():
     ids_N, seen = noise(100), parse_context("carried")
     plain = element_losses(MODEL, in_context(ids_N, START, seen, lanes=1), seen, elements=100)
-    beside = in_context(ids_N, START, seen, lanes=7, window=5, run_up=9)
+    beside = in_context(ids_N, START, seen, lanes=7, window=5, warm_up=9)
     np.testing.assert_allclose(element_losses(MODEL, beside, seen, elements=100), plain, atol=1e-6)
 
 

@@ -65,9 +65,9 @@ MUTANTS = (
     Mutant(
         2,
         "window predictor: reading sees one element more than the window holds",
-        old="[:, -self._size :] count_B = np.minimum(state.count_B + time, self._size)",
-        new="[:, -self._size - 1 :]\n"
-        "        count_B = np.minimum(state.count_B + time, self._size + 1)",
+        old="[:, -self.window :] count_B = np.minimum(state.count_B + time, self.window)",
+        new="[:, -self.window - 1 :]\n"
+        "        count_B = np.minimum(state.count_B + time, self.window + 1)",
         within=(
             "class Window",
             "def advance",
@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         3,
         "log-density of a series predictor: the encoder's Jacobian is missing",
-        old="log_prob_B1[:, 0].double().numpy() + jacobian_B",
-        new="log_prob_B1[:, 0].double().numpy()",
+        old="numbers(log_prob_B1[:, 0]).astype(np.float64) + jacobian_B",
+        new="numbers(log_prob_B1[:, 0]).astype(np.float64)",
         within=(
             "class ValueDistribution",
             "def log_prob",
@@ -88,8 +88,8 @@ MUTANTS = (
     Mutant(
         4,
         "scoring of a batch by the network: resets of rows are dropped",
-        old="y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)",
-        new="y_BTH, state = self.model(self.input(inputs), state, reset_BT=None)",
+        old="self.model(self.input(batch.inputs), state, reset_BT=batch.reset_BT)",
+        new="self.model(self.input(batch.inputs), state, reset_BT=None)",
         within=("def read",),
         tests=("tests/bundle/test_network.py::test_the_log_probability_of_a_batch",),
     ),
@@ -177,7 +177,7 @@ MUTANTS = (
         "recurrent weights laid out for compiled code: the second bias is subtracted, not added",
         old="bias_G = bias_G + past_G",
         new="bias_G = bias_G - past_G",
-        within=("def _recurrent",),
+        within=("def pack_recurrent",),
         tests=("tests/engine/test_compiled.py::test_log_probabilities_are_those_of_torch",),
         keyword="rnn",
     ),
@@ -192,8 +192,8 @@ MUTANTS = (
     Mutant(
         14,
         "continuations of prompts: all have sequence number 0, so that they draw alike",
-        old="Job(prompts[number], index, length)",
-        new="Job(prompts[number], 0, length)",
+        old="Job(prompts[number], index, length, under[number])",
+        new="Job(prompts[number], 0, length, under[number])",
         within=("def continue_prompts",),
         tests=("tests/cli/test_generate.py::test_count_and_format",),
     ),
@@ -242,9 +242,9 @@ MUTANTS = (
     Mutant(
         20,
         "training loop: parts of accumulated updates overlap with those of the update before",
-        old="self.progress.step * parts + part",
-        new="self.progress.step + part",
-        within=("def _update",),
+        old="first = self.progress.step * accumulate",
+        new="first = self.progress.step",
+        within=("def _add_gradients",),
         tests=("tests/workflows/test_contexts.py::test_accumulated_batches_are_one_large_batch",),
     ),
     Mutant(
@@ -283,8 +283,8 @@ MUTANTS = (
     Mutant(
         24,
         "backtest: every number is scored with the first one's forecast",
-        old="drawn[place, :, :steps, number]",
-        new="drawn[place, :, :steps, 0]",
+        old="paths_BSHK[place, :, :steps, number]",
+        new="paths_BSHK[place, :, :steps, 0]",
         within=("def backtest",),
         tests=(
             "tests/workflows/series/test_model.py"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden import make
+from tests.golden import make, mutants
 
 GROUPS = tuple(dict.fromkeys(name.partition("/")[0] for name in make.names_a()))
 TIE = 1e-4
@@ -45,6 +45,12 @@ def work(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def one_line(record: make.Record) -> make.Record:
     """A record with its stderr in one line, however wide the terminal."""
     return record | {"err": " ".join(record["err"].split())} if "err" in record else record
+
+
+def test_every_mutant_applies_to_the_code_as_it_is() -> None:
+    for mutant in mutants.MUTANTS:
+        mutants.place_of(mutant, mutants.ROOT / "src")
+        assert mutants.tests_of(mutant, mutants.ROOT)
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -7,11 +7,11 @@ import pytest
 
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.config import parse_context
-from rhapsode.counts.experts import Experts
+from rhapsode.counts.mixing.experts import Experts
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.evaluation import LEAST_GAIN, in_context, part_losses
-from rhapsode.modalities.ids import validation
-from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
+from rhapsode.modalities.ids.counting import validation
+from rhapsode.modalities.ids.counting.validation import ValidationPart, choose_mixture
 from tests.evaluation.test_mixture import MarkovNetwork
 
 VOCABULARY = 5

@@ -9,7 +9,7 @@ import torch
 from rhapsode import train
 from rhapsode.errors import SettingsError
 from rhapsode.training import faster_precision, matmul_rates, runs
-from rhapsode.workflows.runs import planning
+from rhapsode.workflows.runs import planning, trial
 
 QUICK = {"steps": 2, "network": {"hidden_size": 8}, "samples": {"length": 0}}
 
@@ -72,13 +72,13 @@ def test_a_network_without_a_bfloat16_kernel(
 ) -> None:
 
     (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
-    add = planning.add_gradients
+    add = trial.add_gradients
 
     def gradients(network, feed, step, state, precision, **more):
         lacking(precision)
         return add(network, feed, step, state, precision, **more)
 
-    monkeypatch.setattr(planning, "add_gradients", gradients)
+    monkeypatch.setattr(trial, "add_gradients", gradients)
     monkeypatch.setattr(planning, "matmul_rates", lambda: {"float32": 1.0, "bfloat16": 2.0})
     model = train(str(tmp_path / "text.txt"), output=str(tmp_path / "auto"), **QUICK)
     assert model.bundle.provenance.section("training")["precision"] == "float32"

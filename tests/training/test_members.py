@@ -12,7 +12,7 @@ import pytest
 from rhapsode.bundle import read_bundle
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.evaluation import total_loss
-from rhapsode.modalities.ids.validation import ValidationPart
+from rhapsode.modalities.ids.counting.validation import ValidationPart
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.training import BudgetClock, Evaluated, Saved, StepClock, join_group, member_seed
 from rhapsode.workflows.inference.ask import load

@@ -17,7 +17,7 @@ from rhapsode.bundle import read_bundle
 from rhapsode.config import read_toml
 from rhapsode.errors import RunError
 from rhapsode.training import Step, read_checkpoint
-from rhapsode.training.thread_choice import TrainingThreads, thread_modes
+from rhapsode.training.threads.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.runs.run import prepare_training
 from tests.training.replay_clock import ReplayClock
 

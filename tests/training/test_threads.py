@@ -9,9 +9,9 @@ from random import Random
 import pytest
 import torch
 
-from rhapsode.training import other_programs
-from rhapsode.training.other_programs import CoreUse
-from rhapsode.training.thread_choice import (
+from rhapsode.training.threads import other_programs
+from rhapsode.training.threads.other_programs import CoreUse
+from rhapsode.training.threads.thread_choice import (
     SleepingThreads,
     ThreadChooser,
     ThreadMode,

@@ -7,7 +7,6 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
-from rhapsode.views.mixture_table import Parts, largest_line, parts_table, summed
 from rhapsode.views.pictures.mixture_picture import (
     COLUMNS,
     Line,
@@ -16,6 +15,7 @@ from rhapsode.views.pictures.mixture_picture import (
     draw_losses,
     draw_marks,
 )
+from rhapsode.views.terminal.mixture_table import Parts, largest_line, parts_table, summed
 
 NATS = {"network": -0.25, "frequency": 0.5, "context_2": 0.25, "context_6": 1.0, "word": 0.001}
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:  # counting loads a compiler
-    from rhapsode.counts.contributions import Contributions
+    from rhapsode.counts.mixing.contributions import Contributions
 
 Elements = NDArray[np.int64] | NDArray[np.float64]
 Floats = NDArray[np.float64]

@@ -10,14 +10,13 @@ import contextlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 import numpy as np
-import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
@@ -31,7 +30,7 @@ from rhapsode.config import (
     to_mapping,
 )
 from rhapsode.errors import BundleError, RhapsodeError
-from rhapsode.files import first_line, is_there, write_atomically
+from rhapsode.files import is_there, read_arrays, write_arrays
 
 FORMAT = "rhapsode"
 FORMAT_VERSION = 2
@@ -228,6 +227,11 @@ class Bundle(Generic[E_co, F_co]):
         }
 
     @property
+    def parameters(self) -> int:
+        """Number of weights of all members."""
+        return sum(int(array.size) for array in self.arrays.values())
+
+    @property
     def context(self) -> SeenContext:
         """The context that the model was trained in."""
         return parse_context(self.facts.context() if self.network is None else self.network.context)
@@ -292,32 +296,7 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
         **{name: json.dumps(value) for name, value in entries.items()},
     }
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-
-    write_arrays(path, ordered, metadata, safetensors.numpy.save_file)
-
-
-def write_arrays(
-    path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str], save: Callable[..., None]
-) -> None:
-    """Write a safetensors file, atomically.
-
-    Arguments:
-        path: the file.
-        arrays: by name.
-        metadata: of the file.
-        save: function of safetensors for this kind of array.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-
-    def write(scratch: Path) -> None:
-        try:
-            save(arrays, scratch, metadata=metadata)
-        except SafetensorError as problem:
-            raise OSError(str(problem)) from None
-
-    write_atomically(path, write)
+    write_arrays(path, ordered, metadata)
 
 
 def modality_of(model: str | Path) -> str | None:
@@ -344,7 +323,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             this release lacks.
     """
     path = bundle_path(model)
-    metadata, arrays = _open(path)
+    metadata, arrays = read_arrays(path, "it was cut off or altered: copy or train it again")
     with naming_file(path, RhapsodeError):
         if metadata.get("format") != FORMAT:
             raise BundleError(
@@ -398,28 +377,6 @@ def naming_file(path: Path, kind: type[RhapsodeError] = BundleError) -> Iterator
     except kind as problem:
         where = f"{path}: {problem.where}" if problem.where else str(path)
         raise BundleError(problem.what, where=where, hint=problem.hint) from None
-
-
-def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as problem:
-        raise BundleError(f"cannot read: {problem.strerror or problem}", where=str(path)) from None
-    except (
-        SafetensorError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        MemoryError,
-    ) as problem:
-        raise BundleError(
-            f"not a whole safetensors file ({first_line(problem)})",
-            where=str(path),
-            hint="it was cut off or altered: copy or train it again",
-        ) from None
 
 
 def _value(metadata: Mapping[str, str], key: str) -> Any:

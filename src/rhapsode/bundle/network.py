@@ -1,16 +1,13 @@
 """The network of a bundle: input module, model, head. Loads torch."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rhapsode.bundle.device import CPU, RowLimit, numbers, tensor_on
+from rhapsode.bundle.device import CPU, numbers, tensor_on
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig, SourceReader
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch, Condition
@@ -258,117 +255,6 @@ class Network(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-@contextmanager
-def evaluating(network: Network) -> Iterator[None]:
-    """Keep a network in evaluation mode."""
-    was_training = network.training
-    # Walking through all modules takes longer than a step of a small network.
-    if was_training:
-        network.eval()
-    try:
-        yield
-    finally:
-        if was_training:
-            network.train()
-
-
-@contextmanager
-def torch_workers(calls: int) -> Iterator[Executor | None]:
-    """Threads that each use one core in torch; None for one.
-
-    There are as many as torch has threads. Most of a step is too small to be shared by threads, and
-    much of it is NumPy's, which has only one. The number of torch's threads is that of the process:
-    a thread that first uses torch meanwhile has one.
-
-    Arguments:
-        calls: number of calls that could run in parallel.
-    """
-    before = torch.get_num_threads()
-    threads = min(before, calls)
-    if threads < 2:
-        yield None
-        return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        # After a failure or an interruption, calls that have not begun are cancelled.
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
-
-
-def in_rows(
-    limit: RowLimit,
-    rows: int,
-    state: State | None,
-    work: Callable[[slice, State | None], tuple[Sequence[Any], State]],
-) -> tuple[list[Any], State]:
-    """Read rows, in parts where memory is short.
-
-    Arguments:
-        limit: the number of rows that fit.
-        rows: B.
-        state: before reading; None for rows that begin.
-        work: reads some rows with their state, and returns arrays or tensors of those rows and the
-            state after them.
-
-    Returns:
-        The arrays or tensors of all rows, and their state.
-    """
-
-    def part(place: slice) -> tuple[Sequence[Any], State]:
-        if state is None or place == slice(0, rows):
-            return work(place, state)
-        return work(place, state.select(np.arange(rows)[place]))
-
-    done, states = zip(*limit.over(rows, part), strict=True)
-    columns = zip(*done, strict=True)
-    return [_concatenated(column) for column in columns], type(states[0]).join(states)
-
-
-def _concatenated(parts: tuple[Any, ...]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat(parts) if isinstance(parts[0], Tensor) else np.concatenate(parts)
-
-
-def score_rows(
-    network: Network, limit: RowLimit, batch: Batch, state: State | None
-) -> tuple[NDArray[np.float32], State]:
-    """Log-probability (nats) of every target, (B, T).
-
-    The state after the batch is returned, too. Rows are read in parts where memory is short.
-    """
-
-    def read(rows: slice, own: State | None) -> tuple[Sequence[Any], State]:
-        part = batch if rows == slice(0, batch.rows) else batch.select(rows)
-        log_prob_BT, after = network.log_prob(part, own)
-        return [numbers(log_prob_BT)], after
-
-    (log_prob_BT,), after = in_rows(limit, batch.rows, state, read)
-    return log_prob_BT, after
-
-
-def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
-    """Set the logits of elements that are not allowed to -inf.
-
-    Arguments:
-        logits_BTV: unnormalised log-probabilities.
-        allowed_BTV: elements that may follow, bool.
-        exempt_BT: positions that are not changed, so that their gradients are finite.
-
-    Raises:
-        ValueError: the logits are not those of V identifiers.
-    """
-    if logits_BTV.shape != allowed_BTV.shape:
-        raise ValueError(
-            f"a mask {tuple(allowed_BTV.shape)} does not fit logits {tuple(logits_BTV.shape)}"
-        )
-    if exempt_BT is not None:
-        allowed_BTV = allowed_BTV | exempt_BT[..., None]
-    return logits_BTV.masked_fill(~allowed_BTV, -torch.inf)
-
-
 def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> Any:
     for name in extra:
         if name in component.settings:
@@ -478,3 +364,37 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
 def network_arrays(network: Network) -> dict[str, Any]:
     """Copies of the weights by name, as float32 arrays."""
     return {name: numbers(tensor.float()).copy() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Keep a network in evaluation mode."""
+    was_training = network.training
+    # Walking through all modules takes longer than a step of a small network.
+    if was_training:
+        network.eval()
+    try:
+        yield
+    finally:
+        if was_training:
+            network.train()
+
+
+def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
+    """Set the logits of elements that are not allowed to -inf.
+
+    Arguments:
+        logits_BTV: unnormalised log-probabilities.
+        allowed_BTV: elements that may follow, bool.
+        exempt_BT: positions that are not changed, so that their gradients are finite.
+
+    Raises:
+        ValueError: the logits are not those of V identifiers.
+    """
+    if logits_BTV.shape != allowed_BTV.shape:
+        raise ValueError(
+            f"a mask {tuple(allowed_BTV.shape)} does not fit logits {tuple(logits_BTV.shape)}"
+        )
+    if exempt_BT is not None:
+        allowed_BTV = allowed_BTV | exempt_BT[..., None]
+    return logits_BTV.masked_fill(~allowed_BTV, -torch.inf)

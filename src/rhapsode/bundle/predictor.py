@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-    from rhapsode.counts.experts import Experts
+    from rhapsode.counts.mixing.experts import Experts
     from rhapsode.data import Batch, Condition
     from rhapsode.encoding.automata import GrammarTable
     from rhapsode.encoding.state_machine import Grammar

@@ -32,7 +32,7 @@ class Mixture:
     """The counts that a network is mixed with.
 
     Arguments:
-        weights: of network and counts, see `rhapsode.counts.experts`; none without counts.
+        weights: of network and counts, see `rhapsode.counts.mixing.experts`; none without counts.
         adapting: the same where the counts adapt to what is read.
         ngram: fingerprint of the counts; None without weights.
         validation_loss: of the mixture, nats per element of the validation slice.

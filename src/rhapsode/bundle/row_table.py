@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from rhapsode.bundle.predictor import CompiledSteps, Stretch
-    from rhapsode.counts.experts import Experts
+    from rhapsode.counts.mixing.experts import Experts
     from rhapsode.encoding.automata import GrammarTable
 
 

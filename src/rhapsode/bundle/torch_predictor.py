@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.bundle.device import RowLimit, numbers, tensor_on
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import (
-    SCORED_AT_ONCE,
-    Network,
-    Reading,
-    evaluating,
-    in_rows,
-    mask_logits,
-    score_rows,
-)
+from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating, mask_logits
+from rhapsode.bundle.network_rows import in_rows, score_rows
 from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition

@@ -27,7 +27,8 @@ from rhapsode.bundle.distribution import (
     Table,
 )
 from rhapsode.bundle.element_facts import History, ValueBundle, ValueCondition, ValuePaths
-from rhapsode.bundle.network import Network, in_rows, score_rows, torch_workers
+from rhapsode.bundle.network import Network
+from rhapsode.bundle.network_rows import in_rows, score_rows, torch_workers
 from rhapsode.bundle.predictor import Predictor
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError

@@ -3,8 +3,7 @@
 Independent of models, data and encoders.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rhapsode.config.generate import GenerateSettings, RequestSettings
 from rhapsode.config.notation import (
@@ -28,6 +27,7 @@ from rhapsode.config.toml import (
     read_toml,
     requested_settings,
 )
+from rhapsode.late import late_names
 
 if TYPE_CHECKING:
     from rhapsode.config.train import (
@@ -77,9 +77,5 @@ __all__ = [
     "unescaped",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the settings of training, which take ten milliseconds, on first use."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("rhapsode.config.train"), name)
+# The settings of training take ten milliseconds to load.
+__getattr__ = late_names(__name__, dict.fromkeys(__all__, ".train"))

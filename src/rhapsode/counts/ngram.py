@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_lookup as kernels
 from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram_file import AGAIN, check_trie, read_counts, trie_arrays, write_counts
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
-from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import BundleError
 
 Smoothing = Literal["kneser_ney", "absolute"]
@@ -260,19 +260,10 @@ class NGramModel:
         kernels.read_rows(*self.arrays, as_ids(elements_BT, self.vocab_size), node_B)
         return NGramState(node_B)
 
-    def distribution(
-        self, state: NGramState, allowed_BV: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float64]:
-        """Probabilities of the next element, (B, V).
-
-        Arguments:
-            state: of B rows.
-            allowed_BV: elements that may follow; the others get 0. None: all.
-        """
+    def distribution(self, state: NGramState) -> NDArray[np.float64]:
+        """Probabilities of the next element after B rows, (B, V)."""
         share_BV = np.empty((len(state.node_B), self.vocab_size))
         kernels.spread_rows(*self.arrays, state.node_B, share_BV)
-        if allowed_BV is not None:
-            kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
         return share_BV
 
     def score(

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.counts.chunks import Elements
+from rhapsode.counts.mixing.word_contexts import WordContexts
 from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing
 from rhapsode.counts.trie import MOST_NODES, MOST_ORDER, learn_trie
-from rhapsode.counts.word_contexts import WordContexts
 from rhapsode.errors import DataError
 
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from rhapsode.counts.ngram_counting import check_nodes, link_level
 from rhapsode.counts.trie import MOST_ORDER, Trie
 from rhapsode.errors import BundleError
-from rhapsode.files import first_line, write_arrays
+from rhapsode.files import read_arrays, write_arrays
 
 _FORMAT = "rhapsode.ngram"
 _VERSION = "2"
@@ -89,23 +88,7 @@ def read_counts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         BundleError: missing, truncated, or of another kind or version.
     """
     where = str(path)
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as problem:
-        raise BundleError(f"cannot read: {problem.strerror or problem}", where=where) from None
-    except (
-        SafetensorError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        MemoryError,
-    ) as problem:
-        raise BundleError(
-            f"not a whole safetensors file ({first_line(problem)})", where=where, hint=AGAIN
-        ) from None
+    metadata, arrays = read_arrays(path, AGAIN)
     if metadata.get("format") != _FORMAT:
         raise BundleError("this file holds no n-gram model", where=where)
     version = metadata.get("format_version")

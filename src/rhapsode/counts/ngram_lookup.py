@@ -185,13 +185,6 @@ def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
-    """Normalise each distribution over its allowed elements, in place."""
-    for row in range(len(share_NV)):
-        restrict_one(share_NV[row], allowed_NV[row])
-
-
-@compiled
 def score_rows(
     first_M: Ints,
     element_M: Ints,

@@ -4,8 +4,9 @@ Encoders are passed in as callables that turn text into ids; torch is not needed
 on first use, so that generation loads no readers of sources.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rhapsode.late import late_names
 
 if TYPE_CHECKING:
     from rhapsode.data.batch import (
@@ -142,9 +143,4 @@ _PLACES = {
     **dict.fromkeys(("PIECE", "Parts", "TextStore", "open_texts", "write_texts"), "texts"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a name on first use."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = late_names(__name__, {name: f".{place}" for name, place in _PLACES.items()})

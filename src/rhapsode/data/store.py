@@ -155,7 +155,6 @@ def write_store(
     vocab_size: int,
     unknown_id: int,
     each: EncodePieces | None = None,
-    watch: Callable[[int], None] | None = None,
 ) -> ElementStore:
     """Encode documents into a store, or open the existing one.
 
@@ -169,7 +168,6 @@ def write_store(
         vocab_size: determines the width of the stored ids.
         unknown_id: the id counted as unknown.
         each: replaces `encode_piece` on one piece at a time, to encode in several processes.
-        watch: called with the number of characters encoded so far.
 
     Raises:
         DataError: the folder cannot be written.
@@ -194,7 +192,6 @@ def write_store(
                     each or one_by_one,
                     vocab_size=vocab_size,
                     unknown_id=unknown_id,
-                    watch=watch,
                 )
                 writing.rename(folder)
         with contextlib.suppress(PermissionError):  # Windows, while another process waits for it
@@ -215,7 +212,6 @@ def _write(
     *,
     vocab_size: int,
     unknown_id: int,
-    watch: Callable[[int], None] | None,
 ) -> None:
     dtype: np.dtype[np.unsignedinteger] = np.dtype(
         np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
@@ -265,8 +261,6 @@ def _write(
                 counts_V[END] += 1
                 done.elements += 1
             done.pieces += 1
-            if watch is not None:
-                watch(done.characters)
             if done.characters - kept_at > KEPT_EVERY:
                 kept_at = done.characters
                 keep()

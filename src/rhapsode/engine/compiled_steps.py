@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from rhapsode.counts.ngram_evidence import (
+from rhapsode.counts.mixing.ngram_evidence import (
     LENGTHS,
     OCCURRENCES,
     add_up,
@@ -25,7 +25,7 @@ from rhapsode.counts.ngram_evidence import (
 )
 
 # Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.ngram_measures import PERIODS, follow
+from rhapsode.counts.mixing.ngram_measures import PERIODS, follow
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, entry, ready
@@ -119,7 +119,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 Without columns all count.
             sequence_B: index of each continuation.
             length_B: most elements of each row.
-            node_B: state of counts as in `rhapsode.counts.experts`, changed in place.
+            node_B: state of counts as in `rhapsode.counts.mixing.experts`, changed in place.
             word_BW: likewise.
             memory_BN: likewise.
             head_BLS: likewise.
@@ -139,7 +139,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             banned_N: elements that are never chosen.
             spared_V: elements whose occurrences do not count; as `read_BV`.
             end_element: end-of-sequence.
-            first_M: tables of the counts, as for `rhapsode.counts.ngram_evidence`.
+            first_M: tables of the counts, as for `rhapsode.counts.mixing.ngram_evidence`.
             element_M: likewise.
             suffix_M: likewise.
             evidence_M: likewise.

@@ -8,7 +8,8 @@ import numpy as np
 from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.loop import Rows, forced, generate_elements, run
+from rhapsode.generation.jobs import generate_elements
+from rhapsode.generation.loop import Rows, forced, run
 
 # Texts of so many elements that the exact network writes: less than a second on a core for most.
 ROWS, LENGTH = 4, 64

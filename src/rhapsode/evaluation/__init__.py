@@ -13,7 +13,6 @@ from rhapsode.evaluation.forecasts import (
     sample_crps,
     score_forecast,
     seasonal_error,
-    seasonal_naive,
 )
 from rhapsode.evaluation.intervals import (
     Difference,
@@ -55,6 +54,7 @@ from rhapsode.evaluation.model_metrics import (
     figures_of,
     ngram_in_words,
 )
+from rhapsode.evaluation.statistical_methods import seasonal_naive
 
 __all__ = [
     "Bucket",

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.errors import DataError
 from rhapsode.evaluation.intervals import mean_and_error
 
 Floats = NDArray[np.float64]
@@ -82,63 +81,6 @@ def forecast_of_samples(
         return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST, even)
     quantiles_QT[_ALL_LEVELS.index(0.5)] = point_T
     return Forecast(_ALL_LEVELS, quantiles_QT, point_T, wide_ST, even)
-
-
-def seasonal_naive(
-    history_T: NDArray[np.floating],
-    horizon: int,
-    season: int,
-    *,
-    samples: int = 100,
-    seed: int = 0,
-) -> Forecast:
-    """Forecast by repeating the last season.
-
-    Missing values of the last season are filled from earlier seasons.
-
-    Sample paths add centred in-sample errors, drawn with replacement, at every step of the
-    recursion (Hyndman and Athanasopoulos 2021, section 5.5). Errors are assumed to be
-    independent and identically distributed.
-
-    Arguments:
-        history_T: values; NaN where missing.
-        horizon: steps to forecast.
-        season: steps in a season; 1 repeats the last value, as for a history of at most a season.
-        samples: sample paths, S.
-        seed: of the errors drawn.
-
-    Raises:
-        DataError: no value is known.
-    """
-    values_T: Floats = np.where(np.isfinite(history_T), history_T, np.nan).astype(np.float64)
-    if np.isnan(values_T).all():
-        raise DataError("a history without any value has no naive forecast")
-    if season >= len(values_T):
-        season = 1
-    point_T = np.resize(_last_season(values_T, season), horizon)
-    errors = values_T[season:] - values_T[:-season]
-    errors = errors[np.isfinite(errors)]
-    drawn_ST = np.zeros((samples, horizon))
-    if len(errors):
-        random = np.random.default_rng(seed)
-        drawn_ST = random.choice(errors - errors.mean(), size=drawn_ST.shape)
-    # A step's error stays in all the seasons that follow it.
-    for t in range(season, horizon):
-        drawn_ST[:, t] += drawn_ST[:, t - season]
-    return forecast_of_samples(point_T + drawn_ST, point_T)
-
-
-def _last_season(history_T: Floats, season: int) -> Floats:
-    """Last known value of each step of the season, in forecast order."""
-    padded_T = np.concatenate((np.full(-len(history_T) % season, np.nan), history_T))
-    seasons_RT = padded_T.reshape(-1, season)
-    known_RT = ~np.isnan(seasons_RT)
-    row_T = np.where(known_RT, np.arange(len(seasons_RT))[:, None], -1).max(axis=0)
-    # A step of the season that was never seen: the last value of all.
-    last_T = np.where(
-        row_T < 0, history_T[~np.isnan(history_T)][-1], seasons_RT[row_T, np.arange(season)]
-    )
-    return np.asarray(last_T)
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:

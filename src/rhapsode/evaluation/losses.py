@@ -26,7 +26,7 @@ from rhapsode.data import (
 from rhapsode.encoding import END_ID, FiniteGrammar, Grammar
 from rhapsode.encoding.automata import Place
 
-RUN_UP = 2048
+WARM_UP = 2048
 WINDOW = 512
 ROWS = 32
 SERIES_WINDOW, SERIES_ROWS = 256, 256
@@ -46,7 +46,7 @@ def in_context(
     *,
     lanes: int,
     window: int = WINDOW,
-    run_up: int = RUN_UP,
+    warm_up: int = WARM_UP,
     every: int = 1,
     scored_N: NDArray[np.bool_] | None = None,
     grammar: Grammar | None = None,
@@ -61,9 +61,9 @@ def in_context(
         starts: where each document begins; counts for `fresh`.
         context: past elements that the model sees.
         lanes: for `carried`: 1 reads the text in order; more are read in parallel, each after
-            `run_up` unscored elements.
+            `warm_up` unscored elements.
         window: elements per call.
-        run_up: elements read before a lane's first scored one.
+        warm_up: elements read before a lane's first scored one.
         every: for `window:N`, score only a part.
         scored_N: False where an element is given, not scored; None: all are scored.
         grammar: fills the masks of the batches, which may begin within a document.
@@ -75,7 +75,7 @@ def in_context(
         rows = max(1, ROWS * window // (2 * context.size))
         batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
     else:
-        batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
+        batches = sweep(elements_N, lanes=lanes, window=window, warm_up=warm_up)
     if scored_N is not None and context.kind != "fresh":
         batches = without_given(batches, scored_N)
     if sources is not None:
@@ -198,7 +198,7 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
         return f"window:{context.size}: {which} from the {context.size} before it"
     if lanes == 1:
         return "carried, one pass in order"
-    return f"carried, {lanes} parts in parallel, each after a warm-up context of {RUN_UP} elements"
+    return f"carried, {lanes} parts in parallel, each after a warm-up context of {WARM_UP} elements"
 
 
 def part_losses(

@@ -57,7 +57,7 @@ def mixture_parts(
     Returns:
         None if nothing is scored.
     """
-    from rhapsode.counts.contributions import ALONE, Groups  # loads a compiler
+    from rhapsode.counts.mixing.contributions import ALONE, Groups  # loads a compiler
 
     told = list(_told(predictor, batches, context))
     rows_PC = np.concatenate(told) if told else np.zeros((0, len(ALONE)))

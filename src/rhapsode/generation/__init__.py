@@ -8,7 +8,8 @@ from rhapsode.generation.chain import ORDERS, PENALTIES, STEPS, Chain, chain_of
 from rhapsode.generation.draw import ELEMENT_LANE, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
-from rhapsode.generation.loop import Continued, Rows, continue_jobs, generate_elements
+from rhapsode.generation.jobs import Continued, continue_jobs, generate_elements
+from rhapsode.generation.loop import Rows
 from rhapsode.generation.search import search
 from rhapsode.generation.search.beam import Found
 from rhapsode.generation.stop_text import StopText

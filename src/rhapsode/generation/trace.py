@@ -14,7 +14,7 @@ from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Logits, entropy, largest
 
 if TYPE_CHECKING:  # counting loads a compiler
-    from rhapsode.counts.contributions import Contribution, Contributions
+    from rhapsode.counts.mixing.contributions import Contribution, Contributions
 
 
 @dataclass(frozen=True)

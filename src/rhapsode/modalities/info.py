@@ -46,7 +46,7 @@ def info_of(model: Model[Any]) -> Info:
         "path": str(model.path),
         "bytes": model.path.stat().st_size,
         "modality": bundle.modality,
-        "parameters": sum(int(array.size) for array in bundle.arrays.values()),
+        "parameters": bundle.parameters,
         "config": None if bundle.network is None else to_mapping(bundle.network),
         **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
         **bundle.facts.described(bundle.encoder),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
 from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
-from rhapsode.modalities.branch import (
-    Branch,
+from rhapsode.modalities.branch import Branch
+from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
+from rhapsode.modalities.saved_session import (
     SavedBranch,
     SavedModel,
     SavedSession,
@@ -17,7 +18,6 @@ from rhapsode.modalities.branch import (
     read_session,
     write_session,
 )
-from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
 
 if TYPE_CHECKING:
     from rhapsode.modalities.model import Model

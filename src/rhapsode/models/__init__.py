@@ -6,9 +6,9 @@ their networks, the input modules and the contract load torch on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rhapsode.late import late_names
 from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -39,17 +39,13 @@ for _name, _place in (
     FAMILIES.register_at(_name, f"{__name__}.{_place}")
 
 _PLACES = {
-    "CONDITIONERS": "inputs",
-    "Conditioned": "inputs",
-    "INPUTS": "inputs",
-    "InputModule": "inputs",
-    "SequenceModel": "contract",
-    "State": "contract",
+    "CONDITIONERS": ".inputs",
+    "Conditioned": ".inputs",
+    "INPUTS": ".inputs",
+    "InputModule": ".inputs",
+    "SequenceModel": ".contract",
+    "State": ".contract",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a network, input module or contract on first use, with torch."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+# Networks, input modules and contracts load torch.
+__getattr__ = late_names(__name__, _PLACES)

@@ -4,21 +4,10 @@ Evaluation and sampling are passed in. Importing this package loads torch.
 """
 
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from rhapsode.training.clock import (
-    BudgetClock,
-    Clock,
-    StepClock,
-)
+from rhapsode.training.clock import BudgetClock, Clock, StepClock
 from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
-from rhapsode.training.events import (
-    Evaluated,
-    Event,
-    Finished,
-    Measures,
-    Sampled,
-    Saved,
-    Step,
-)
+from rhapsode.training.events import Evaluated, Event, Finished, Measures, Sampled, Saved, Step
+from rhapsode.training.loop_progress import LoopHooks, Progress
 from rhapsode.training.machine import (
     faster_precision,
     give_back_memory,
@@ -29,7 +18,7 @@ from rhapsode.training.machine import (
 from rhapsode.training.member_loops import MemberLoops, member_seed
 from rhapsode.training.optimiser import learning_rate_factor, make_optimiser
 from rhapsode.training.planner import PlannedSettings, machine_speed, plan_id_run
-from rhapsode.training.training_loop import LoopHooks, Progress, TrainingLoop
+from rhapsode.training.training_loop import TrainingLoop
 
 __all__ = [
     "BudgetClock",

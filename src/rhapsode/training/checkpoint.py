@@ -14,9 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rhapsode.bundle.device import CPU
-from rhapsode.bundle.model_file import write_arrays
 from rhapsode.errors import RunError
-from rhapsode.files import first_line
+from rhapsode.files import first_line, write_arrays
 
 VERSION = 1
 
@@ -51,7 +50,6 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "version": str(VERSION),
         "values": json.dumps(dict(checkpoint.values)),
     }
-
     write_arrays(path, tensors, metadata, save_file)
 
 

@@ -18,6 +18,8 @@ from rhapsode.log import log
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # Where to look first whether a precision is slow, and which share of float32's rate is slow.
 _SMALL, _SLOW = 256, 0.25
+# From this ratio of speeds on, bfloat16 is worth its rounding.
+GAIN = 1.1
 
 
 def prepare_process() -> None:
@@ -150,14 +152,13 @@ def runs(step: Callable[[str], None], precision: str) -> bool:
 
 
 def faster_precision(
-    step: Callable[[str], None], *, seconds: float = 2.0, gain: float = 1.1
+    step: Callable[[str], None], *, seconds: float = 2.0
 ) -> tuple[Literal["float32", "bfloat16"], float]:
     """The faster precision, measured.
 
     Arguments:
         step: runs one forward and backward pass in the precision it is given.
         seconds: how long to measure, about.
-        gain: how much faster bfloat16 must be.
 
     Returns:
         "float32" or "bfloat16", and how many times faster bfloat16 was; 0 where it does not run at
@@ -174,4 +175,4 @@ def faster_precision(
         for name, times in taken.items():
             times.append(timeit(partial(step, name), number=1))
     ratio = min(taken["float32"]) / min(taken["bfloat16"])
-    return ("bfloat16" if ratio >= gain else "float32"), ratio
+    return ("bfloat16" if ratio >= GAIN else "float32"), ratio

@@ -10,7 +10,8 @@ from rhapsode.training.checkpoint import Checkpoint, read_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Event, Finished
-from rhapsode.training.training_loop import Progress, TrainingLoop
+from rhapsode.training.loop_progress import Progress
+from rhapsode.training.training_loop import TrainingLoop
 
 MakeLoop = Callable[[Progress, Clock], TrainingLoop]
 """Makes the loop of a member with new weights; random numbers follow its seed from then on."""

@@ -19,8 +19,8 @@ from rhapsode.modalities.series.settings import ForecastSettings
 if TYPE_CHECKING:
     from rhapsode.data.tables import SeriesSet
     from rhapsode.keywords import ForecastOptions
+    from rhapsode.modalities.series.forecasting.series_forecast import SeriesForecast
     from rhapsode.modalities.series.model import SeriesModel
-    from rhapsode.modalities.series.series_forecast import SeriesForecast
     from rhapsode.workflows.runs.training import Training
 
 __all__ = ["ForecastSettings", "SeriesSettings", "forecast"]
@@ -71,9 +71,9 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
-    from rhapsode.modalities.series.forecast_frames import frame_kind
+    from rhapsode.modalities.series.forecasting.forecast_frames import frame_kind
+    from rhapsode.modalities.series.forecasting.series_forecast import forecast_rows
     from rhapsode.modalities.series.output import check_table, write_table
-    from rhapsode.modalities.series.series_forecast import forecast_rows
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.pictures import check_picture
 

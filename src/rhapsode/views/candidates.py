@@ -14,8 +14,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar, on_one_line, visible
-from rhapsode.views.mixture_table import MOST_NAME, Parts, parts_table, share_in_words
 from rhapsode.views.tables import bare_table, number_column, number_columns
+from rhapsode.views.terminal.mixture_table import MOST_NAME, Parts, parts_table, share_in_words
 
 # Cells of a bar.
 NARROWEST, WIDEST = 6, 24

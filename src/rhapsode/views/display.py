@@ -36,23 +36,23 @@ class Shown(ABC):
         return as_html(self.shown(WIDTH))
 
 
-def as_text(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
+def as_text(blocks: Sequence[RenderableType]) -> str:
     """Renderables as plain text."""
-    lines = _printed(blocks, width).export_text().splitlines()
+    lines = _printed(blocks).export_text().splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
-def as_html(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
+def as_html(blocks: Sequence[RenderableType]) -> str:
     """Renderables as HTML with inline styles."""
-    return _printed(blocks, width).export_html(code_format=_PAGE, inline_styles=True)
+    return _printed(blocks).export_html(code_format=_PAGE, inline_styles=True)
 
 
-def _printed(blocks: Sequence[RenderableType], width: int) -> Console:
+def _printed(blocks: Sequence[RenderableType]) -> Console:
     from rich.console import Console
 
     console = Console(
         file=io.StringIO(),
-        width=width,
+        width=WIDTH,
         record=True,
         highlight=False,
         force_jupyter=False,

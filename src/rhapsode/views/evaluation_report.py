@@ -9,8 +9,8 @@ from rich.text import Text
 
 from rhapsode.views.blocks import bar
 from rhapsode.views.figures import METHOD_COLUMNS, figure_rows, method_rows, plural
-from rhapsode.views.mixture_table import lost_line, nearer_line
 from rhapsode.views.tables import bare_table, number_column, number_columns
+from rhapsode.views.terminal.mixture_table import lost_line, nearer_line
 from rhapsode.views.writing_table import (
     longest_copies,
     one_line,

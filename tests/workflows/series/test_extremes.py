@@ -14,12 +14,12 @@ from rhapsode.bundle import PathCalibration
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings, SeriesStats
 from rhapsode.heads import Laplace, LocationScaleConfig, StudentT, StudentTConfig
 from rhapsode.modalities.series.fitting.encoding_choice import choose_encoding, planned_margin
-from rhapsode.modalities.series.pool.finished_paths import finish_paths
-from rhapsode.modalities.series.series_forecast import (
+from rhapsode.modalities.series.forecasting.drawn_forecasts import (
     draw_forecasts,
     draw_in_extremes,
     finished_forecasts,
 )
+from rhapsode.modalities.series.pool.finished_paths import finish_paths
 from tests.contracts.filter_contract import PROVE
 
 VALUES = st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=1, max_size=12)

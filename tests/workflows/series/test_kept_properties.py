@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rhapsode as rh
-from rhapsode.modalities.series.series_forecast import keep_properties
+from rhapsode.modalities.series.forecasting.drawn_forecasts import keep_properties
 from tests.contracts.filter_contract import PROVE
 
 NUMBER = st.floats(-1e6, 1e6, allow_subnormal=False)

@@ -16,8 +16,8 @@ from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.modalities.choose import choose_modality
 from rhapsode.modalities.series.corpus import divide, observed_lengths
-from rhapsode.modalities.series.metrics import backtest, origins_of
-from rhapsode.modalities.series.series_forecast import draw_forecasts
+from rhapsode.modalities.series.forecasting.backtest import backtest, origins_of
+from rhapsode.modalities.series.forecasting.drawn_forecasts import draw_forecasts
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.training import join_group

@@ -16,7 +16,7 @@ from rhapsode.data.tables import read_series
 from rhapsode.errors import BundleError
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.corpus import divide
-from rhapsode.modalities.series.metrics import independent_groups
+from rhapsode.modalities.series.forecasting.backtest import independent_groups
 from rhapsode.modalities.series.pool.finished_paths import (
     finish_paths,
     is_intermittent,
@@ -31,12 +31,8 @@ from rhapsode.modalities.series.pool.pool_choice import (
     validation_origins,
     width_factor,
 )
-from rhapsode.modalities.series.pool.simple_methods import (
-    LEVEL_RATES,
-    SIMPLE,
-    THETA_RATES,
-    simple_forecasts,
-)
+from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
+from rhapsode.modalities.series.pool.smoothing import LEVEL_RATES, THETA_RATES
 from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
 from tests.contracts.filter_contract import PROVE
 

@@ -22,8 +22,8 @@ from rhapsode.bundle.predictor import (
 from rhapsode.bundle.row_table import RowParts, TableRequest, WritingTable
 
 if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
-    from rhapsode.counts.contributions import Contributions
-    from rhapsode.counts.experts import Experts, ExpertState
+    from rhapsode.counts.mixing.contributions import Contributions
+    from rhapsode.counts.mixing.experts import Experts, ExpertState
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
     from rhapsode.encoding.state_machine import Grammar
@@ -113,7 +113,7 @@ class MixedDistribution(LogitsDistribution):
         return self._network.logits_BV[self._rows_B]
 
     def contributions(self, row: int) -> Contributions:
-        from rhapsode.counts.contributions import contributions
+        from rhapsode.counts.mixing.contributions import contributions
 
         own = int(self._rows_B[row])
         return contributions(self._experts, self._state, own, self._network.logits_BV[own])
@@ -147,9 +147,9 @@ class GivenElements(NamedTuple):
 class MixedPredictor(Predictor):
     """A network whose logits get the evidence of counts.
 
-    The mixture is log-linear, see `rhapsode.counts.experts`. The counts read what the network
-    reads: they are reset where the network is, and see no more than the network's window of N
-    elements. What a grammar does not allow keeps the probability 0.
+    The mixture is log-linear, see `rhapsode.counts.mixing.experts`. The counts read what the
+    network reads: they are reset where the network is, and see no more than the network's window of
+    N elements. What a grammar does not allow keeps the probability 0.
 
     Counts of documents that are read one by one remember the document they are in. Those that adapt
     remember all that was read, and their weights follow it.
@@ -157,7 +157,7 @@ class MixedPredictor(Predictor):
     Arguments:
         network: the network.
         ngram: the counts, over the same elements.
-        weights: of network and counts, as `rhapsode.counts.expert_weights` fits them.
+        weights: of network and counts, as `rhapsode.counts.mixing.expert_weights` fits them.
         adapt: whether the counts adapt to what is read.
 
     Raises:
@@ -186,7 +186,7 @@ class MixedPredictor(Predictor):
     @cached_property
     def experts(self) -> Experts:
         """The counts, as compiled code mixes them."""
-        from rhapsode.counts.experts import Experts
+        from rhapsode.counts.mixing.experts import Experts
 
         return Experts(
             self.ngram,
@@ -251,10 +251,10 @@ class MixedPredictor(Predictor):
     ) -> tuple[NDArray[np.float64], States | None]:
         """Log-probabilities of targets by parts of the mixture.
 
-        Their shape is (B, T, 3 + G); see `rhapsode.counts.contributions.told`. The state after the
-        batch is returned, too. Weights do not adapt meanwhile.
+        Their shape is (B, T, 3 + G); see `rhapsode.counts.mixing.contributions.told`. The state
+        after the batch is returned, too. Weights do not adapt meanwhile.
         """
-        from rhapsode.counts.contributions import told
+        from rhapsode.counts.mixing.contributions import told
 
         scored_BT = batch.weights_BT > 0
         columns: list[NDArray[np.float64]] = []

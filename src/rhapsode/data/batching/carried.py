@@ -108,26 +108,26 @@ def sweep(
     *,
     lanes: int,
     window: int,
-    run_up: int = 0,
+    warm_up: int = 0,
 ) -> Iterator[Batch]:
     """Batches that score every element once, with carried states.
 
     With one lane, elements are read in order. With more, the text is cut into equal lanes read
-    side by side; every lane but the first reads the `run_up` elements before it without scoring
+    side by side; every lane but the first reads the `warm_up` elements before it without scoring
     them.
 
     Arguments:
         elements_N: elements to score; the first one is predicted from end-of-sequence.
         lanes: B, rows of every batch.
         window: T, elements per row of every batch; the last batch may be shorter.
-        run_up: length of the warm-up context before a lane; rounded up to whole windows.
+        warm_up: length of the warm-up context before a lane; rounded up to whole windows.
     """
     total = len(elements_N)
     if total == 0:
         return
     lanes = min(lanes, total)
     share = -(-total // lanes)
-    before = -(-run_up // window) * window if lanes > 1 else 0
+    before = -(-warm_up // window) * window if lanes > 1 else 0
     starts_B = np.arange(lanes, dtype=np.int64) * share
     for offset in range(-before, share, window):
         width = min(window, share - offset)

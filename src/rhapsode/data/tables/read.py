@@ -42,9 +42,7 @@ _CLEAR = 100
 _REFUSED = {".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".feather", ".pkl", ".h5"}
 
 
-def read_series(
-    source: Any, settings: SeriesSettings = _DEFAULT, reading: SourceSettings = _READING
-) -> SeriesSet:
+def read_series(source: Any, settings: SeriesSettings = _DEFAULT) -> SeriesSet:
     """Read series from a file, named corpus, data frame or array.
 
     Files are CSV, TSV and similar text (delimiter, header, text encoding, decimal comma and
@@ -57,7 +55,6 @@ def read_series(
             mapping from name to array.
         settings: the parts of columns and the format; open settings are detected, and reported in
             the notes of the set.
-        reading: `text_encoding` and `errors` for texts.
 
     Raises:
         DataError: a source that cannot be read, with the file, row and column if there is one.
@@ -83,9 +80,9 @@ def read_series(
         header = len(arrays[0]) > 1
         return assemble(polars_table(pl.DataFrame(flat), where, settings, header=header), settings)
     if found is not None:
-        return assemble(_file_table(*found, settings, reading), settings)
+        return assemble(_file_table(*found, settings), settings)
     if is_frame(source):
-        return assemble(frame_table(source, "the data frame", settings), settings)
+        return assemble(frame_table(source, settings), settings)
     if name is None:
         raise DataError(
             f"a {type(source).__name__} cannot be read as series",
@@ -114,16 +111,16 @@ def _arrays(
     return (SERIES[name](), name) if name is not None and name in SERIES else None
 
 
-def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
+def _file_table(blob: Blob, inner: str, settings: SeriesSettings) -> Table:
     kind = archive_kind(blob)
     if kind is None and inner:
         raise DataError("not an archive, so it contains no files", where=blob.name)
     if kind is None:
-        return _blob_table(blob, settings, reading)
+        return _blob_table(blob, settings)
     with members(blob, kind, inner) as entries:
         found = list(entries)
         if kind == "workbook" and len(found) > 1:
-            return _sheet_table(blob, found, settings, reading)
+            return _sheet_table(blob, found, settings)
         if len(found) > 1:
             names = ", ".join(entry.relative for entry in found[:5])
             raise DataError(
@@ -131,19 +128,17 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
                 where=blob.name,
                 hint=f"name one, as {blob.name}/{found[0].relative}",
             )
-        return _blob_table(found[0], settings, reading)
+        return _blob_table(found[0], settings)
 
 
-def _sheet_table(
-    blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings, reading: SourceSettings
-) -> Table:
+def _sheet_table(blob: Blob, sheets: Sequence[Blob], settings: SeriesSettings) -> Table:
     """The table of the only sheet that holds one."""
     timed: dict[str, Table] = {}
     plain: dict[str, Table] = {}
     names = [Path(sheet.relative).stem for sheet in sheets]
     for name, sheet in zip(names, sheets, strict=True):
         with suppress(DataError):
-            table = _blob_table(sheet, settings, reading)
+            table = _blob_table(sheet, settings)
             has_times = find_roles(table, settings).times is not None
             (timed if has_times else plain)[name] = table
     tables = timed or plain
@@ -174,7 +169,7 @@ def _suffix(blob: Blob) -> str:
     return Path(bare_name(blob.relative).lower()).suffix
 
 
-def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:
+def _blob_table(blob: Blob, settings: SeriesSettings) -> Table:
     suffix = _suffix(blob)
     if suffix in _REFUSED:
         raise DataError(
@@ -189,8 +184,8 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
     head = first_bytes(plain.open, _LARGE)
     if len(head) == _LARGE and not settings.value_columns:
         beginning = _whole_lines(head[:_HEAD])
-        _refuse_text(Blob(blob.name, blob.relative, lambda: BytesIO(beginning)), settings, reading)
-    return _text_table(plain, settings, reading)
+        _refuse_text(Blob(blob.name, blob.relative, lambda: BytesIO(beginning)), settings)
+    return _text_table(plain, settings)
 
 
 def _whole_lines(head: bytes) -> bytes:
@@ -201,14 +196,14 @@ def _whole_lines(head: bytes) -> bytes:
     return head[: ends[-1] + 1] if len(ends) else b""
 
 
-def _refuse_text(head: Blob, settings: SeriesSettings, reading: SourceSettings) -> None:
+def _refuse_text(head: Blob, settings: SeriesSettings) -> None:
     """Refuse a large table whose beginning clearly holds no numbers.
 
     Raises:
         NoNumbersError: hardly a cell of any column is a number.
     """
     try:
-        table = _text_table(head, settings, reading)
+        table = _text_table(head, settings)
         if all(c.kind != "number" and c.values.count() >= _CLEAR for c in table.columns):
             find_roles(table, settings)
     except NoNumbersError:
@@ -217,11 +212,11 @@ def _refuse_text(head: Blob, settings: SeriesSettings, reading: SourceSettings) 
         return  # the whole table may tell more
 
 
-def _text_table(plain: Blob, settings: SeriesSettings, reading: SourceSettings) -> Table:
+def _text_table(plain: Blob, settings: SeriesSettings) -> Table:
     found, suffix = Found(), _suffix(plain)
-    text = _ascii(plain) if reading.text_encoding == "auto" else None
+    text = _ascii(plain)
     if text is None:
-        text = "".join(text_chunks(plain.open, plain.name, reading, found, zeros=True))
+        text = "".join(text_chunks(plain.open, plain.name, _READING, found, zeros=True))
     table = text_table(text, plain.name, settings, tabs=suffix in {".tsv", ".tab"})
     own = [f"{plain.name}: read as {codec}" for codec in found.encodings.values()]
     return replace(table, notes=(*own, *found.notes, *table.notes))

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
         column_scale,
         learn_bins,
     )
-    from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
+    from rhapsode.encoding.series.series_paths import SeriesPaths
+    from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings
 
 __all__ = [
     "BinSettings",
@@ -28,8 +29,10 @@ __all__ = [
     "learn_bins",
 ]
 
-_VALUES = ("SeriesEncoder", "SeriesEncoderSettings", "SeriesPaths")
+_PLACES = {
+    **dict.fromkeys(__all__, ".scaling"),
+    **dict.fromkeys(("SeriesEncoder", "SeriesEncoderSettings"), ".values"),
+    "SeriesPaths": ".series_paths",
+}
 
-__getattr__ = late_names(
-    __name__, {name: ".values" if name in _VALUES else ".scaling" for name in __all__}
-)
+__getattr__ = late_names(__name__, _PLACES)

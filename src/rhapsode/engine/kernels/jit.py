@@ -31,7 +31,7 @@ def _stamp() -> str:
     digest = hashlib.sha256()
     engine = Path(__file__).parents[1]
     steps = (engine / name for name in ("compiled_steps.py", "offsets.py", "sampling_steps.py"))
-    counts = sorted((engine.parent / "counts").glob("ngram_*.py"))
+    counts = sorted((engine.parent / "counts").rglob("ngram_*.py"))
     for path in (*sorted(Path(__file__).parent.glob("*.py")), *steps, *counts):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -428,67 +428,48 @@ _bf16_one, _bf16_rest, _bf16_four = _tile_bf16(1, 4), _tile_bf16(1, 1), _tile_bf
 _int8_one, _int8_rest, _int8_four = _tile_int8(1, 4), _tile_int8(1, 1), _tile_int8(4, 1)
 
 
-@inner
-def some_panels_bf16(
-    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
-    x: Any, x_at: int, x_step: int, rows: int,
-) -> None:  # fmt: skip
-    """The outputs of panels from `begin` to `end`; else as `tiles.matmul`."""
-    apart()
-    step = depth * (PANEL // 2)
-    fours = rows // 4 * 4
-    if fours:
-        for panel in range(begin, end):
-            for row in range(0, fours, 4):
-                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
-                _bf16_four(
-                    y, m, x, m_at + panel * step, step, depth,
-                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                )  # fmt: skip
-    for row in range(fours, rows):
-        a, b = y_at + row * y_step, x_at + row * x_step
-        panel = begin
-        while panel + 4 <= end:
-            place = (a + panel * PANEL,)
-            _bf16_one(y, m, x, m_at + panel * step, step, depth, place, (b,))
-            panel += 4
-        while panel < end:
-            place = (a + panel * PANEL,)
-            _bf16_rest(y, m, x, m_at + panel * step, step, depth, place, (b,))
-            panel += 1
+def _some_panels(one: Any, rest: Any, four: Any, block: int, size: int) -> Any:
+    """A product of some panels, as `tiles.matmul` otherwise.
 
-
-@inner
-def some_panels_int8(
-    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
-    x: Any, x_at: int, x_step: int, rows: int,
-) -> None:  # fmt: skip
-    """The outputs of panels from `begin` to `end`, from rounded inputs.
-
-    Otherwise as `tiles.matmul`.
+    Arguments:
+        one: tile of a row and four panels.
+        rest: of a row and a panel.
+        four: of four rows and a panel.
+        block: inputs that a tile reads at once.
+        size: numbers of a panel for one block.
     """
-    apart()
-    blocks = (depth + BLOCK - 1) // BLOCK
-    step = blocks * BLOCK_BYTES
-    fours = rows // 4 * 4
-    if fours:
-        for panel in range(begin, end):
-            for row in range(0, fours, 4):
-                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
-                _int8_four(
-                    y, m, x, m_at + panel * step, step, blocks,
-                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                )  # fmt: skip
-    for row in range(fours, rows):
-        a, b = y_at + row * y_step, x_at + row * x_step
-        panel = begin
-        while panel + 4 <= end:
-            place = (a + panel * PANEL,)
-            _int8_one(y, m, x, m_at + panel * step, step, blocks, place, (b,))
-            panel += 4
-        while panel < end:
-            place = (a + panel * PANEL,)
-            _int8_rest(y, m, x, m_at + panel * step, step, blocks, place, (b,))
-            panel += 1
+
+    @inner
+    def some_panels(
+        y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
+        x: Any, x_at: int, x_step: int, rows: int,
+    ) -> None:  # fmt: skip
+        apart()
+        blocks = (depth + block - 1) // block
+        step = blocks * size
+        fours = rows // 4 * 4
+        if fours:
+            for panel in range(begin, end):
+                for row in range(0, fours, 4):
+                    a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                    four(
+                        y, m, x, m_at + panel * step, step, blocks,
+                        (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                        (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                    )  # fmt: skip
+        for row in range(fours, rows):
+            a, b = y_at + row * y_step, x_at + row * x_step
+            panel = begin
+            while panel + 4 <= end:
+                one(y, m, x, m_at + panel * step, step, blocks, (a + panel * PANEL,), (b,))
+                panel += 4
+            while panel < end:
+                rest(y, m, x, m_at + panel * step, step, blocks, (a + panel * PANEL,), (b,))
+                panel += 1
+
+    return some_panels
+
+
+# Outputs of panels from `begin` to `end`; those of int8 from rounded inputs.
+some_panels_bf16 = _some_panels(_bf16_one, _bf16_rest, _bf16_four, 1, PANEL // 2)
+some_panels_int8 = _some_panels(_int8_one, _int8_rest, _int8_four, BLOCK, BLOCK_BYTES)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle import Component, IdBundle, NetworkConfig
 from rhapsode.bundle.network import build_network
 from rhapsode.config import (
     IdSettings,
@@ -252,3 +252,23 @@ def check_network(settings: IdSettings, family: str) -> None:
     asked = replace(settings, model=family, network=own_network(plan.network, settings.network))
     with torch.device("meta"):
         build_network(network_config(asked, 3))
+
+
+def decided_settings(bundle: IdBundle) -> dict[str, Any]:
+    """The settings that a network decides, by name: those that `network_config` reads."""
+    encoder, config = bundle.encoder, bundle.config
+    inputs = {"embedding_size": "embedding_size", "dropout": "input_dropout"}
+    known, head = config.input.settings, config.head.settings
+    return {
+        "model": config.model.name,
+        "encoding": encoder.name,
+        "encoder": dict(encoder.settings),
+        "network": {
+            "input": config.input.name.partition(".")[0].removeprefix("adaptive_"),
+            **{ours: known[theirs] for theirs, ours in inputs.items() if theirs in known},
+            **config.model.settings,
+            "head_bias": bool(head.get("bias", True)),
+            **{name: head[name] for name in ("shortlist", "tail_size") if name in head},
+        },
+        "reading": {"context": config.context},
+    }

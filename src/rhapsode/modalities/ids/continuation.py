@@ -112,11 +112,10 @@ def continue_prompt(
     bundle: IdBundle,
     prompt: str,
     settings: GenerateSettings,
-    open_index: OpenIndex | None = None,
 ) -> Iterator[Piece]:
     """Continue a prompt; see `continue_prompts`."""
     ids_N = bundle.encoder.encode(prompt).astype(np.int64)
-    return continue_prompts(predictor, bundle, [ids_N], settings, open_index)
+    return continue_prompts(predictor, bundle, [ids_N], settings)
 
 
 def continue_prompts(

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode import __version__
-from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Predictor, Provenance
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, Predictor, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.data import Batch, FilledStream, Stream
 from rhapsode.encoding import ENCODERS
-from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
     Figures,
     Text,
     baselines_of,
     element_losses,
     evaluate_store,
-    ngram_in_words,
     total_loss,
     unit_sums,
 )
@@ -38,40 +36,19 @@ from rhapsode.modalities.contract import (
     RunRequest,
     Scored,
     SplitName,
-    resolved,
-)
-from rhapsode.modalities.ids.beside_counts import (
-    evidence_for,
-    mixed_as_trained,
-    why_not_beside,
 )
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
-from rhapsode.modalities.ids.metrics import (
-    Evaluation,
-    IdPart,
-    measure_ids,
-    protocol_of,
-    score_part,
-)
-from rhapsode.modalities.ids.ngram_sidecar import NGRAM, Counted, learn_ngram, ngram_part
-from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
+from rhapsode.modalities.ids.counting.beside_counts import evidence_of, trained_predictor
+from rhapsode.modalities.ids.counting.ngram_sidecar import NGRAM, Counted, count_corpus, ngram_part
+from rhapsode.modalities.ids.counting.validation import ValidationPart, mixture_of_run
+from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids, protocol_of, score_part
 from rhapsode.models.families import FAMILIES
-from rhapsode.views.figures import plural
 
 if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
-    from rhapsode.counts import NGramModel
     from rhapsode.modalities.ids.model import IdModel
 
 
-# About what counting takes per element.
-COUNTING_SECONDS = 2e-6
-# Of the budget, what counting may take before training; else it is done after it.
-COUNTING_SHARE = 0.03
-# The same, where the network is trained beside the counts.
-MOST_COUNTING_SHARE = 0.15
-# Elements of a training split, at least, from which a run with a planned window learns.
-LEAST_ELEMENTS = 8
 # Elements that the sweep of the test split reads in windows, about half a minute's; `rhapsode
 # evaluate` reads all.
 FINISHING_READS = 1_500_000
@@ -144,31 +121,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return Compared(scored, (measure,), sizes, "passages", words)
 
     def decided(self, bundle: IdBundle) -> Mapping[str, Any]:
-        encoder, config = bundle.encoder, bundle.config
-        return {
-            "model": config.model.name,
-            "encoding": encoder.name,
-            "encoder": dict(encoder.settings),
-            "network": {
-                "input": config.input.name.partition(".")[0].removeprefix("adaptive_"),
-                **{
-                    ours: config.input.settings[theirs]
-                    for theirs, ours in (
-                        ("embedding_size", "embedding_size"),
-                        ("dropout", "input_dropout"),
-                    )
-                    if theirs in config.input.settings
-                },
-                **config.model.settings,
-                "head_bias": bool(config.head.settings.get("bias", True)),
-                **{
-                    name: config.head.settings[name]
-                    for name in ("shortlist", "tail_size")
-                    if name in config.head.settings
-                },
-            },
-            "reading": {"context": config.context},
-        }
+        from rhapsode.modalities.ids.components import decided_settings
+
+        return decided_settings(bundle)
 
     def suggested(self, bundle: IdBundle) -> dict[str, Any]:
         reading = bundle.provenance.section("reading")
@@ -189,134 +144,16 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return super().alike(name, asked, decided)
 
     def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, IdBundle]:
-        from rhapsode.modalities.ids.components import (
-            network_config,
-            own_network,
-            seen_context,
-        )
-        from rhapsode.models.output_layer import plan_output_layer
-        from rhapsode.training import give_back_memory, plan_id_run
-        from rhapsode.training.planner import gentler_plan
+        from rhapsode.modalities.ids.plan import plan_ids
 
-        settings, base = request.settings, request.base
-        family = FAMILIES.full_name(settings.model)
-        context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
-        counted = None
-        elements, seconds = len(corpus.train), request.seconds
-        by_hand = (settings.training.window, settings.reading.context)
-        if elements < LEAST_ELEMENTS and context.kind != "fresh" and by_hand == (None, None):
-            raise DataError(
-                f"the training split has {plural(elements, 'element')}: too little to learn from",
-                hint=f"give more, {LEAST_ELEMENTS} at least",
-            )
-        output = plan_output_layer(
-            corpus.train.counts_V, settings.network, accelerated=request.accelerator is not None
-        )
-        width = settings.network.get("hidden_size")
-        plan = plan_id_run(
-            family=family,
-            elements=elements,
-            documents=len(corpus.train.starts),
-            vocab_size=corpus.encoder.vocab_size,
-            context=context,
-            seconds=seconds,
-            epochs=settings.epochs,
-            steps=settings.steps,
-            speed=request.speed,
-            hidden_size=width if type(width) is int and width > 0 else None,
-            accelerator=request.accelerator,
-            output=output,
-        )
-        if base is not None:
-            plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
-        unfit = why_not_beside(
-            settings.training,
-            request,
-            output=output,
-            passes=plan.passes,
-            words=self.facts.has_words(corpus.encoder),
-            context=context,
-            train=corpus.train,
-            validation=len(corpus.validation),
-            grammar=self.facts.grammar(corpus.encoder) is not None,
-        )
-        share = COUNTING_SHARE if unfit is not None else MOST_COUNTING_SHARE
-        soon = seconds is None or elements * COUNTING_SECONDS < share * seconds
-        soon = soon or settings.training.beside_counts == "on"
-        # Counts of documents that are written from sources are only a baseline.
-        soon = soon and corpus.train.sources is None
-        # Every process reads the counts that a network is trained beside.
-        if soon and (request.first or unfit is None):
-            counted = self._count(corpus, fresh=context.kind == "fresh")
-        if counted is not None and request.first:
-            log.info(
-                f"the best n-gram model ({ngram_in_words(counted.model)}): "
-                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
-            )
-        give_back_memory()
-        beside = unfit is None and counted is not None
-        fixed: dict[str, Any] = {"beside_counts": "on" if beside else "off"}
-        if context.kind == "window":
-            fixed["window"] = context.size
-        settings = resolved(
-            settings,
-            plan,
-            fixed=fixed,
-            encoding=corpus.encoder.name,
-            encoder=corpus.encoder.settings,
-            reading=replace(settings.reading, context=str(context)),
-            network=own_network(plan.network, settings.network),
-        )
-        missing = corpus.encoder.unknown(settings.samples.prompt)
-        if missing:
-            raise EncodingError(
-                f"the text has no {', '.join(map(repr, missing[:8]))}", where="[samples] prompt"
-            )
-        bundle = IdBundle(
-            network_config(settings, corpus.encoder.vocab_size)
-            if base is None
-            else base.bundle.config,
-            corpus.encoder,
-            self.facts(corpus.train.counts_V),
-            provenance=replace(
-                self.provenance(corpus, settings),
-                data_sha256=corpus.sha256,
-                documents=corpus.documents,
-                characters=corpus.characters,
-                copies=corpus.copies,
-                selected_on="a validation slice of the training data"
-                if len(corpus.validation)
-                else "nothing: the last weights",
-                rhapsode=__version__,
-            ),
-        )
-        return Planned(
-            settings,
-            corpus,
-            bundle,
-            plan,
-            elements,
-            most_steps=plan.most_steps,
-            baseline=None if counted is None else counted.loss,
-            own=counted,
-        )
-
-    def _count(self, corpus: C, *, fresh: bool) -> Counted | None:
-        return learn_ngram(
-            corpus.train,
-            corpus.validation,
-            corpus.encoder.vocab_size,
-            fresh=fresh,
-            grammar=self.facts.grammar(corpus.encoder),
-            letter_V=self.facts.letters(corpus.encoder),
-        )
+        return plan_ids(corpus, request, self.facts, self.provenance)
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
         from rhapsode.modalities.ids.components import open_stream
 
         corpus = planned.corpus
         stream = open_stream(planned.settings, corpus, self.facts.grammar(corpus.encoder))
-        fill = _evidence(planned, corpus.train.elements_N, corpus.train.starts, counted=True)
+        fill = evidence_of(planned, corpus.train.elements_N, corpus.train.starts, counted=True)
         return stream if fill is None else FilledStream(stream, fill)
 
     def validation(
@@ -357,7 +194,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             return None
         predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
         precision = planned.settings.training.precision
-        fill = _evidence(planned, part.elements_N, part.starts, counted=False)
+        fill = evidence_of(planned, part.elements_N, part.starts, counted=False)
 
         def evaluate() -> T:
             batches = part.batches()
@@ -372,7 +209,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         from rhapsode.modalities.ids.continuation import continue_prompt
 
         asked, corpus, bundle = planned.settings.samples, planned.corpus, planned.bundle
-        predictor = _trained(planned, network)
+        predictor = trained_predictor(planned, network)
         grammar = self.facts.grammar(corpus.encoder)
         if grammar is not None:
             predictor = predictor.restricted(grammar)
@@ -405,20 +242,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         alone.predictor_for("auto")
         counted: Counted | None = planned.own
         if counted is None:
-            counted = self._count(corpus, fresh=bundle.context.kind == "fresh")
+            counted = count_corpus(corpus, self.facts, fresh=bundle.context.kind == "fresh")
         grammar = self.facts.grammar(corpus.encoder)
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
-        if asked == 0:
-            mixture = Mixture(reason="training.counts_share is 0")
-        elif part.sources is not None:
-            mixture = Mixture(reason="counts do not see what its documents are written from")
-        elif counted is None or not len(part):
-            mixture = Mixture(
-                reason="no n-gram model was counted: there is no validation slice to select it by",
-            )
-        else:
-            mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
-            mixture = replace(mixture, ngram_validation_loss=counted.loss)
+        mixture = mixture_of_run(alone, counted, part, asked)
         ngram = None if counted is None else counted.model
         facts = replace(bundle.facts, ngram=None if ngram is None else ngram_part(ngram))
         bundle = replace(bundle, facts=facts, calibration=Calibration(mixture))
@@ -483,44 +310,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return figures
 
 
-def _beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
-    """Counts that the network is trained beside; None without any."""
-    counted: Counted | None = planned.own
-    if counted is None or planned.settings.training.beside_counts != "on":
-        return None
-    return counted.model
-
-
-def _evidence(
-    planned: Planned[Any, Any, IdBundle],
-    elements_N: NDArray[np.unsignedinteger],
-    starts: NDArray[np.int64],
-    *,
-    counted: bool,
-) -> Callable[[Batch], Batch] | None:
-    """Function that adds what training adds to the logits of a text; None for nothing."""
-    ngram = _beside(planned)
-    if ngram is None:
-        return None
-    head = planned.bundle.config.head
-    return evidence_for(ngram, head, elements_N, starts, counted=counted)
-
-
-def _trained(planned: Planned[Any, Any, IdBundle], network: Network) -> Predictor:
-    """What training improves: the network, or the network and its counts together."""
-    from rhapsode.bundle.torch_predictor import torch_predictor
-
-    vocab_size = planned.corpus.encoder.vocab_size
-    predictor: Predictor = torch_predictor(network, vocab_size, planned.bundle.context)
-    ngram = _beside(planned)
-    return predictor if ngram is None else mixed_as_trained(predictor, ngram)
-
-
 def described(model: IdModel, figures: Figures) -> dict[str, Any]:
     """Plain values of a model of a comparison."""
     return {
         "encoding": model.bundle.encoder.name.partition(".")[0],
-        "parameters": sum(array.size for array in model.bundle.arrays.values()),
+        "parameters": model.bundle.parameters,
         "figures": figures.to_mapping(),
     }
 

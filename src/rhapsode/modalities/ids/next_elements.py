@@ -27,10 +27,10 @@ from rhapsode.views.candidates import (
 )
 from rhapsode.views.display import Shown
 from rhapsode.views.figures import plural
-from rhapsode.views.mixture_table import Parts, largest_line
+from rhapsode.views.terminal.mixture_table import Parts, largest_line
 
 if TYPE_CHECKING:
-    from rhapsode.counts.contributions import Contribution, Contributions
+    from rhapsode.counts.mixing.contributions import Contribution, Contributions
     from rhapsode.modalities.ids.model import IdModel
 
 

@@ -43,8 +43,8 @@ from rhapsode.modalities.series.corpus import (
     series_seen,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.forecasting.backtest import BACKTEST_COLUMNS
 from rhapsode.modalities.series.metrics import (
-    BACKTEST_COLUMNS,
     encode_part,
     end_of_series,
     measure_series,
@@ -295,7 +295,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             bundle = model.bundle
             row = {
                 "encoding": bundle.config.head.name.partition(".")[0],
-                "parameters": sum(array.size for array in bundle.arrays.values()),
+                "parameters": bundle.parameters,
                 "figures": metrics.to_mapping(),
             }
             scored[name] = Scored(row, sums)

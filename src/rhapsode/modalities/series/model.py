@@ -24,17 +24,16 @@ from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, check_single, old_content
 from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
-from rhapsode.modalities.series.forecast_frames import frame_kind
+from rhapsode.modalities.series.forecasting.drawn_forecasts import draw_forecasts, state_after
+from rhapsode.modalities.series.forecasting.forecast_frames import frame_kind
+from rhapsode.modalities.series.forecasting.series_forecast import (
+    SeriesForecast,
+    forecast_rows,
+    forecast_times,
+)
 from rhapsode.modalities.series.metrics import whole_series
 from rhapsode.modalities.series.output import check_table, csv_text, series_rows
 from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
-from rhapsode.modalities.series.series_forecast import (
-    SeriesForecast,
-    draw_forecasts,
-    forecast_rows,
-    forecast_times,
-    state_after,
-)
 from rhapsode.modalities.series.settings import ForecastSettings, SeriesEvaluationSettings
 from rhapsode.modalities.series.synthesis import draw_new, make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values

@@ -16,17 +16,14 @@ from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import SeriesStats
 from rhapsode.errors import DataError
 from rhapsode.modalities.series.corpus import observed_lengths, until
+from rhapsode.modalities.series.forecasting.drawn_forecasts import future_covariates, state_after
+from rhapsode.modalities.series.forecasting.series_forecast import SeriesForecast
 from rhapsode.modalities.series.output import (
     check_table,
     csv_text,
     series_rows,
     times_in_words,
     write_table,
-)
-from rhapsode.modalities.series.series_forecast import (
-    SeriesForecast,
-    future_covariates,
-    state_after,
 )
 from rhapsode.modalities.values.prompts import Step, ValuePrompt
 

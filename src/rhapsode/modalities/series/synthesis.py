@@ -18,8 +18,8 @@ from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.log import log
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle, Template, Templates
+from rhapsode.modalities.series.forecasting.drawn_forecasts import future_covariates
 from rhapsode.modalities.series.prompts import step_times, with_steps
-from rhapsode.modalities.series.series_forecast import future_covariates
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.values.model import chain_of_values
 from rhapsode.modalities.values.next_steps import plain_row

@@ -38,6 +38,7 @@ from rhapsode.modalities.text.reading import (
     release,
 )
 from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.views.figures import plural
 
 # Fraction of unknown text above which nothing can be learnt from it.
 MOST_UNKNOWN = 0.5
@@ -86,7 +87,7 @@ def prepare_corpus(
     store, splits = texts.store, split_texts(texts.store, settings)
     if not len(splits.train) or store.characters < 2:
         raise DataError(
-            f"{_count(store.characters, 'character')} of text: too little to learn from",
+            f"{plural(store.characters, 'character')} of text: too little to learn from",
             where=", ".join(map(source_name, sources)),
         )
     reason = "as requested"
@@ -152,7 +153,7 @@ def _said(
     texts: Texts, source: SourceSettings, copies: int, splits: Splits, learnt: str
 ) -> Iterator[str]:
     store = texts.store
-    yield f"{_count(len(store), 'document')}, {store.characters:,} characters; {learnt}"
+    yield f"{plural(len(store), 'document')}, {store.characters:,} characters; {learnt}"
     yield from found_lines(texts, source)
     if advice := list_note(store, source):
         yield advice
@@ -161,12 +162,8 @@ def _said(
         yield f"the test split is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {splits.left_out:,} left out" if splits.left_out else ""
-        told = f"{_count(copies, 'duplicate document')}{out}"
+        told = f"{plural(copies, 'duplicate document')}{out}"
         yield f"{told}; no document is in more than one part"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def found_lines(texts: Texts, settings: SourceSettings) -> Iterator[str]:
@@ -178,15 +175,15 @@ def found_lines(texts: Texts, settings: SourceSettings) -> Iterator[str]:
         yield f"and {len(found.encodings) - 3:,} more files that are not UTF-8"
     if found.formats:
         formats = (f"{count:,} {name}" for name, count in found.formats.items())
-        left = ", ".join(_count(count, name) for name, count in found.left_out.items())
+        left = ", ".join(plural(count, name) for name, count in found.left_out.items())
         yield f"text taken out of {', '.join(formats)}" + (f"; left out: {left}" if left else "")
     for name, count in found.boilerplate.items():
         yield f"{name}: {count:,} characters {_FATE[settings.boilerplate]}"
     yield from found.notes[:5]
     if found.skipped:
-        yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
+        yield f"{plural(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
     if found.incomplete:
-        yield f"{_count(found.incomplete, 'record')} left out because a field is missing"
+        yield f"{plural(found.incomplete, 'record')} left out because a field is missing"
 
 
 def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:

@@ -204,7 +204,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             encoded = self.encoded(model.bundle, part)
             nats_N = encoded.nats(model.predictor, model.bundle.facts.warm_up)
             row = {
-                "parameters": sum(array.size for array in model.bundle.arrays.values()),
+                "parameters": model.bundle.parameters,
                 "figures": self._density(model.predictor, part, part.split).to_mapping(),
             }
             scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})

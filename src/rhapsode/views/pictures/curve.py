@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config import format_duration
+from rhapsode.views.figures import plural
 from rhapsode.views.history import read_events
 
 WIDTH, HEIGHT = 960, 470
@@ -116,7 +117,7 @@ def draw_course(
     losses = [*(loss for _, loss in points), *known.values(), *tests.values()]
     frame = _Frame(max(1, last), *_limits(smooth_N, losses))
     names = _names(smooth_N, course, known, tests)
-    updates = f"{last:,} update{'' if last == 1 else 's'} in {format_duration(course.elapsed)}"
+    updates = f"{plural(last, 'update')} in {format_duration(course.elapsed)}"
     parts = [
         f'<text class="ink title" x="{LEFT}" y="34">{escape(title)}</text>',
         f'<text class="muted" x="{LEFT}" y="56">{updates}; '

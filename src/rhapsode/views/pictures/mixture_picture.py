@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from rhapsode.views.mixture_table import summed
+from rhapsode.views.terminal.mixture_table import summed
 
 WIDTH, LEFT, RIGHT = 960, 64, 30
 # Most cells of a line of text, their greatest width, and the height of a line.

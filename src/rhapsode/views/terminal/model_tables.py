@@ -96,7 +96,7 @@ def model_blocks(
     """
     kind, network = bundle.modality.partition(".")[0], bundle.network
     family = "n-gram counts" if network is None else network.model.name.partition(".")[0]
-    parameters = sum(int(array.size) for array in bundle.arrays.values())
+    parameters = bundle.parameters
     rows: dict[str, Any] = {
         "file": path,
         "context": bundle.context if network is not None else None,

@@ -25,9 +25,7 @@ _DOTS = np.array(((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80)))
 _DRUM_LEVELS = {35: 3, 36: 3, 42: 1, 44: 1, 46: 1, 49: 0, 51: 0, 52: 0, 53: 0, 55: 0, 57: 0, 59: 0}
 
 
-def small_roll(
-    roll: Roll, width: int, *, rows: int = 8, seed_end: float = 0.0, begin: float = 0.0
-) -> list[Text]:
+def small_roll(roll: Roll, width: int, *, rows: int = 8, seed_end: float = 0.0) -> list[Text]:
     """Draw a roll as coloured lines; drums get the last line.
 
     Arguments:
@@ -35,16 +33,15 @@ def small_roll(
         width: cells of a line.
         rows: lines in all.
         seed_end: end of the prompt in quarter notes, which is dim; 0 without a prompt.
-        begin: time at the left edge in quarter notes.
     """
     drum_N = roll.drum_N()
     tone_N = ~drum_N
     with_drums = bool(drum_N.any())
     tones = rows - with_drums if tone_N.any() else 0
     cells = max(8, width - LABEL)
-    span = max(1e-9, roll.end - begin)
+    span = max(1e-9, roll.end)
     columns = max(2, min(2 * cells, round(QUARTER * span)))
-    grid = _Grid(columns / span, begin, -(-columns // 2), seed_end)
+    grid = _Grid(columns / span, -(-columns // 2), seed_end)
     lines: list[Text] = []
     if tones:
         low, high = int(roll.pitch_N[tone_N].min()), int(roll.pitch_N[tone_N].max())
@@ -66,13 +63,11 @@ class _Grid:
 
     Arguments:
         scale: columns of a quarter note.
-        begin: time of the first column.
         cells: of a line.
         seed_end: time at which the prompt ends.
     """
 
     scale: float
-    begin: float
     cells: int
     seed_end: float
 
@@ -80,8 +75,8 @@ class _Grid:
         self, roll: Roll, which_N: NDArray[np.bool_], level_N: NDArray[np.int64], labels: list[str]
     ) -> list[Text]:
         """Lines with some of the notes, each at its level from the top."""
-        first_N = np.rint((roll.start_N - self.begin) * self.scale).astype(int)
-        last_N = np.rint((roll.start_N + roll.length_N - self.begin) * self.scale).astype(int)
+        first_N = np.rint(roll.start_N * self.scale).astype(int)
+        last_N = np.rint((roll.start_N + roll.length_N) * self.scale).astype(int)
         begun = set(zip(level_N[which_N].tolist(), first_N[which_N].tolist(), strict=True))
         dots = np.zeros((len(labels), self.cells), int)
         parts = np.full((len(labels), self.cells), -1)
@@ -103,7 +98,7 @@ class _Grid:
 
     def _bars(self, roll: Roll) -> set[int]:
         """Cells in which bars begin, or every second, fourth, ... bar of many."""
-        cells = [int((time - self.begin) * self.scale / 2 + 1e-6) for time in roll.bars]
+        cells = [int(time * self.scale / 2 + 1e-6) for time in roll.bars]
         begun, every = [cell for cell in cells if cell < self.cells], 1
         while len(begun) > every * max(1, self.cells // NARROWEST):
             every *= 2
@@ -123,7 +118,7 @@ class _Grid:
         return result
 
     def _dim(self, cell: int) -> str:
-        return " dim" if self.begin + 2 * cell / self.scale < self.seed_end - 1e-9 else ""
+        return " dim" if 2 * cell / self.scale < self.seed_end - 1e-9 else ""
 
     def _style(self, roll: Roll, part: int) -> str:
         if part < 0:

@@ -213,7 +213,7 @@ def _scoring(models: Iterable[AnyModel]) -> AbstractContextManager[None]:
     """Share the cores with other programs, where a network computes."""
     if not any(model.bundle.members for model in models):
         return nullcontext()
-    from rhapsode.training.thread_choice import sharing_cores  # loads torch
+    from rhapsode.training.threads.thread_choice import sharing_cores  # loads torch
 
     return sharing_cores()
 

@@ -3,53 +3,42 @@
 Nothing is written.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 import torch
 
-from rhapsode.bundle import bundle_path, read_bundle
-from rhapsode.bundle.device import (
-    CPU,
-    check_compiler,
-    choose_device,
-    forked_random,
-    memory_of,
-    synchronise,
-)
+from rhapsode.bundle.device import CPU, check_compiler, choose_device
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
-from rhapsode.files import first_line, source_name
-from rhapsode.log import log
+from rhapsode.files import source_name
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.models.families import FAMILIES
 from rhapsode.training import (
     Group,
-    faster_precision,
     join_group,
     machine_speed,
     matmul_rates,
     member_seed,
     prepare_process,
-    runs,
 )
 from rhapsode.training.events import check_trackers
-from rhapsode.training.gradients import BatchFeed, add_gradients, halved_once
 from rhapsode.training.machine import measure_accelerator
-from rhapsode.training.planner import Accelerator, BaseModel, base_of
-from rhapsode.training.thread_choice import sharing_cores
+from rhapsode.training.planner import Accelerator, BaseModel
+from rhapsode.training.threads.thread_choice import sharing_cores
 from rhapsode.views.display import Shown
+from rhapsode.workflows.runs.base_model import base_of_run, with_base
 from rhapsode.workflows.runs.member_plan import check_members, member_part, with_members
 from rhapsode.workflows.runs.run_folder import ResumedRun, differences
+from rhapsode.workflows.runs.trial import choose_precision, runs_on
 
 if TYPE_CHECKING:
     from rhapsode.keywords import TrainOptions
@@ -110,7 +99,7 @@ def plan_training(
     Raises:
         RhapsodeError: a source or setting that does not fit.
     """
-    opened = _base_of(base, resumed, group)
+    opened = base_of_run(base, resumed, group)
     name = None if resumed is None else resumed.modality
     modality, claim = choose_modality(sources, settings, name)
     if opened is not None and resumed is None:
@@ -121,7 +110,7 @@ def plan_training(
                 where="--from",
                 hint="name sources of that kind, or use --modality",
             )
-        settings = _inherited(settings, opened, modality)
+        settings = with_base(settings, opened, modality)
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
     check_settings(asked, opened, group)
@@ -171,7 +160,7 @@ def plan_training(
     planned, network, begins_well = decide(None if gpu is None else Accelerator(**gpu))
     stream = modality.stream(planned)
     if asked.device == "auto" and device != CPU:
-        runs_there = partial(_runs_on, device, network, stream)
+        runs_there = partial(runs_on, device, network, stream)
         if not group.agree(runs_there):
             device = CPU
             if gpu is not None:
@@ -182,7 +171,7 @@ def plan_training(
     network.train()  # cuDNN gives no gradients in evaluation mode
     again = resumed is not None
     precision = group.agree(
-        partial(_precision, planned.settings, network, stream, machine, again=again)
+        partial(choose_precision, planned.settings, network, stream, machine, again=again)
     )
     planned = _with_training(planned, precision=precision)
     provenance = replace(
@@ -262,101 +251,6 @@ def check_settings(asked: TrainingSettings, base: BaseModel | None, group: Group
         )
 
 
-def _base_of(base: str | Path | None, resumed: ResumedRun | None, group: Group) -> BaseModel | None:
-    """The model that a run starts or started from, or None.
-
-    None stands for fresh weights.
-    """
-    sha256 = None
-    if resumed is not None:
-        start = resumed.start
-        if start is None:
-            return None
-        if resumed.going_on and resumed.has_model:
-            # The run's own file has the same elements and network; the first model may be gone by
-            # now.
-            with group.copied(resumed.folder.model) as file:
-                own: Any = read_bundle(file)
-                return replace(
-                    base_of(file, own),
-                    path=Path(start["model"]),
-                    sha256=start["sha256"],
-                    line=own.provenance.ancestors,
-                )
-        base, sha256 = start["model"], start["sha256"]
-    if base is None:
-        return None
-    return base_of(bundle_path(base), read_bundle(base), sha256=sha256)
-
-
-def _runs_on(device: torch.device, network: Network, stream: Stream) -> bool:
-    """True if a device can take a training step of a copy of this network.
-
-    Kernels may be missing there, or float64, in which densities and angles are computed.
-    """
-    try:
-        with forked_random(device), memory_of(device):
-            there = copy.deepcopy(network).to(device).train()
-            there.tie()
-            _trial(there, stream)("float32")
-    except (RuntimeError, TypeError) as problem:
-        log.info(f"cpu: {device} cannot run this network ({first_line(problem)})")
-        return False
-    return True
-
-
-def _trial(network: Network, stream: Stream) -> Callable[[str], None]:
-    """A forward and backward pass in a given precision, in parts where memory is short."""
-    feed, parts = BatchFeed(network, stream), 1
-
-    def step(precision: str) -> None:
-        nonlocal parts
-
-        def work(parts: int) -> None:
-            add_gradients(network, feed, 0, None, precision, parts=parts)
-            synchronise(network.device)
-
-        _, parts = halved_once(work, parts, stream.batch_size, network.device)
-
-    return step
-
-
-def _precision(
-    settings: TrainingSettings,
-    network: Network,
-    stream: Stream,
-    machine: Mapping[str, float],
-    *,
-    again: bool,
-) -> Literal["float32", "bfloat16"]:
-    """The requested precision, or the faster one, measured on this network."""
-    wanted, step = settings.training.precision, _trial(network, stream)
-    if wanted == "float32":
-        return wanted
-    try:
-        with forked_random(network.device), memory_of(network.device):
-            if wanted == "bfloat16":
-                if runs(step, wanted):
-                    return wanted
-                if not again:  # else the run may have begun on another machine
-                    raise SettingsError(
-                        "PyTorch has no bfloat16 kernel for this network on this machine",
-                        where="[training] precision",
-                        hint="leave it at auto, or set float32",
-                    )
-                log.info("float32: this machine cannot continue in bfloat16")
-                return "float32"
-            if network.device == CPU and machine["bfloat16"] < machine["float32"]:
-                log.info("float32: this machine has no fast bfloat16")
-                return "float32"
-            seconds = min(2.0, (settings.budget_seconds() or 120.0) / 120)
-            precision, ratio = faster_precision(step, seconds=seconds)
-    finally:
-        network.zero_grad(set_to_none=True)
-    log.info(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
-    return precision
-
-
 @dataclass(frozen=True, repr=False)
 class Plan(Shown):
     """Settings that training would use, and why.
@@ -415,36 +309,3 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack["Trai
         run.stream.steps(1.0),
         run.planned.elements,
     )
-
-
-def _inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
-    """The requested settings, completed with those of the base model."""
-    decided = modality.decided(base.bundle)
-    differing = list(_differences(asked, decided, modality))
-    if differing:
-        raise SettingsError(
-            f"set by the base model: {', '.join(differing)}",
-            where="--from",
-            hint="leave it out, or train a new model without --from",
-        )
-    return merge(merge(modality.suggested(base.bundle), asked), decided)
-
-
-def _differences(
-    asked: Mapping[str, Any], decided: Mapping[str, Any], modality: AnyModality
-) -> Iterator[str]:
-    """Settings asked for that differ, as "network.hidden_size is 512, not 64"."""
-    for section, fixed in decided.items():
-        wanted = asked.get(section)
-        if wanted is None:
-            continue
-        if not isinstance(fixed, Mapping):
-            if not modality.alike(section, wanted, fixed):
-                yield f"{section} is {fixed}, not {wanted}"
-            continue
-        for name, value in wanted.items() if isinstance(wanted, Mapping) else ():
-            has = fixed.get(name)
-            if name not in fixed and section not in modality.decides_all_of:
-                continue
-            if not modality.alike(f"{section}.{name}", value, has):
-                yield f"{section}.{name} is {'not set' if has is None else has}, not {value}"

@@ -35,7 +35,7 @@ from rhapsode.training import (
     read_checkpoint,
     write_checkpoint,
 )
-from rhapsode.training.thread_choice import TrainingThreads, thread_modes
+from rhapsode.training.threads.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.inference.ask import AnyModel, load
 from rhapsode.workflows.runs.kept_members import KeptMembers
 from rhapsode.workflows.runs.planning import PlannedRun, plan_training

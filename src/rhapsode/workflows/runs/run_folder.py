@@ -15,6 +15,7 @@ from rhapsode.config import DEFAULT_BUDGET, dump_toml, parse_duration, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
+from rhapsode.views.figures import plural
 
 # Characters of the name of a run that is named by its source; systems take names of 255 bytes.
 _LONGEST = 60
@@ -281,7 +282,7 @@ class ResumedRun:
 
 
 def _in_words(documents: int, characters: int) -> str:
-    return f"{documents:,} document{'' if documents == 1 else 's'} of {characters:,} characters"
+    return f"{plural(documents, 'document')} of {characters:,} characters"
 
 
 def find_run(output: str | None, asked: Mapping[str, Any]) -> ResumedRun:

@@ -19,7 +19,7 @@ from rhapsode.files import write_atomically
 from rhapsode.log import log
 from rhapsode.training import Event, Finished, Group, MemberLoops, give_back_memory
 from rhapsode.training.events import TensorBoard
-from rhapsode.training.thread_choice import sharing_cores
+from rhapsode.training.threads.thread_choice import sharing_cores
 from rhapsode.views.card import card_text
 from rhapsode.views.history import read_events
 from rhapsode.views.pictures.curve import draw_course, read_course

@@ -24,6 +24,8 @@ from rhapsode.files import first_line
 if TYPE_CHECKING:
     import polars as pl
 
+_FRAME = "the data frame"
+
 
 def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
     """Arrays of a .npy or .npz file, by name.
@@ -96,7 +98,7 @@ def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table
     return polars_table(frame, where, settings)
 
 
-def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
+def frame_table(frame: Any, settings: SeriesSettings) -> Table:
     """Table of a data frame of any library that narwhals knows.
 
     An index of times or names counts as a column.
@@ -109,12 +111,12 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
     try:
         native = nw.from_native(_with_index(frame), allow_series=True)
     except TypeError as problem:
-        raise DataError(f"no data frame: {first_line(problem)}", where=where) from None
+        raise DataError(f"no data frame: {first_line(problem)}", where=_FRAME) from None
     if isinstance(native, nw.LazyFrame):
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    return polars_table(native.to_polars(), where, settings)
+    return polars_table(native.to_polars(), _FRAME, settings)
 
 
 def polars_table(

@@ -24,7 +24,7 @@ from rhapsode.modalities.series.anomalies.scores import (
 )
 from rhapsode.modalities.series.corpus import SeriesPart
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
-from rhapsode.modalities.series.forecast_frames import FrameKind, make_frame
+from rhapsode.modalities.series.forecasting.forecast_frames import FrameKind, make_frame
 from rhapsode.modalities.series.output import (
     Rows,
     check_table,

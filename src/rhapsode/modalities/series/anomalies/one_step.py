@@ -132,7 +132,7 @@ def _read(
     known_BTX = np.zeros((len(stretches), steps, facts.covariates.size), dtype=np.float32)
     for row, each in enumerate(stretches):
         offset = int(given.offsets[each.series])
-        read = slice(offset + max(0, each.lead - facts.run_up), offset + each.stop)
+        read = slice(offset + max(0, each.lead - facts.warm_up), offset + each.stop)
         known_TX = facts.covariates.rows(
             given, each.series, given.times_N[read], given.known_NC[read]
         )

@@ -13,9 +13,9 @@ from rhapsode.bundle import NETWORK
 from rhapsode.data.tables import SeriesSet
 from rhapsode.evaluation import seasonal_error
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.forecasting.drawn_forecasts import LEAST_KNOWN, draw_forecasts
 from rhapsode.modalities.series.pool.finished_paths import is_intermittent
 from rhapsode.modalities.series.pool.simple_methods import SIMPLE, simple_forecasts
-from rhapsode.modalities.series.series_forecast import LEAST_KNOWN, draw_forecasts
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor

@@ -23,7 +23,7 @@ from rhapsode.encoding.normalise import Normaliser, NormalSettings
 from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
-from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
+from rhapsode.modalities.ids.counting.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
 from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
 from rhapsode.modalities.text.quality.text_quality import (
@@ -374,7 +374,7 @@ def _step(number: int) -> int:
 def _few_threads(bundle: IdBundle) -> Iterator[None]:
     """Use one torch thread for a small network, where more are slower."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
-    if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
+    if torch is None or bundle.parameters > SMALL:
         yield
         return
     before = torch.get_num_threads()

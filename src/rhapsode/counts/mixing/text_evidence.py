@@ -18,12 +18,8 @@ from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
 from rhapsode.counts.chunks import Elements, as_ids, first_places
-from rhapsode.counts.experts import Experts
-from rhapsode.counts.ngram import NGramModel
-
-# Compiled into the cached code of this module: when they change, this file must change, too.
-from rhapsode.counts.ngram_counting import find_child
-from rhapsode.counts.ngram_evidence import (
+from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
@@ -31,7 +27,11 @@ from rhapsode.counts.ngram_evidence import (
     next_node,
     word_keys,
 )
-from rhapsode.counts.ngram_measures import WORDS, places_before
+from rhapsode.counts.mixing.ngram_measures import WORDS, places_before
+from rhapsode.counts.ngram import NGramModel
+
+# Compiled into the cached code of this module: when they change, this file must change, too.
+from rhapsode.counts.ngram_counting import find_child
 
 # Weights of order 0 and of every context beside a network in training.
 ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rhapsode.training.other_programs import CoreUse, OtherPrograms
+from rhapsode.training.threads.other_programs import CoreUse, OtherPrograms
 
 # Seconds of a stretch after which a way is judged: longer than the bursts in which other programs
 # tend to work. A way that is this much slower than the best one is given up sooner.

@@ -18,8 +18,7 @@ from rhapsode.errors import BundleError, DataError
 
 if TYPE_CHECKING:  # counting loads a compiler, late and only on request
     from rhapsode.counts import NGramModel
-    from rhapsode.data import ElementStore
-    from rhapsode.encoding import Grammar
+    from rhapsode.modalities.ids.contract import IdCorpus
 
 
 T = TypeVar("T")
@@ -44,28 +43,18 @@ class Counted:
     seconds: float
 
 
-def learn_ngram(
-    train: ElementStore,
-    validation: ElementStore,
-    vocab_size: int,
-    *,
-    fresh: bool,
-    grammar: Grammar | None = None,
-    letter_V: NDArray[np.int64] | None = None,
-) -> Counted | None:
+def count_corpus(corpus: IdCorpus, facts: type[IdFacts], *, fresh: bool) -> Counted | None:
     """Choose the best n-gram model by validation loss.
 
     Arguments:
-        train: elements to count, up to 20 million.
-        validation: elements that the choice is made on.
-        vocab_size: V.
+        corpus: elements of its training split are counted, up to 20 million.
+        facts: of its modality: grammar, over which the loss is normalised, and letters.
         fresh: True if every document is read without the previous ones.
-        grammar: elements that may follow; the loss is normalised over them.
-        letter_V: see `IdFacts.letters`.
 
     Returns:
         None if there is nothing to count, or no validation data.
     """
+    train, validation, encoder = corpus.train, corpus.validation, corpus.encoder
     if not len(validation) or not len(train):
         return None
     began = time.monotonic()
@@ -78,8 +67,8 @@ def learn_ngram(
         model, tried = best_ngram(
             np.asarray(train.elements_N[:counted]),
             np.asarray(validation.elements_N),
-            vocab_size,
-            letter_V=letter_V,
+            encoder.vocab_size,
+            letter_V=facts.letters(encoder),
             starts=starts if fresh else None,
             opening=END_ID if fresh else None,
             validation_starts=validation.starts if fresh else None,
@@ -87,6 +76,7 @@ def learn_ngram(
     except DataError:
         return None
     loss = min(one.loss for one in tried)
+    grammar = facts.grammar(encoder)
     if grammar is not None:
         loss = grammatical_loss(validation, model, grammar, fresh=fresh)
     return Counted(model, loss, time.monotonic() - began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from rhapsode.counts import NGramModel  # loads a compiler
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
+    from rhapsode.modalities.ids.counting.ngram_sidecar import Counted
+    from rhapsode.modalities.ids.model import IdModel
 
 
 VALIDATION_LANES = 32
-VALIDATION_RUN_UP = 256
+VALIDATION_WARM_UP = 256
 VALIDATION_WORK = 500_000
 # Multiply-adds that a sweep of the validation split may take, about a second's; it is read in part
 # if it wants more.
@@ -83,13 +85,36 @@ class ValidationPart:
             self.starts,
             self.context,
             lanes=max(1, min(VALIDATION_LANES, len(self) // 512)),
-            run_up=VALIDATION_RUN_UP,
+            warm_up=VALIDATION_WARM_UP,
             window=256,
             scored_N=self.scored_N,
             every=max(1, len(self) * self.context.size // VALIDATION_WORK),
             grammar=self.grammar,
             sources=self.sources,
         )
+
+
+def mixture_of_run(
+    model: IdModel, counted: Counted | None, part: ValidationPart, asked: float | None
+) -> Mixture:
+    """The mixture of a trained network with the counts of its run.
+
+    Arguments:
+        model: of the network alone.
+        counted: the counts; None without any.
+        part: of the validation slice.
+        asked: as for `choose_mixture`; 0 mixes nothing.
+    """
+    if asked == 0:
+        return Mixture(reason="training.counts_share is 0")
+    if part.sources is not None:
+        return Mixture(reason="counts do not see what its documents are written from")
+    if counted is None or not len(part):
+        return Mixture(
+            reason="no n-gram model was counted: there is no validation slice to select it by",
+        )
+    mixture = choose_mixture(model.network_scorer, counted.model, part, asked)
+    return replace(mixture, ngram_validation_loss=counted.loss)
 
 
 def choose_mixture(
@@ -109,8 +134,8 @@ def choose_mixture(
     Returns:
         The mixture with its losses on the same part; `reason` if the counts add too little.
     """
-    from rhapsode.counts.expert_weights import Evidence, fit_weights, fixed_weights
-    from rhapsode.counts.experts import Experts
+    from rhapsode.counts.mixing.expert_weights import Evidence, fit_weights, fixed_weights
+    from rhapsode.counts.mixing.experts import Experts
 
     most = min(MOST_PLACES, max(1, MOST_NUMBERS // network.vocab_size))
     places_N = np.arange(len(part)) % -(-len(part) // most) == 0

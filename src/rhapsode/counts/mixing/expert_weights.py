@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
-from rhapsode.counts.experts import Experts
-from rhapsode.counts.ngram_measures import WORDS
+from rhapsode.counts.mixing import ngram_evidence as kernels
+from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.ngram_measures import WORDS
 
 # Pieces of evidence that are held at once.
 MOST_EVIDENCE = 24_000_000

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from rhapsode.compiling import compiled, vectorised
-from rhapsode.counts.ngram_counting import find_child
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_measures import (
+from rhapsode.counts.mixing.ngram_measures import (
     PERIODS,
     WORDS,
     follow,
     kind_of_place,
     place_of,
 )
+from rhapsode.counts.ngram_counting import find_child
 
 # Kinds of contexts, by how often one was seen and by how many elements followed it.
 KINDS = 12

@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
-from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
-from rhapsode.counts.experts import Experts, ExpertState
-from rhapsode.counts.ngram_evidence import collect, forget, next_node, next_word, remember
+from rhapsode.counts.mixing import ngram_evidence as kernels
+from rhapsode.counts.mixing.experts import Experts, ExpertState
+from rhapsode.counts.mixing.ngram_evidence import collect, forget, next_node, next_word, remember
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.ngram_measures import WORDS, follow
+from rhapsode.counts.mixing.ngram_measures import WORDS, follow
 
 Floats = NDArray[np.float64]
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle import Component, Predictor, Provenance
+from rhapsode.bundle import Component, IdBundle, Predictor, Provenance
 from rhapsode.data import Batch
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
+    from rhapsode.bundle.network import Network
     from rhapsode.config import OptimisationSettings, SeenContext
     from rhapsode.counts import NGramModel
     from rhapsode.counts.chunks import Elements
     from rhapsode.data import ElementStore
-    from rhapsode.modalities.contract import RunRequest
+    from rhapsode.modalities.ids.counting.ngram_sidecar import Counted
+    from rhapsode.modalities.run_contract import Planned, RunRequest
     from rhapsode.models.output_layer import OutputLayer
 
 # Elements with weights of full width, and elements of a training split, up to which a network is
@@ -95,7 +97,7 @@ def evidence_for(
         starts: where documents begin.
         counted: whether the text is the one that was counted; then each place is left out.
     """
-    from rhapsode.counts.text_evidence import TextEvidence
+    from rhapsode.counts.mixing.text_evidence import TextEvidence
 
     shortlist = head.settings.get("shortlist")
     evidence = TextEvidence(
@@ -116,8 +118,8 @@ def evidence_for(
 def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     """Network and counts with the weights that they have in training."""
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-    from rhapsode.counts.experts import Experts
-    from rhapsode.counts.text_evidence import training_weights
+    from rhapsode.counts.mixing.experts import Experts
+    from rhapsode.counts.mixing.text_evidence import training_weights
 
     experts = Experts(ngram)
     # Contexts of elements read get no weight: training does not know them.
@@ -125,6 +127,35 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     weight_F[: experts.lead] = training_weights(experts)
     weight_F[experts.size - len(experts.measure_F) :] = experts.measure_F
     return MixedPredictor(network, ngram, tuple(weight_F.tolist()))
+
+
+def beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
+    """Counts beside which a network is trained; None without any."""
+    counted: Counted | None = planned.own
+    if counted is None or planned.settings.training.beside_counts != "on":
+        return None
+    return counted.model
+
+
+def evidence_of(
+    planned: Planned[Any, Any, IdBundle], elements_N: Elements, starts: Elements, *, counted: bool
+) -> Callable[[Batch], Batch] | None:
+    """Function that adds evidence to batches; None without counts."""
+    ngram = beside(planned)
+    if ngram is None:
+        return None
+    head = planned.bundle.config.head
+    return evidence_for(ngram, head, elements_N, starts, counted=counted)
+
+
+def trained_predictor(planned: Planned[Any, Any, IdBundle], network: Network) -> Predictor:
+    """The predictor that training improves: the network, with its counts if any."""
+    from rhapsode.bundle.torch_predictor import torch_predictor
+
+    vocab_size = planned.corpus.encoder.vocab_size
+    predictor: Predictor = torch_predictor(network, vocab_size, planned.bundle.context)
+    ngram = beside(planned)
+    return predictor if ngram is None else mixed_as_trained(predictor, ngram)
 
 
 def without_counts(provenance: Provenance) -> str:

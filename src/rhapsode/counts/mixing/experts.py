@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.compiling import cores
-from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids
+from rhapsode.counts.mixing import ngram_evidence as kernels
+from rhapsode.counts.mixing.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
 from rhapsode.counts.ngram import NGramModel
-from rhapsode.counts.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
 
 Scores = NDArray[np.float32]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts import ngram_evidence as kernels
 from rhapsode.counts.chunks import Elements, as_ids, first_places
+from rhapsode.counts.mixing import ngram_evidence as kernels
+from rhapsode.counts.mixing.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
 from rhapsode.counts.ngram_file import packed, unpacked
-from rhapsode.counts.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000

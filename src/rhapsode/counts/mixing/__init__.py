@@ -1,0 +1,1 @@
+"""Mixtures of counts with the distribution of a network. No torch."""

@@ -1,0 +1,1 @@
+"""Counts of a run: their sidecar file, and networks trained beside them."""

@@ -1,0 +1,1 @@
+"""Forecasts of a model of series, and their scores from many origins."""

@@ -1,0 +1,1 @@
+"""Threads of training, and the other programs that use the cores."""
