@@ -100,8 +100,9 @@ class Groups:
 
     Arguments:
         names: "network", "frequency", "context_1" and so on by the number of elements, "word" for
-            what is there of a word, "word_before" for that after the word before it, and "read" for
-            elements that were read; groups without experts are left out.
+            what is there of a word, "word_before" for that after the word before it, "read" for
+            elements that were read, and "beginning" for words that begin the document; groups
+            without experts are left out.
         group_F: index of the group of each weight, int64.
         counted: number of weights of the network, of frequencies and of contexts of elements.
     """
@@ -122,13 +123,15 @@ class Groups:
         group_F[lead : experts.lead] = lead + np.arange(experts.lead - lead) // kinds
         group_F[experts.lead :] = len(names)
         key_K: Any = experts.tables[kernels.KEYS]
-        has_words = len(key_K) > 0
-        if not has_words:
+        if not len(key_K) or experts.has_words:
             del names[-WORDS:]
             group_F[experts.lead :] = len(names)
             group_F[experts.lead - kinds * WORDS : experts.lead] = 0  # never used
         if experts.remember:
             names.append("read")
+        if experts.width == kernels.BEGUN_WIDTH:
+            group_F[experts.size - kinds :] = len(names)
+            names.append("beginning")
         return cls(tuple(names), group_F, lead + kinds * lengths)
 
 

@@ -1,8 +1,8 @@
 """Counts as experts, mixed into the distribution of a network.
 
 Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
-word, contexts among the elements that were read, and the element at the same place some measures
-before. The mixture is log-linear,
+word, contexts among the elements that were read, the element at the same place some measures
+before, and the words that begin the document. The mixture is log-linear,
 
     log p(y) = w_network log p_network(y) + w_0 log p_0(y) + sum_c w_c e_c(y) - log Z,
 
@@ -29,6 +29,7 @@ from rhapsode.compiling import cores
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.mixing import ngram_evidence as kernels
 from rhapsode.counts.mixing.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
+from rhapsode.counts.mixing.triggers import PARTS
 from rhapsode.counts.ngram import NGramModel
 
 Scores = NDArray[np.float32]
@@ -47,8 +48,8 @@ class ExpertState:
 
     Arguments:
         node_B: place of each row in the n-gram trie, int32.
-        word_BW: hashes of the word so far and of the word before it, and the state of measures,
-            int64.
+        word_BW: hashes of the word so far and of the word before it, and the state of measures or
+            the words that began the document, int64.
         recent_BN: elements read, a ring; without columns none are remembered.
         head_BLS: the last place after each context of elements read, by length and hash.
         before_BLN: the place before each place.
@@ -156,12 +157,15 @@ class Experts:
             )  # fmt: skip
         first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)
         evidence_J = np.empty(len(words.element_J), np.float32)
-        kind_K = np.empty(len(words.key_K), np.int16)
-        lead_K = kernels.LEAD + kernels.KINDS * (order - 1 + words.which_K)
-        kernels.weigh_contexts(
-            first_K, words.element_J, words.count_J, share_V, lead_K.astype(np.int64),
-            evidence_J, kind_K,
-        )  # fmt: skip
+        kind_K = np.zeros(len(words.key_K), np.int16)
+        if words.letter_V[0] <= kernels.SAID:
+            evidence_J[:] = words.count_J / PARTS
+        else:
+            lead_K = kernels.LEAD + kernels.KINDS * (order - 1 + words.which_K)
+            kernels.weigh_contexts(
+                first_K, words.element_J, words.count_J, share_V, lead_K.astype(np.int64),
+                evidence_J, kind_K,
+            )  # fmt: skip
         bits = max(1, len(words.key_K).bit_length())
         edges = np.arange((1 << bits) + 1, dtype=np.int64) << (62 - bits)
         bucket_B = np.searchsorted(words.key_K, edges).astype(np.int32)
@@ -176,8 +180,13 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        said = kernels.KINDS if self.letter_V[0] <= kernels.SAID else 0
+        said = 2 * kernels.KINDS if self.has_words else 0
         return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F) + said
+
+    @property
+    def has_words(self) -> bool:
+        """True if elements are words or parts of words."""
+        return bool(self.letter_V[0] <= kernels.SAID)
 
     @property
     def measured(self) -> bool:
@@ -187,6 +196,8 @@ class Experts:
     @property
     def width(self) -> int:
         """Integers of the state of words and measures."""
+        if self.remember and self.has_words and len(self.tables[kernels.KEYS]):
+            return kernels.BEGUN_WIDTH
         return WIDTH if self.measured else WORDS
 
     def start(self, rows: int) -> ExpertState:

@@ -17,6 +17,7 @@ from rhapsode.compiling import compiled, vectorised
 # Compiled into the cached code of this module: when it changes, this file must change, too.
 from rhapsode.counts.mixing.ngram_measures import (
     PERIODS,
+    WIDTH,
     WORDS,
     follow,
     kind_of_place,
@@ -37,6 +38,9 @@ LENGTHS, OCCURRENCES = 6, 64
 MOST_SAID, SAID = 512, -16
 # The first elements of a document, which often say what it is about, and their mark in counts.
 BEGINNING, IN_BEGINNING = 16, 1 << 16
+# State of words that begin a document, after that of words: how many were read, and the key of each
+# that is not there yet. Each makes up to so many elements likelier later.
+BEGUN_WIDTH, MOST_TRIGGERED = WORDS + 1 + BEGINNING, 256
 # The last of the elements that are not words: end-of-sequence and unknown.
 UNKNOWN = 1
 # Discount of counts without a smoothing of their own.
@@ -49,7 +53,8 @@ _HASHED = 0x3FFFFFFFFFFFFFFF
 @compiled
 def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
-    return (LEAD + WORDS + 16) * vocab + LENGTHS * OCCURRENCES + len(PERIODS) + 2 * MOST_SAID
+    read = LENGTHS * OCCURRENCES + len(PERIODS) + 2 * MOST_SAID
+    return (LEAD + WORDS + 16) * vocab + read + min(vocab, BEGINNING * MOST_TRIGGERED)
 
 
 @compiled
@@ -95,13 +100,26 @@ def mixed_up(one: int, other: int) -> int:
 
 
 @compiled
-def next_word(word_2: Any, letter: int) -> None:
-    """Read an element and update the hashes of words."""
+def trigger_key(form: int) -> int:
+    """Key of a word that begins a document; never 0."""
+    return max(1, mixed_up(form, 3))
+
+
+@compiled
+def next_word(word_W: Any, letter: int) -> None:
+    """Read an element and update the hashes of words, and those that begin the document."""
     if letter > 0:
-        word_2[0] = mixed_up(word_2[0], letter)
-    elif word_2[0] != 0:
-        word_2[1] = word_2[0]
-        word_2[0] = 0
+        word_W[0] = mixed_up(word_W[0], letter)
+    elif word_W[0] != 0:
+        word_W[1] = word_W[0]
+        word_W[0] = 0
+    if len(word_W) == BEGUN_WIDTH and SAID - letter > UNKNOWN and word_W[WORDS] < BEGINNING:
+        key, place = trigger_key(SAID - letter), int(word_W[WORDS])
+        for before in range(place):
+            if word_W[WORDS + 1 + before] == key:
+                key = 0
+        word_W[WORDS + 1 + place] = key
+        word_W[WORDS] += 1
 
 
 @compiled
@@ -138,6 +156,54 @@ def weigh_contexts(
         for j in range(first_K[k], first_K[k + 1]):
             below = DISCOUNT * followers * share_V[element_J[j]]
             evidence_J[j] = math.log(1 + (count_J[j] - DISCOUNT) / max(below, 1e-30))
+
+
+@compiled
+def row_of_key(bucket_B: Any, key_K: Any, key: int) -> int:
+    """The row of a key; -1 if it is unknown."""
+    bits = 62
+    size = len(bucket_B) - 1
+    while size > 1:
+        size >>= 1
+        bits -= 1
+    bucket = key >> bits
+    for k in range(bucket_B[bucket], bucket_B[bucket + 1]):
+        if key_K[k] == key:
+            return k
+    return -1
+
+
+@compiled
+def list_triggered(
+    bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, word_W: Any,
+    seen_V: Any, lead: int, n: int, element_E: Any, weight_E: Any, value_E: Any,
+) -> int:  # fmt: skip
+    """List the evidence of the words that began the document, once that many were read.
+
+    Their evidence for an element is summed up. Returns the new length.
+    """
+    begin = n
+    if word_W[WORDS] < BEGINNING:
+        return n
+    for place in range(BEGINNING):
+        key = word_W[WORDS + 1 + place]
+        k = row_of_key(bucket_B, key_K, key) if key > 0 else -1
+        if k < 0:
+            continue
+        for j in range(first_K[k], first_K[k + 1]):
+            element = element_J[j]
+            if seen_V[element] == 0:
+                element_E[n], weight_E[n], value_E[n] = element, 0, 0.0
+                n += 1
+                seen_V[element] = n - begin
+            e = begin + seen_V[element] - 1
+            weight_E[e] = min(weight_E[e] + 1, 4)
+            value_E[e] += evidence_J[j]
+    for e in range(begin, n):
+        strong = 0 if value_E[e] < 1.0 else 1 if value_E[e] < 2.0 else 2
+        weight_E[e] += lead + 4 * strong - 1
+        seen_V[element_E[e]] = 0
+    return n
 
 
 @compiled
@@ -195,21 +261,15 @@ def collect(
             value_E[n] = evidence_M[child]
             n += 1
         node = int(suffix_M[node])
-    if len(key_K) > 0:
-        bits = 62
-        size = len(bucket_B) - 1
-        while size > 1:
-            size >>= 1
-            bits -= 1
+    has_words = letter_V[0] <= SAID
+    if len(key_K) > 0 and not has_words:
         for which in range(WORDS):
-            key = word_key(word_W, which)
-            bucket = key >> bits
-            for k in range(bucket_B[bucket], bucket_B[bucket + 1]):
-                if key_K[k] == key:
-                    for j in range(first_K[k], first_K[k + 1]):
-                        element_E[n], weight_E[n] = element_J[j], kind_K[k]
-                        value_E[n] = evidence_J[j]
-                        n += 1
+            k = row_of_key(bucket_B, key_K, word_key(word_W, which))
+            if k >= 0:
+                for j in range(first_K[k], first_K[k + 1]):
+                    element_E[n], weight_E[n] = element_J[j], kind_K[k]
+                    value_E[n] = evidence_J[j]
+                    n += 1
     size = len(recent_N)
     if size > 0:
         context = 0
@@ -245,7 +305,7 @@ def collect(
                 weight_E[e] = kind
                 value_E[e] = math.log(1 + (seen_V[element] - DISCOUNT) / max(below, 1e-30))
                 seen_V[element] = 0
-    if size > 0 and len(word_W) > WORDS:
+    if size > 0 and len(word_W) == WIDTH:
         for p in range(len(PERIODS)):
             place = place_of(word_W, p)
             if place >= 0:
@@ -254,11 +314,16 @@ def collect(
                 weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
                 n += 1
-    if size > 0 and letter_V[0] <= SAID:
+    if size > 0 and has_words:
         n = list_said(
             recent_N, read, letter_V, own_V, shift, seen_V, lead + KINDS * LENGTHS, n,
             element_E, weight_E, value_E,
         )  # fmt: skip
+        if len(key_K) > 0 and len(word_W) == BEGUN_WIDTH:
+            n = list_triggered(
+                bucket_B, key_K, first_K, element_J, evidence_J, word_W, seen_V,
+                lead + KINDS * (LENGTHS + 1), n, element_E, weight_E, value_E,
+            )  # fmt: skip
     return n
 
 

@@ -69,7 +69,7 @@ def follow(word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int) -
     0, and how many elements in a row were equal there.
     """
     size = len(recent_N)
-    if len(word_W) == WORDS or size == 0:
+    if len(word_W) != WIDTH or size == 0:
         return
     mark = letter_V[element]
     if mark == MEASURE:

@@ -279,7 +279,7 @@ class TextEvidence:
     @staticmethod
     def _words(ngram: NGramModel, experts: Experts) -> tuple[NDArray[Any], ...]:
         words = ngram.words
-        if words is None:
+        if words is None or experts.has_words:
             none = np.zeros(0, np.int32)
             return np.zeros(1, np.int32), none, none, np.zeros(0, np.int64)
         first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)

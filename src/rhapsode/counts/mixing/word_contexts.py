@@ -1,6 +1,7 @@
 """Counts of elements after contexts of words.
 
-A context is what is there of the current word, or that together with the word before it.
+A context is what is there of the current word, or that together with the word before it. Where
+elements are words, it is one that begins the document.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.mixing import ngram_evidence as kernels
 from rhapsode.counts.mixing.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
+from rhapsode.counts.mixing.triggers import learn_triggers
 from rhapsode.counts.ngram_file import packed, unpacked
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
+# The kind of context that is a word at the beginning of a document.
+TRIGGER = 2
 _SMALL = ("size_K", "which_K", "element_J", "count_J")
 
 
@@ -32,9 +36,11 @@ class WordContexts:
             id of their most frequent form in either case.
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
-        which_K: 0 for a part of a word, 1 for one together with the word before it; int32.
+        which_K: 0 for a part of a word, 1 for one together with the word before it, 2 for a word
+            that begins a document; int32.
         element_J: these elements, context after context, int32.
-        count_J: how often each follows, int32.
+        count_J: how often each follows; the evidence for it after a word that begins a document,
+            in hundredths of a nat; int32.
         measure_F: weights of elements some measures before in training, by kind; empty without
             measures.
     """
@@ -68,6 +74,8 @@ class WordContexts:
         ids_N = as_ids(elements_N, len(letter_V))
         starts_N = first_places(len(ids_N), starts)
         measure_F = measure_weights(ids_N, starts_N, letter_V)
+        if letter_V[0] <= kernels.SAID and starts is not None:
+            return cls._of_beginnings(ids_N, starts_N, letter_V)
         if not (letter_V > 0).any():  # no letters
             none = np.zeros(0, np.int32)
             return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
@@ -83,14 +91,24 @@ class WordContexts:
             key_K, size_K, which_K = key_K[kept_K], size_K[kept_K], which_K[kept_K]
             element_J, count_J = element_J[kept_J], count_J[kept_J]
         order_K = np.argsort(key_K, kind="stable")
-        first_K = np.cumsum(size_K) - size_K
-        length_K = size_K[order_K]
-        order_J = np.arange(len(element_J)) + np.repeat(
-            first_K[order_K] - (np.cumsum(length_K) - length_K), length_K
-        )
+        order_J = _taken(size_K, order_K)
         return cls(
-            letter_V, key_K[order_K], length_K, which_K[order_K], element_J[order_J],
+            letter_V, key_K[order_K], size_K[order_K], which_K[order_K], element_J[order_J],
             count_J[order_J], measure_F,
+        )  # fmt: skip
+
+    @classmethod
+    def _of_beginnings(
+        cls, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64]
+    ) -> WordContexts:
+        form_K, size_K, element_J, evidence_J = learn_triggers(ids_N, starts_N, letter_V)
+        key_K = np.array([kernels.trigger_key(form) for form in form_K.tolist()], dtype=np.int64)
+        order_K = np.argsort(key_K)
+        order_J = _taken(size_K, order_K)
+        which_K = np.full(len(key_K), TRIGGER, np.int32)
+        return cls(
+            letter_V, key_K[order_K], size_K[order_K], which_K, element_J[order_J],
+            evidence_J[order_J],
         )  # fmt: skip
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -125,7 +143,8 @@ class WordContexts:
             and _are_letters(found.letter_V)
             and bool(np.isfinite(measure_F).all())
             and len(found.key_K) == len(found.size_K) == len(found.which_K)
-            and bool(np.isin(found.which_K, range(WORDS)).all())
+            and bool(np.isin(found.which_K, _kinds(found.letter_V)).all())
+            and bool((found.size_K[found.which_K == TRIGGER] <= kernels.MOST_TRIGGERED).all())
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
             and bool((found.size_K > 0).all())
             and bool((found.count_J > 0).all())
@@ -139,6 +158,11 @@ class WordContexts:
         return found
 
 
+def _kinds(letter_V: NDArray[np.int64]) -> tuple[int, ...]:
+    """Kinds of contexts among such letters."""
+    return (TRIGGER,) if letter_V[0] <= kernels.SAID else tuple(range(WORDS))
+
+
 def _are_letters(letter_V: NDArray[np.int64]) -> bool:
     """True for letters and marks, or for words that stand for their forms."""
     if letter_V[0] > kernels.SAID:
@@ -147,6 +171,15 @@ def _are_letters(letter_V: NDArray[np.int64]) -> bool:
     if not ((form_V >= 0) & (form_V < len(form_V))).all():
         return False
     return bool((form_V[form_V] == form_V).all())
+
+
+def _taken(size_K: NDArray[np.int32], order_K: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the elements of contexts in another order."""
+    first_K = np.cumsum(size_K) - size_K
+    length_K = size_K[order_K]
+    begin_K = first_K[order_K] - (np.cumsum(length_K) - length_K)
+    found_J: NDArray[np.int64] = np.arange(size_K.sum()) + np.repeat(begin_K, length_K)
+    return found_J
 
 
 def _ascend(values_N: NDArray[Any]) -> bool:

@@ -20,6 +20,7 @@ _NAMES = {
     "5+": "contexts of 5 or more",
     "word": "words",
     "read": "elements read",
+    "begin": "words that begin it",
 }
 _KINDS = {name: f"g{number}" for number, name in enumerate(_NAMES)}
 _STYLE = """
@@ -36,7 +37,8 @@ svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-ser
 .tie { fill: #c9d0d4; } .title { font-size: 17px; font-weight: 650; } .name { font-weight: 600; }
 .sum { fill: #1d2529; stroke: #ffffff; stroke-width: 1.5; }
 .g0 { fill: #0b7fa3; } .g1 { fill: #f5c26b; } .g2 { fill: #e8923a; } .g3 { fill: #c4501b; }
-.g4 { fill: #8a5fbf; } .g5 { fill: #4f9d69; }
+.g4 { fill: #8a5fbf; } .g5 { fill: #4f9d69; } .g6 { fill: #a8325e; }
+.g6 { fill: #a8325e; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #14191c; } .ink { fill: #e9edef; } .muted { fill: #94a0a7; }
   .grid { stroke: #252c30; } .axis { stroke: #6b767c; } .tie { fill: #3a444a; }
@@ -46,7 +48,7 @@ svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-ser
   .line-both { stroke: #b79cf0; }
   .sum { fill: #ffffff; stroke: #14191c; }
   .g0 { fill: #38a9cc; } .g1 { fill: #f7d08a; } .g2 { fill: #ee9d4c; } .g3 { fill: #d9622c; }
-  .g4 { fill: #a98ae0; } .g5 { fill: #67b883; }
+  .g4 { fill: #a98ae0; } .g5 { fill: #67b883; } .g6 { fill: #d96c94; }
 }
 """
 

@@ -19,6 +19,7 @@ SUMS = {
     "5+": ("context_5", "context_6", "context_7", "context_8"),
     "word": ("word", "word_before"),
     "read": ("read",),
+    "begin": ("beginning",),
 }
 NUMBER, NATS = 8, 7
 MOST_NAME = 16
@@ -58,6 +59,7 @@ def name_of_group(group: str) -> str:
         "word": "word so far",
         "word_before": "with the word before",
         "read": "elements read",
+        "beginning": "words that begin it",
     }
     return names.get(group, group)
 
