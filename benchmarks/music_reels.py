@@ -54,6 +54,7 @@ class Oracle:
         self.encoder = encoder
         names, kind_V = encoder.fields()
         self.bar_V = kind_V == names.index("bar")
+        self.figures = cache(self._figures)
 
     def bars(self, ids: Sequence[int]) -> tuple[Ids, list[Ids]]:
         """Elements before the first position of a piece, and those of each bar without its mark."""
@@ -65,8 +66,7 @@ class Oracle:
         lead = (*ids[: at[0] + 1], *bars[0][:first])
         return lead, [bars[0][first:], *bars[1:]]
 
-    @cache
-    def figures(self, dance: str, key: int, degree: int, sort: str) -> tuple[Ids, ...]:
+    def _figures(self, dance: str, key: int, degree: int, sort: str) -> tuple[Ids, ...]:
         """Elements of the figures of a chord."""
         metre = reels._METRES[reels._DANCES.index(dance)]
         body = "|".join(reels.bar_text(steps, key, degree) for steps in reels._FIGURES[dance][sort])
