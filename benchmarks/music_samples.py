@@ -3,7 +3,8 @@
     RHAPSODE_DATA=../shared/data python benchmarks/music_samples.py --count 10000 --budget 90s
 
 Trains a model for each encoding, or takes those of an earlier run in `--runs`, and writes pieces
-from the empty prompt, with no filter but the grammar. A piece decodes if none of its notes is
+from the empty prompt, with no filter but the grammar. Counts are kept in `--runs`, and a later call
+goes on from there; `--seconds` ends a call. A piece decodes if none of its notes is
 dropped, and if encoding its score gives a score equal to it. Bars of encodings without bars are
 four quarters. A loop repeats at most four bars at least four times, over more than four bars.
 """
@@ -11,13 +12,14 @@ four quarters. A loop repeats at most four bars at least four times, over more t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,9 @@ BEATS = 4
 
 @dataclass
 class Found:
-    """Counts over sampled pieces."""
+    """Counts over sampled pieces; tunes of `abc` that are cut off are written, but no pieces."""
 
+    written: int = 0
     pieces: int = 0
     broken: int = 0
     notes: int = 0
@@ -61,9 +64,11 @@ class Found:
     loops: int = 0
     elements: int = 0
     cut: int = 0
+    seconds: float = 0.0
 
     def add(self, encoder: Any, ids: list[int], *, ended: bool) -> None:
         """Look at one piece."""
+        self.written += 1
         if not isinstance(encoder, MusicEncoder):
             self._add_abc(encoder.decode(ids), len(ids), ended=ended)
             return
@@ -117,10 +122,12 @@ def loops(score: Score) -> bool:
     return share * len(score.bars()) > LOOP_BARS
 
 
-def written(model: Any, count: int, length: int) -> Iterator[tuple[list[int], bool]]:
+def written(
+    model: Any, begin: int, count: int, length: int
+) -> Iterator[list[tuple[list[int], bool]]]:
     """Elements of pieces from the empty prompt, and whether each one ended by itself."""
     empty_N = np.zeros(0, dtype=np.int64)
-    for first in range(0, count, AT_ONCE):
+    for first in range(begin, count, AT_ONCE):
         some = min(AT_ONCE, count - first)
         settings = GenerateSettings(length=length, count=some, temperature=1.0, seed=1 + first)
         pieces: dict[int, list[int]] = {}
@@ -128,8 +135,7 @@ def written(model: Any, count: int, length: int) -> Iterator[tuple[list[int], bo
         for piece in continue_prompts(model.predictor, model.bundle, [empty_N], settings):
             pieces.setdefault(piece.index, []).extend(piece.chosen)
             ended[piece.index] = piece.end == "stop"
-        for index, ids in sorted(pieces.items()):
-            yield ids, ended[index]
+        yield [(ids, ended[index]) for index, ids in sorted(pieces.items())]
 
 
 def trained(encoding: str, runs: Path, budget: str) -> Path:
@@ -158,6 +164,7 @@ def main() -> None:
     parser.add_argument("--budget", default="90s", help="time, or a number of updates")
     parser.add_argument("--length", type=int, default=600)
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "music-samples")
+    parser.add_argument("--seconds", type=float, default=1e9, help="of writing, in this call")
     given = parser.parse_args()
     print("| encoding | pieces | do not decode | notes a bar, held out | loops, held out | "
           "cut at the length | notes/s |\n|---|---|---|---|---|---|---|")  # fmt: skip
@@ -171,17 +178,22 @@ def main() -> None:
             real.notes += len(snapped.notes)
             real.bars += bars_of(encoder, snapped)
             real.loops += loops(snapped)
-        found = Found()
-        began = time.monotonic()
-        passed = 0.0
-        for ids, ended in written(model, given.count, given.length):
-            passed = max(passed, time.monotonic() - began)
-            found.add(encoder, ids, ended=ended)
+        kept = given.runs / f"{encoding}.json"
+        found = Found(**json.loads(kept.read_text())) if kept.exists() else Found()
+        began = then = time.monotonic()
+        for chunk in written(model, found.written, given.count, given.length):
+            found.seconds += time.monotonic() - then
+            for ids, ended in chunk:
+                found.add(encoder, ids, ended=ended)
+            kept.write_text(json.dumps(asdict(found)))
+            then = time.monotonic()
+            if then - began > given.seconds:
+                break
         print(
             f"| {encoding} | {found.pieces:,} | {found.broken} | "
             f"{found.notes / max(1.0, found.bars):.2f}, {real.notes / max(1.0, real.bars):.2f} | "
-            f"{found.loops / found.pieces:.1%}, {real.loops / max(1, real.pieces):.1%} | "
-            f"{found.cut / found.pieces:.1%} | {found.notes / passed:,.0f} |",
+            f"{found.loops / max(1, found.pieces):.1%}, {real.loops / max(1, real.pieces):.1%} | "
+            f"{found.cut / max(1, found.written):.1%} | {found.notes / max(1e-9, found.seconds):,.0f} |",
             flush=True,
         )
 

@@ -1,10 +1,12 @@
 """nanoGPT over MidiTok's REMI beside rhapsode: nats per note on the same snapped scores.
 
-    python music_remi.py NANOGPT nottingham midi_classical irish_abc --seconds 90 --work DIR
+    python music_remi.py NANOGPT nottingham midi_classical irish_abc --steps 700 --work DIR
 
 Runs in an environment with rhapsode, torch and miditok. Both programs get the same training pieces
-in the same keys and the same time; ends of pieces are scored, too. The scores are those that the
-encoding `notes` keeps. What is done is kept in the work folder, so that a run can be continued.
+in the same keys; ends of pieces are scored, too. rhapsode makes so many updates with one thread,
+and nanoGPT then trains for as many seconds of the processor as that took with everything, so that
+other programs on the machine favour neither. The scores are those that the encoding `notes` keeps.
+What is done is kept in the work folder, so that a run can be continued.
 REMI has bars, positions, pitches, velocities, durations, programs, time signatures and tempos.
 """
 
@@ -14,6 +16,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -113,16 +116,19 @@ def stream(pieces: Sequence[np.ndarray], opening: int) -> np.ndarray:
 
 
 def train(model: Any, ids_N: np.ndarray, valid_N: np.ndarray, seconds: float) -> tuple[Any, int]:
-    """The weights with the lowest validation loss, and the number of updates."""
+    """The weights with the lowest validation loss, and the number of updates.
+
+    `seconds` are of the processor.
+    """
     import torch
 
     block = SHAPE["block_size"]
     optimiser = model.configure_optimizers(0.1, RATE, (0.9, 0.99), "cpu")
     data = torch.from_numpy(ids_N)
     generator = torch.Generator().manual_seed(1)
-    began, updates, looks = time.monotonic(), 0, 0
+    began, updates, looks = time.process_time(), 0, 0
     best, weights = math.inf, None
-    while (passed := (time.monotonic() - began) / seconds) < 1:
+    while (passed := (time.process_time() - began) / seconds) < 1:
         rate = RATE * min(1.0, passed / WARMUP) * (0.55 + 0.45 * math.cos(math.pi * passed))
         for group in optimiser.param_groups:
             group["lr"] = rate
@@ -178,6 +184,7 @@ def peer(clone: Path, work: Path, name: str, seconds: float) -> dict[str, Any]:
     pieces, vocab_size, notes = tokens(work, name)
     opening = vocab_size
     torch.manual_seed(1)
+    torch.set_num_threads(1)
     model = GPT(GPTConfig(vocab_size=vocab_size + 1, **SHAPE))
     order = np.random.default_rng(1).permutation(len(pieces["train"]))
     ids_N = stream([pieces["train"][number] for number in order], opening)
@@ -185,23 +192,31 @@ def peer(clone: Path, work: Path, name: str, seconds: float) -> dict[str, Any]:
     nats, count = sweep(model, stream(pieces["test"], opening))
     return {
         "nats_per_note": nats / notes["given"], "tokens": count, "updates": updates, **notes,
+        "passes": updates * BATCH * SHAPE["block_size"] / len(ids_N), "seconds": seconds,
         "tokens_per_note": count / notes["given"],
     }  # fmt: skip
 
 
-def ours(work: Path, name: str, seconds: float) -> dict[str, Any]:
+def ours(work: Path, name: str, steps: int) -> dict[str, Any]:
     """Train rhapsode by its command, and read the figures of the test split."""
     folder = work / f"run-{name}"
     command = [sys.executable, "-m", "rhapsode", "train", str(SETS[name]), "-o", str(folder)]
     command += ["--encoding", "notes", "--modality", "music"]
-    command += ["--budget", f"{seconds:g}s", "--seed", "1"]
-    subprocess.run(command, check=True, capture_output=True)
+    command += ["--steps", str(steps), "--seed", "1"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | threads)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     units = json.loads((folder / "summary.json").read_text())["units"]
     return {
         system: units[system]["nats_per_note"]
         for system in ("model", "network", "ngram")
         if system in units
-    } | {"notes": units["amounts"]["notes"]}
+    } | {
+        "notes": units["amounts"]["notes"],
+        "updates": steps,
+        "seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    }
 
 
 def done(work: Path, name: str, system: str) -> Path:
@@ -212,7 +227,7 @@ def done(work: Path, name: str, system: str) -> Path:
 def missing(work: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What is still to do."""
     for name in names:
-        for system in ("remi", "ours"):
+        for system in ("ours", "remi"):
             if not done(work, name, system).exists():
                 yield name, system
 
@@ -221,19 +236,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("nanogpt", type=Path)
     parser.add_argument("sets", nargs="+", choices=list(SETS))
-    parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--most", type=int, default=99, help="figures to make in this call")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     for name, system in list(missing(given.work, given.sets))[: given.most]:
         if system == "remi":
-            figures = peer(given.nanogpt, given.work, name, given.seconds)
+            own = json.loads(done(given.work, name, "ours").read_text())
+            figures = peer(given.nanogpt, given.work, name, own["seconds"])
         else:
-            figures = ours(given.work, name, given.seconds)
+            figures = ours(given.work, name, given.steps)
         done(given.work, name, system).write_text(json.dumps(figures))
     for name in given.sets:
-        for system in ("remi", "ours"):
+        for system in ("ours", "remi"):
             path = done(given.work, name, system)
             print(name, system, path.read_text() if path.exists() else "not done")
 

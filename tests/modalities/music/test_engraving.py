@@ -13,7 +13,7 @@ from rhapsode.encoding.music.score import ChordSymbol, Key, Metre, Notes, Score,
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.modalities.music.drawing import engraver, engraving
 from rhapsode.modalities.music.drawing.engraving import engrave
-from rhapsode.modalities.music.drawing.written_score import in_hands, legible_score
+from rhapsode.modalities.music.drawing.written_score import in_hands, legible_score, notated
 from tests.modalities.music.listening import TICKS, band, melody
 from tests.modalities.music.test_rolls import NASTY, texts_of
 
@@ -35,6 +35,13 @@ def test_all_notes_and_bars_are_engraved() -> None:
     assert {"flute", "fingered bass", "piano", "drums", "Four chords"} <= set(
         re.findall(r">([^<>]+)<", page)
     )
+
+
+def test_cymbals_have_crosses_and_other_drums_have_none() -> None:
+    text = notated(melody((36, 42, 38, 49, 45), drums=True))
+    heads = re.findall(r"<display-octave>.*?</note>", text)
+    assert [("<notehead>x" in head) for head in heads] == [False, True, False, True, False]
+    assert "<notehead>" not in notated(melody((60, 77, 81)))
 
 
 def test_a_hostile_title_is_a_title() -> None:

@@ -21,6 +21,12 @@ _STAFF = {
     57: 81, 59: 77,
 }  # fmt: skip
 _OTHER_DRUM = 74
+# Places of hi-hats and cymbals, whose heads are crosses.
+_CROSSES = {62, 77, 79, 81}
+_DRUM_NOTE = re.compile(
+    r'<instrument id="P\d+-I(\d+)"/><voice>\d+</voice><type>[^<]*</type>(?:<dot/>)*'
+    r"(?:<time-modification>.*?</time-modification>)?"
+)
 # Programs before this one have two hands; a part from below LOW to above HIGH is divided.
 KEYBOARDS, LOW, MIDDLE, HIGH = 24, 55, 60, 65
 
@@ -31,8 +37,8 @@ def notated(score: Score) -> str:
 
     text = musicxml_text(in_hands(legible_score(score)))
     parts = text.split("<part id=")
-    text = "<part id=".join(  # drums have no key
-        re.sub("<key>.*?</key>", "", part) if "<sign>percussion" in part else part for part in parts
+    text = "<part id=".join(
+        drum_part(part) if "<sign>percussion" in part else part for part in parts
     )
     if text.count("<score-part ") < 2:
         return text
@@ -40,6 +46,16 @@ def notated(score: Score) -> str:
     end = '<part-group number="1" type="stop"/>'
     text = text.replace("<part-list>", f"<part-list>{begin}", 1)
     return text.replace("</part-list>", f"{end}</part-list>", 1)
+
+
+def drum_part(part: str) -> str:
+    """A part of drums without a key, with stems up and crosses for cymbals."""
+
+    def signed(found: re.Match[str]) -> str:
+        head = "<notehead>x</notehead>" if int(found[1]) in _CROSSES else ""
+        return f"{found[0]}<stem>up</stem>{head}"
+
+    return _DRUM_NOTE.sub(signed, re.sub("<key>.*?</key>", "", part))
 
 
 def in_hands(score: Score) -> Score:
