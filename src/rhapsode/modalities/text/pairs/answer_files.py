@@ -55,7 +55,7 @@ def answer_inputs(
     chain = model.chain(settings)
     found = find_answers(model.scorer, sources, chain, search, model.bundle.encoder)
     for text in inputs:
-        yield next(found)[:n_best] if text.strip() else []
+        yield next(found) if text.strip() else []
 
 
 def search_of(settings: GenerateSettings, n_best: int, longest: int) -> Search:
@@ -89,4 +89,5 @@ def search_of(settings: GenerateSettings, n_best: int, longest: int) -> Search:
         settings.length_penalty,
         settings.beam_groups,
         settings.diversity_penalty,
+        n_best,
     )

@@ -56,6 +56,7 @@ class Search:
         length_penalty: exponent of the length in the score.
         groups: a divisor of the beams.
         diversity_penalty: nats.
+        answers: to each input; with fewer than beams a search ends sooner.
     """
 
     beams: int
@@ -63,6 +64,7 @@ class Search:
     length_penalty: float = 0.0
     groups: int = 1
     diversity_penalty: float = 0.0
+    answers: int = 1
 
 
 def condition_of(sources: Sequence[str], encoder: Encoder) -> Condition:
@@ -103,6 +105,7 @@ def find_answers(
             length_penalty=search.length_penalty,
             groups=search.groups,
             diversity_penalty=search.diversity_penalty,
+            most=search.answers,
         )
         found |= dict(zip(some, answers, strict=True))
     for number in range(len(sources)):
