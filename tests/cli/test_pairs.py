@@ -9,9 +9,15 @@ import pytest
 
 from rhapsode.bundle import read_bundle
 from rhapsode.cli.main import main
+from rhapsode.config import SourceSettings
+from rhapsode.errors import SettingsError
 from rhapsode.modalities.text.facts import TextFacts
+from rhapsode.modalities.text.modality import TEXT
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.pairs.pair_answering import condition_of, forced_log_prob
+from rhapsode.modalities.text.pairs.pair_corpus import learn_side
+from rhapsode.modalities.text.pairs.pair_survey import describe_split, survey_pairs
+from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
 
 QUICK = (
@@ -123,11 +129,33 @@ def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path)
     assert "attention of each element" in report.out
 
 
-def test_data_info_counts_pairs(cli: Cli) -> None:
-    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(40)))
+def test_data_info_tells_what_pairs_are(cli: Cli) -> None:
+    known = [*reversals(80), ("abc", "X Y"), ("ab", "B A"), ("c", "c")]
+    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in known) + "é\tÉ\n" * 2)
     done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
     assert done.code == 0, done.err
-    assert "40 documents" in done.out
+    assert "85 pairs" in done.out
+    assert "document" not in done.out.partition("rhapsode train")[0]
+    settings = TrainSettings(source=SourceSettings(pairs="0:1"))
+    found = survey_pairs(["pairs.tsv"], settings).found
+    distinct: dict[str, set[str]] = {}
+    for source, output in [*known, ("é", "É")]:
+        distinct.setdefault(source, set()).add(output)
+    assert found["pairs"] == sum(split["pairs"] for split in found["splits"].values()) == 85
+    assert found["inputs"]["distinct"] == len(distinct)
+    assert found["repeated"] == 85 - sum(map(len, distinct.values()))
+    assert found["several"]["inputs"] == sum(len(texts) > 1 for texts in distinct.values())
+    assert found["copied"] == 1
+    assert found["inputs"]["elements"]["max"] == 4
+    with pytest.raises(SettingsError, match="no picture"):
+        TEXT.draw_survey(found, Path("a.svg"))
+
+
+def test_a_survey_names_elements_that_training_lacks() -> None:
+    encoders = (learn_side(["ab"], "auto", {}), learn_side(["xy"], "auto", {}))
+    found = describe_split([("axa", "x"), ("xéx", "y"), ("b", "xb")], encoders)
+    assert found["unknown_inputs"] == {"pairs": 2, "distinct": 2, "elements": ["x", "é"]}
+    assert found["unknown_outputs"] == {"pairs": 1, "distinct": 1, "elements": ["b"]}
 
 
 def test_models_of_pairs_are_not_compared(cli: Cli, pairs_run: Path) -> None:
