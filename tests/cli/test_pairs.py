@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.text import Text
 
 from rhapsode.bundle import read_bundle
 from rhapsode.cli.main import main
@@ -16,7 +17,7 @@ from rhapsode.modalities.text.modality import TEXT
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.pairs.pair_answering import condition_of, forced_log_prob
 from rhapsode.modalities.text.pairs.pair_corpus import learn_side
-from rhapsode.modalities.text.pairs.pair_survey import describe_split, survey_pairs
+from rhapsode.modalities.text.pairs.pair_survey import describe_split
 from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
 
@@ -129,15 +130,15 @@ def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path)
     assert "attention of each element" in report.out
 
 
-def test_data_info_tells_what_pairs_are(cli: Cli) -> None:
+def test_a_survey_tells_what_pairs_are() -> None:
     known = [*reversals(80), ("abc", "X Y"), ("ab", "B A"), ("c", "c")]
     Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in known) + "é\tÉ\n" * 2)
-    done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
-    assert done.code == 0, done.err
-    assert "85 pairs" in done.out
-    assert "document" not in done.out.partition("rhapsode train")[0]
     settings = TrainSettings(source=SourceSettings(pairs="0:1"))
-    found = survey_pairs(["pairs.tsv"], settings).found
+    found = TEXT.survey(["pairs.tsv"], settings, None).found
+    report = TEXT.survey_report({**found, "training": {"reasons": ["nothing"]}}, 80)
+    printed = "".join(str(each) for each in report if isinstance(each, Text))
+    assert "85 pairs" in printed
+    assert "document" not in printed
     distinct: dict[str, set[str]] = {}
     for source, output in [*known, ("é", "É")]:
         distinct.setdefault(source, set()).add(output)

@@ -146,7 +146,7 @@ def beam_searches(
         For each job at most as many as asked for, the best first.
     """
     lengths = [job.length for job in jobs]
-    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths, most)
+    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths, most=most)
     rows = Rows.of_jobs(predictor, jobs, chain, 0)
     rows.select(np.repeat(np.arange(len(jobs), dtype=np.int64), groups))
     for _ in run(rows, search.choose):
@@ -175,6 +175,7 @@ class _Beams:
         length_penalty: float,
         diversity_penalty: float,
         lengths: Sequence[int],
+        *,
         most: int | None,
     ) -> None:
         self._lengths = [length for length in lengths for _ in range(groups)]
