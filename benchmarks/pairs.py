@@ -50,16 +50,6 @@ def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
     return path
 
 
-def inflection_file(source: Path, target: Path) -> Path:
-    """Lemma and features as symbols between spaces, the form as it stands."""
-    pairs = []
-    for line in source.read_text(encoding="utf-8").splitlines():
-        lemma, form, features = line.split("\t")
-        symbols = [*lemma.replace(" ", "_"), *(f"<{each}>" for each in features.split(";"))]
-        pairs.append((" ".join(symbols), form))
-    return write_pairs(target, pairs)
-
-
 def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list[str]]]:
     """Name, training files, test files by name, and flags of each case."""
     data = Path(os.environ["RHAPSODE_DATA"])
@@ -67,11 +57,8 @@ def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list
     yield "cmudict", [words / "train.tsv"], {"test": words / "test.tsv"}, []
     for language in LANGUAGES:
         place = data / "inflection" / "conll2018"
-        train = inflection_file(place / f"{language}-train-high.tsv", folder / f"{language}.tsv")
-        test = inflection_file(place / f"{language}-test.tsv", folder / f"{language}-test.tsv")
-        spaced = ["--set", "pairs.source_encoding=words",
-                  "--set", 'pairs.source_encoder={split="whitespace"}']  # fmt: skip
-        yield f"inflection-{language}", [train], {"test": test}, spaced
+        train, test = (place / f"{language}-{part}.tsv" for part in ("train-high", "test"))
+        yield f"inflection-{language}", [train], {"test": test}, ["--pairs", "0+2:1"]
     both = date_pairs(30_000)
     train = write_pairs(folder / "dates.tsv", both[:20_000])
     yield "dates", [train], {"test": write_pairs(folder / "dates-test.tsv", both[20_000:])}, []
@@ -108,7 +95,8 @@ def measure(
     limit = ["--steps", str(options.steps)] if options.steps else ["--budget", options.budget]
     resume = ["--resume"] if (run / "checkpoints").exists() else []
     sources = [] if resume else list(map(str, train))
-    asked = [] if resume else ["--pairs", "0:1", *SPLIT, *flags, *options.set, "--seed", str(seed)]
+    flags = flags if "--pairs" in flags else ["--pairs", "0:1", *flags]
+    asked = [] if resume else [*SPLIT, *flags, *options.set, "--seed", str(seed)]
     rhapsode("train", *sources, "-o", str(run), *limit, *asked, *resume)
     summary = json.loads((run / "summary.json").read_text())
     for part, file in tests.items():

@@ -17,9 +17,11 @@ from rhapsode.modalities.text.modality import TEXT
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.pairs.pair_answering import condition_of, forced_log_prob
 from rhapsode.modalities.text.pairs.pair_corpus import learn_side
+from rhapsode.modalities.text.pairs.pair_prompts import input_text
 from rhapsode.modalities.text.pairs.pair_survey import describe_split
 from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
+from tests.serving.served import served
 
 QUICK = (
     "--set", "network.hidden_size=32", "--set", "network.embedding_size=8",
@@ -78,6 +80,41 @@ def test_input_gives_a_line_for_every_line(cli: Cli, pairs_run: Path) -> None:
     printed = cli("generate", str(pairs_run), "--input", "in.txt")
     assert printed.out == Path("out.txt").read_text()
     assert cli("generate", str(pairs_run), "ab").out == "B A\n"
+
+
+def test_files_of_any_make_give_a_line_for_every_line(cli: Cli, pairs_run: Path) -> None:
+    long = "abc" * 2000
+    Path("in.txt").write_bytes(f"\ufeffab\r\n\r\n \r\n{long}\r\nb".encode())
+    done = cli("generate", str(pairs_run), "--input", "in.txt")
+    lines = done.out.split("\n")
+    assert lines[:3] == ["B A", "", ""]
+    assert lines[3]
+    assert lines[4:] == ["B", ""]
+    assert "training inputs" not in done.err
+    Path("in.txt").write_text("")
+    assert cli("generate", str(pairs_run), "--input", "in.txt").out == ""
+
+
+def test_inputs_are_read_as_training_read_them() -> None:
+    encoder = learn_side(["é", "a b"], "characters", {})
+    assert input_text("\ufeffe\u0301\r\n", encoder) == "é"
+    assert input_text("a b ", encoder) == "a b "
+    assert input_text("x\u0301", encoder) == "x\u0301"
+    lines = learn_side(["a\nb"], "characters", {})
+    assert input_text("a\n", lines) == "a\n"
+
+
+def test_a_server_answers_inputs(pairs_run: Path) -> None:
+    with served([pairs_run]) as client:
+        assert client.text("ab", temperature=0) == "B A"
+        answer = client.complete(["ab", "cba"], temperature=0)
+        assert [choice["text"] for choice in answer["choices"]][0] == "B A"
+        assert answer["usage"]["prompt_tokens"] == 5
+        messages = [{"role": "system", "content": "Reverse."}, {"role": "user", "content": "ab"}]
+        chat = client.post("/v1/chat/completions", json={"messages": messages, "temperature": 0})
+        assert chat.json()["choices"][0]["message"]["content"] == "B A"
+        assert "is a text" in client.refused(prompt=[2, 3])["message"]
+        assert "without an input" in client.refused(prompt=" ")["message"]
 
 
 def test_n_best_scores_are_those_of_forced_scoring(cli: Cli, pairs_run: Path) -> None:
@@ -183,6 +220,7 @@ def test_unknown_characters_of_an_input_are_named(cli: Cli, pairs_run: Path) -> 
         (("--input", "in.txt", "--n-best", "3", "--beams", "2"), "2 beams cannot give 3"),
         (("--input", "in.txt", "--count", "2"), "not drawn"),
         (("ab", "--n-best", "3"), "lines of a file"),
+        ((), "writes nothing without an input"),
     ],
 )
 def test_answers_that_cannot_be_given(

@@ -60,12 +60,18 @@ class OpenedModel(ABC, Generic[B]):
     """Dataclass of the settings of its continuations."""
     seed: ClassVar[int | None] = None
     """Default seed of the draw; None for a random one, which is printed."""
+
     turn_length: int = 200
     """Default number of elements of a turn of a session."""
     kept: ClassVar[str] = "kept.jsonl"
     """File beside the model for saved documents of sessions."""
     kept_unit: ClassVar[str] = "characters"
     """Unit of the numbers that `keep` returns."""
+
+    @property
+    def answers_inputs(self) -> bool:
+        """True for a model of pairs, whose prompts are inputs."""
+        return False
 
     @abstractmethod
     def __init__(self, path: str | Path) -> None:

@@ -15,8 +15,8 @@ from rhapsode.encoding import Encoder
 from rhapsode.generation import Chain
 from rhapsode.generation.search.beam import Found, beam_searches
 
-# Rows of a batch, over all of its inputs.
-ROWS = 320
+# Rows of a batch, over all of its inputs, and elements of these with their padding.
+ROWS, READ_AT_ONCE = 320, 1 << 15
 # An answer may be so many times as long as the longest output of the training split.
 LONGEST = 2
 
@@ -91,11 +91,8 @@ def find_answers(
         search: how.
         encoder: of the outputs.
     """
-    order = np.argsort(sources.lengths, kind="stable")
-    at_once = max(1, ROWS // search.beams)
     found: dict[int, list[Found]] = {}
-    for first in range(0, len(order), at_once):
-        some = order[first : first + at_once].tolist()
+    for some in _batches(sources.lengths, max(1, ROWS // search.beams)):
         jobs = [_job(sources, number, search.length) for number in some]
         answers = beam_searches(
             predictor,
@@ -115,6 +112,25 @@ def find_answers(
             )
             for each in found[number]
         ]
+
+
+def _batches(lengths: NDArray[np.int64], most: int) -> Iterator[list[int]]:
+    """Numbers of sources of similar length.
+
+    Arguments:
+        lengths: of all sources.
+        most: sources of a batch.
+    """
+    order = np.argsort(lengths, kind="stable").tolist()
+    some: list[int] = []
+    for number in order:
+        if len(some) == most or (len(some) + 1) * int(lengths[number]) > READ_AT_ONCE:
+            if some:
+                yield some
+            some = []
+        some.append(number)
+    if some:
+        yield some
 
 
 def _job(sources: SourceStore, number: int, length: int) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.config import SourceSettings
 from rhapsode.config.source import LINES
 from rhapsode.data import (
     CATALOGUE,
@@ -38,6 +40,8 @@ Pair = tuple[str, str]
 # A side is taken for symbols between spaces if it has at most so many different ones, each about so
 # often, of about so many characters, and so many in a text.
 MOST_SYMBOLS, OFTEN, SHORT, SEVERAL = 1000, 10, 2.5, 2.0
+# A word of several fields is a label if there is one for so many texts, and so many of it.
+LABELS, FEWEST_TEXTS = 0.01, 10
 
 
 def is_paired(sources: Sequence[Any], settings: TrainSettings) -> bool:
@@ -96,7 +100,12 @@ def prepare_pairs(
     if encoders is None:
         inputs, outputs = zip(*train, strict=True)
         encoders = (
-            learn_side(inputs, pairs.source_encoding, pairs.source_encoder),
+            learn_side(
+                inputs,
+                pairs.source_encoding,
+                pairs.source_encoder,
+                joined=has_joined_inputs(settings.source),
+            ),
             learn_side(outputs, settings.encoding, settings.encoder),
         )
     source_encoder, encoder = encoders
@@ -146,13 +155,22 @@ def split_pairs(store: TextStore, settings: TrainSettings) -> Splits:
     return replace(splits, train=splits.train[single_P], left_out=int((~single_P).sum()))
 
 
-def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any]) -> Encoder:
+def has_joined_inputs(source: SourceSettings) -> bool:
+    """True if inputs consist of several fields of a record."""
+    return source.pairs is not None and "+" in source.pairs.partition(":")[0]
+
+
+def learn_side(
+    texts: Sequence[str], encoding: str, settings: Mapping[str, Any], *, joined: bool = False
+) -> Encoder:
     """Learn the encoder of one side of pairs.
 
     Arguments:
         texts: of the training split.
         encoding: name; "auto" chooses symbols between spaces where they are few, else by the text.
         settings: of the encoding.
+        joined: True if texts consist of several fields; "auto" then takes frequent words, such as
+            features of a form, for elements, and spells the others.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
@@ -160,11 +178,22 @@ def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any])
     if encoding == "auto":
         if are_symbols(texts):
             encoding, settings = "words", {"split": "whitespace", **settings}
+        elif joined and (labels := labels_in(texts)):
+            characters = len(set().union(*texts))
+            most = UNKNOWN_ID + 1 + characters + len(labels)
+            encoding, settings = "words", {"unknown": "spell", "max_vocabulary": most, **settings}
         else:
             encoding, _ = choose_encoding(texts)
     learner = ENCODERS.get(encoding)
     encoder: Encoder = learner.learn(iter(texts), settings)
     return encoder
+
+
+def labels_in(texts: Sequence[str]) -> list[str]:
+    """Frequent words of two and more characters, a space before them included."""
+    least = max(FEWEST_TEXTS, math.ceil(LABELS * len(texts)))
+    frequent: Encoder = ENCODERS.get("words").learn(iter(texts), {"min_count": least})
+    return [word for word in frequent.vocabulary if len(word) > 1]
 
 
 def are_symbols(texts: Iterable[str]) -> bool:
