@@ -108,7 +108,7 @@ def test_a_server_answers_inputs(pairs_run: Path) -> None:
     with served([pairs_run]) as client:
         assert client.text("ab", temperature=0) == "B A"
         answer = client.complete(["ab", "cba"], temperature=0)
-        assert [choice["text"] for choice in answer["choices"]][0] == "B A"
+        assert answer["choices"][0]["text"] == "B A"
         assert answer["usage"]["prompt_tokens"] == 5
         messages = [{"role": "system", "content": "Reverse."}, {"role": "user", "content": "ab"}]
         chat = client.post("/v1/chat/completions", json={"messages": messages, "temperature": 0})
