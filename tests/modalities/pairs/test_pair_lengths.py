@@ -25,7 +25,7 @@ def test_a_window_copies_texts_of_twice_the_trained_length(
     pairs = "".join(f"{text}\t{text}\n" for text in letters(4000, 1, LONGEST, seed=1))
     (tmp_path / "copy.tsv").write_text(pairs)
     asked = ["train", str(tmp_path / "copy.tsv"), "--pairs", "0:1", "-o", str(tmp_path / "run")]
-    asked += ["--steps", "240", "--set", "pairs.attention=gaussian_window"]
+    asked += ["--steps", "400", "--set", "pairs.attention=gaussian_window"]
     for name, value in (
         ("network.hidden_size", "64"), ("network.dropout", "0"), ("training.batch_size", "32"),
         ("training.evaluations", "1"), ("pairs.answers", "50"), ("training.precision", "float32"),

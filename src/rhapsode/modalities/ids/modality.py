@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rhapsode import __version__
 from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Predictor, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
-from rhapsode.data import Batch, FilledStream, Stream
+from rhapsode.data import Batch, ElementStore, FilledStream, Stream
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.evaluation import (
@@ -226,6 +226,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             hidden_size=width if type(width) is int and width > 0 else None,
             accelerator=request.accelerator,
             output=output,
+            read_at_once=_read_at_once(corpus.train, settings.training.batch_size),
         )
         if base is not None:
             plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
@@ -489,6 +490,13 @@ def _beside(planned: Planned[Any, Any, IdBundle]) -> NGramModel | None:
     if counted is None or planned.settings.training.beside_counts != "on":
         return None
     return counted.model
+
+
+def _read_at_once(train: ElementStore, rows: int | None) -> int | None:
+    """Elements of an update on pairs, whose rows are known; None for other data."""
+    if train.sources is None or rows is None:
+        return None
+    return max(1, rows * len(train) // max(1, len(train.starts)))
 
 
 def _evidence(
