@@ -7,7 +7,8 @@ Each case is trained by the command line with the default settings and evaluated
 of `results.jsonl` in the folder; a case that has one is not run again, so that an interrupted benchmark goes on.
 `--report` prints the table. Cases: cmudict (spelling to phonemes, 11,994 test words), inflection in four languages (lemma
 and features to form, 1,000 each), dates (generated, 10,000 new ones), copy, reverse and sort (letters, lengths 1 to 20 in
-training, 1,000 tests of these lengths and 1,000 of length 40).
+training, 1,000 tests of these lengths and 1,000 of length 40); dates-alone and cmudict-alone: the same pairs for a decoder
+alone, `--prompt-field`, which reads the input as the beginning of its text (2,000 test inputs, greedy).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+import rhapsode as rh
 from rhapsode.data.corpora.dates import date_pairs
 
 LANGUAGES = ("finnish", "spanish", "turkish", "latin")
@@ -28,6 +30,8 @@ TOYS = ("copy", "reverse", "sort")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TOY_PAIRS, TOY_TESTS, TRAINED_LENGTH, LONG = 20_000, 1000, 20, 40
 # Pairs of these cases are divided by us; of the others the sources say what is tested.
+ALONE = ["--prompt-field", "input", "--completion-field", "output", "--set", "data.split=documents"]
+ALONE_TESTS = 2000
 SPLIT = ("--set", "data.test_share=0.0", "--set", "data.validation_share=0.03")
 
 
@@ -50,16 +54,6 @@ def write_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
     return path
 
 
-def inflection_file(source: Path, target: Path) -> Path:
-    """Lemma and features as symbols between spaces, the form as it stands."""
-    pairs = []
-    for line in source.read_text(encoding="utf-8").splitlines():
-        lemma, form, features = line.split("\t")
-        symbols = [*lemma.replace(" ", "_"), *(f"<{each}>" for each in features.split(";"))]
-        pairs.append((" ".join(symbols), form))
-    return write_pairs(target, pairs)
-
-
 def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list[str]]]:
     """Name, training files, test files by name, and flags of each case."""
     data = Path(os.environ["RHAPSODE_DATA"])
@@ -67,14 +61,18 @@ def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list
     yield "cmudict", [words / "train.tsv"], {"test": words / "test.tsv"}, []
     for language in LANGUAGES:
         place = data / "inflection" / "conll2018"
-        train = inflection_file(place / f"{language}-train-high.tsv", folder / f"{language}.tsv")
-        test = inflection_file(place / f"{language}-test.tsv", folder / f"{language}-test.tsv")
-        spaced = ["--set", "pairs.source_encoding=words",
-                  "--set", 'pairs.source_encoder={split="whitespace"}']  # fmt: skip
-        yield f"inflection-{language}", [train], {"test": test}, spaced
+        train, test = (place / f"{language}-{part}.tsv" for part in ("train-high", "test"))
+        yield f"inflection-{language}", [train], {"test": test}, ["--pairs", "0+2:1"]
     both = date_pairs(30_000)
     train = write_pairs(folder / "dates.tsv", both[:20_000])
-    yield "dates", [train], {"test": write_pairs(folder / "dates-test.tsv", both[20_000:])}, []
+    dates = {"test": write_pairs(folder / "dates-test.tsv", both[20_000:])}
+    yield "dates", [train], dates, []
+    for name, file, tests in (
+        ("dates", train, dates), ("cmudict", words / "train.tsv", {"test": words / "test.tsv"})
+    ):  # fmt: skip
+        headed = folder / f"{name}-headed.tsv"
+        headed.write_text("input\toutput\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+        yield f"{name}-alone", [headed], tests, ALONE
     for kind in TOYS:
         lengths = (1, TRAINED_LENGTH)
         both = toy_pairs(kind, TOY_PAIRS + TOY_TESTS, lengths, seed=1)
@@ -108,25 +106,42 @@ def measure(
     limit = ["--steps", str(options.steps)] if options.steps else ["--budget", options.budget]
     resume = ["--resume"] if (run / "checkpoints").exists() else []
     sources = [] if resume else list(map(str, train))
-    asked = [] if resume else ["--pairs", "0:1", *SPLIT, *flags, *options.set, "--seed", str(seed)]
+    alone = flags is ALONE
+    flags = flags if alone or "--pairs" in flags else ["--pairs", "0:1", *flags]
+    asked = [] if resume else [*SPLIT, *flags, *options.set, "--seed", str(seed)]
     rhapsode("train", *sources, "-o", str(run), *limit, *asked, *resume)
     summary = json.loads((run / "summary.json").read_text())
     for part, file in tests.items():
-        for beams in options.beams:
+        for beams in [1] if alone else options.beams:
             began = time.monotonic()
-            found = json.loads(
+            found = answers_alone(run, file) if alone else json.loads(
                 rhapsode("evaluate", str(run), str(file), "--beams", str(beams), "--json")
-            )
+            )  # fmt: skip
             names = ("error_rate", "symbol_error_rate", "inputs", "loss", "unfinished")
             entry = {
                 "case": name, "seed": seed, "part": part, "beams": beams,
-                "limit": limit[1], **{key: found[key] for key in names},
+                "limit": limit[1], **{key: found.get(key) for key in names},
                 "steps": summary["steps"], "elements_per_second": summary["elements_per_second"],
                 "parameters": summary["parameters"],
                 "evaluation_seconds": round(time.monotonic() - began, 1),
             }  # fmt: skip
             with (options.out / "results.jsonl").open("a", encoding="utf-8") as results:
                 results.write(json.dumps(entry) + "\n")
+
+
+def answers_alone(run: Path, file: Path) -> dict[str, float]:
+    """The error rate of a model that goes on from an input."""
+    known: dict[str, list[str]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        text, answer = line.split("\t")
+        known.setdefault(text, []).append(answer)
+    inputs = list(known)[:: max(1, len(known) // ALONE_TESTS)]
+    model = rh.load(run)
+    wrong = 0
+    for text in inputs:
+        written = model.generate(text, temperature=0.0, length=100)
+        wrong += written.partition("\n")[2] not in known[text]
+    return {"error_rate": wrong / len(inputs), "inputs": len(inputs)}
 
 
 def results(folder: Path) -> list[dict]:
@@ -142,10 +157,11 @@ def report(folder: Path) -> None:
         groups.setdefault((entry["case"], entry["part"], entry["beams"]), []).append(entry)
     for (case, part, beams), entries in groups.items():
         rates = [entry["error_rate"] for entry in entries]
-        symbols = float(np.mean([entry["symbol_error_rate"] for entry in entries]))
+        symbols = [entry["symbol_error_rate"] for entry in entries]
+        symbol = "-" if None in symbols else f"{np.mean(symbols):.2%}"
         spread = f" ({min(rates):.2%} to {max(rates):.2%})" if len(rates) > 1 else ""
         print(f"| {case} | {part} | {beams} | {len(rates)} | {np.mean(rates):.2%}{spread} | "
-              f"{symbols:.2%} | {entries[0]['steps']:,} | {entries[0]['parameters']:,} |")  # fmt: skip
+              f"{symbol} | {entries[0]['steps']:,} | {entries[0]['parameters']:,} |")  # fmt: skip
 
 
 def main() -> None:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.text import Text
 
 from rhapsode.bundle import read_bundle
 from rhapsode.cli.main import main
+from rhapsode.config import SourceSettings
+from rhapsode.errors import SettingsError
 from rhapsode.modalities.text.facts import TextFacts
+from rhapsode.modalities.text.modality import TEXT
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.pairs.pair_answering import condition_of, forced_log_prob
+from rhapsode.modalities.text.pairs.pair_corpus import learn_side
+from rhapsode.modalities.text.pairs.pair_prompts import input_text
+from rhapsode.modalities.text.pairs.pair_survey import describe_split
+from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
+from tests.serving.served import served
 
 QUICK = (
     "--set", "network.hidden_size=32", "--set", "network.embedding_size=8",
@@ -73,6 +82,41 @@ def test_input_gives_a_line_for_every_line(cli: Cli, pairs_run: Path) -> None:
     assert cli("generate", str(pairs_run), "ab").out == "B A\n"
 
 
+def test_files_of_any_make_give_a_line_for_every_line(cli: Cli, pairs_run: Path) -> None:
+    long = "abc" * 2000
+    Path("in.txt").write_bytes(f"\ufeffab\r\n\r\n \r\n{long}\r\nb".encode())
+    done = cli("generate", str(pairs_run), "--input", "in.txt")
+    lines = done.out.split("\n")
+    assert lines[:3] == ["B A", "", ""]
+    assert lines[3]
+    assert lines[4:] == ["B", ""]
+    assert "training inputs" not in done.err
+    Path("in.txt").write_text("")
+    assert cli("generate", str(pairs_run), "--input", "in.txt").out == ""
+
+
+def test_inputs_are_read_as_training_read_them() -> None:
+    encoder = learn_side(["é", "a b"], "characters", {})
+    assert input_text("\ufeffe\u0301\r\n", encoder) == "é"
+    assert input_text("a b ", encoder) == "a b "
+    assert input_text("x\u0301", encoder) == "x\u0301"
+    lines = learn_side(["a\nb"], "characters", {})
+    assert input_text("a\n", lines) == "a\n"
+
+
+def test_a_server_answers_inputs(pairs_run: Path) -> None:
+    with served([pairs_run]) as client:
+        assert client.text("ab", temperature=0) == "B A"
+        answer = client.complete(["ab", "cba"], temperature=0)
+        assert answer["choices"][0]["text"] == "B A"
+        assert answer["usage"]["prompt_tokens"] == 5
+        messages = [{"role": "system", "content": "Reverse."}, {"role": "user", "content": "ab"}]
+        chat = client.post("/v1/chat/completions", json={"messages": messages, "temperature": 0})
+        assert chat.json()["choices"][0]["message"]["content"] == "B A"
+        assert "is a text" in client.refused(prompt=[2, 3])["message"]
+        assert "without an input" in client.refused(prompt=" ")["message"]
+
+
 def test_n_best_scores_are_those_of_forced_scoring(cli: Cli, pairs_run: Path) -> None:
     Path("in.txt").write_text("ab\n\ncab\n")
     flags = ("--input", "in.txt", "--n-best", "3", "--beams", "4")
@@ -123,11 +167,33 @@ def test_evaluate_counts_answers_and_draws_alignments(cli: Cli, pairs_run: Path)
     assert "attention of each element" in report.out
 
 
-def test_data_info_counts_pairs(cli: Cli) -> None:
-    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(40)))
-    done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
-    assert done.code == 0, done.err
-    assert "40 documents" in done.out
+def test_a_survey_tells_what_pairs_are() -> None:
+    known = [*reversals(80), ("abc", "X Y"), ("ab", "B A"), ("c", "c")]
+    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in known) + "é\tÉ\n" * 2)
+    settings = TrainSettings(source=SourceSettings(pairs="0:1"))
+    found = TEXT.survey(["pairs.tsv"], settings, None).found
+    report = TEXT.survey_report({**found, "training": {"reasons": ["nothing"]}}, 80)
+    printed = "".join(str(each) for each in report if isinstance(each, Text))
+    assert "85 pairs" in printed
+    assert "document" not in printed
+    distinct: dict[str, set[str]] = {}
+    for source, output in [*known, ("é", "É")]:
+        distinct.setdefault(source, set()).add(output)
+    assert found["pairs"] == sum(split["pairs"] for split in found["splits"].values()) == 85
+    assert found["inputs"]["distinct"] == len(distinct)
+    assert found["repeated"] == 85 - sum(map(len, distinct.values()))
+    assert found["several"]["inputs"] == sum(len(texts) > 1 for texts in distinct.values())
+    assert found["copied"] == 1
+    assert found["inputs"]["elements"]["max"] == 4
+    with pytest.raises(SettingsError, match="no picture"):
+        TEXT.draw_survey(found, Path("a.svg"))
+
+
+def test_a_survey_names_elements_that_training_lacks() -> None:
+    encoders = (learn_side(["ab"], "auto", {}), learn_side(["xy"], "auto", {}))
+    found = describe_split([("axa", "x"), ("xéx", "y"), ("b", "xb")], encoders)
+    assert found["unknown_inputs"] == {"pairs": 2, "distinct": 2, "elements": ["x", "é"]}
+    assert found["unknown_outputs"] == {"pairs": 1, "distinct": 1, "elements": ["b"]}
 
 
 def test_models_of_pairs_are_not_compared(cli: Cli, pairs_run: Path) -> None:
@@ -154,6 +220,7 @@ def test_unknown_characters_of_an_input_are_named(cli: Cli, pairs_run: Path) -> 
         (("--input", "in.txt", "--n-best", "3", "--beams", "2"), "2 beams cannot give 3"),
         (("--input", "in.txt", "--count", "2"), "not drawn"),
         (("ab", "--n-best", "3"), "lines of a file"),
+        ((), "writes nothing without an input"),
     ],
 )
 def test_answers_that_cannot_be_given(

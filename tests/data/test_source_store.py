@@ -52,6 +52,22 @@ def test_every_row_is_under_the_source_of_its_document(window: int) -> None:
     assert seen == set(range(1, 10))
 
 
+def test_sources_of_a_length_share_a_batch() -> None:
+    documents = [np.full(2, 1, dtype=np.uint32)] * 8
+    sources = SourceStore.of([np.full(1 + 4 * (n % 2), 1, dtype=np.uint32) for n in range(8)])
+    store = ElementStore.of(documents, 8, 2)
+    stream = FreshStream(
+        store.elements_N, store.starts, batch_size=4, window=4, seed=1, beside_D=sources.lengths
+    )
+    lengths = []
+    for step in range(2):
+        condition = sources.fill(stream.batch(step), store.starts).condition
+        assert condition is not None
+        assert condition.lengths_B is not None
+        lengths.append(condition.lengths_B.tolist())
+    assert sorted(lengths) == [[2] * 4, [6] * 4]
+
+
 def test_a_part_keeps_the_sources_of_its_documents() -> None:
     store, sources = store_of(12)
     full = ElementStore(**{**vars(store), "sources": sources})

@@ -558,3 +558,28 @@ def test_ranking_all_jobs_in_one_call_changes_nothing(monkeypatch: pytest.Monkey
                 monkeypatch.setattr(module, "AT_ONCE", most)
                 found.append(beam_searches(model, jobs, NOTHING, beams=beams))
             assert found[0] == found[1]
+
+
+@PROVE
+@given(
+    seed=SEEDS,
+    length=st.integers(1, 5),
+    beams=st.sampled_from([2, 3, 5]),
+    groups=st.sampled_from([1, 2]),
+    alpha=st.sampled_from([0.0, 0.5, 2.0]),
+    most=st.integers(1, 4),
+)
+def test_fewer_continuations_are_the_best_of_all(
+    seed: int, length: int, beams: int, groups: int, alpha: float, most: int
+) -> None:
+    model, jobs = Markov.random(4, seed), [job_of(length, (1,)), job_of(length, (2, 3))]
+    how: dict[str, Any] = {
+        "beams": beams * groups,
+        "groups": groups,
+        "length_penalty": alpha,
+        "diversity_penalty": 0.5 if groups > 1 else 0.0,
+    }
+    every = beam_searches(model, jobs, NOTHING, **how)
+    some = beam_searches(model, jobs, NOTHING, **how, most=most)
+    for all_of_one, best in zip(every, some, strict=True):
+        assert [whole(each) for each in best] == [whole(each) for each in all_of_one[:most]]

@@ -28,9 +28,8 @@ class SourceStore:
     @classmethod
     def of(cls, sources: Sequence[NDArray[np.unsignedinteger]]) -> SourceStore:
         """Sources, without end-of-sequence."""
-        ended = [np.append(ids_N.astype(np.int64), END) for ids_N in sources]
-        ids_N = np.concatenate(ended) if ended else np.zeros(0, dtype=np.int64)
-        return cls(ids_N, np.cumsum([0, *map(len, ended)], dtype=np.int64))
+        ids_N, offsets = ended_texts(sources)
+        return cls(ids_N.astype(np.int64), offsets)
 
     def __len__(self) -> int:
         """Number of sources."""
@@ -67,3 +66,22 @@ class SourceStore:
         place_B = np.searchsorted(starts, batch.positions_BT[:, 0], side="right") - 1
         documents_B = np.clip(place_B, 0, len(self) - 1).astype(np.int64)
         return replace(batch, condition=self.condition(documents_B))
+
+
+def ended_texts(
+    texts: Sequence[NDArray[np.unsignedinteger]],
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
+    """Identifiers of texts one after another, each with its end.
+
+    Returns:
+        The identifiers, and where each text begins and the last one ends.
+    """
+    offsets = np.cumsum([0, *(len(ids_N) + 1 for ids_N in texts)], dtype=np.int64)
+    if not len(texts):
+        return np.zeros(0, dtype=np.uint8), offsets
+    ids_N = np.concatenate(texts)
+    ended_N = np.full(offsets[-1], END, dtype=ids_N.dtype)
+    inside_N = np.ones(len(ended_N), dtype=np.bool_)
+    inside_N[offsets[1:] - 1] = False
+    ended_N[inside_N] = ids_N
+    return ended_N, offsets

@@ -16,7 +16,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from rhapsode.data.document import Document
-from rhapsode.data.source_store import SourceStore
+from rhapsode.data.source_store import SourceStore, ended_texts
 from rhapsode.errors import DataError
 from rhapsode.files import can_write, temporary_cache
 
@@ -93,9 +93,8 @@ class ElementStore:
             characters: of all of them, a byte each.
             vocab_size: V.
         """
-        ended = [np.append(ids_N, ids_N.dtype.type(END)) for ids_N in documents]
-        elements_N = np.concatenate(ended) if ended else np.zeros(0, dtype=np.uint8)
-        starts = np.cumsum([0, *map(len, ended)], dtype=np.int64)[:-1]
+        elements_N, ends = ended_texts(documents)
+        starts = ends[:-1]
         counts_V = np.bincount(elements_N, minlength=vocab_size)
         return cls(elements_N, starts, characters, characters, 0, True, counts_V)
 

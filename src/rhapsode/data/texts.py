@@ -99,15 +99,20 @@ class TextStore:
 
         Pieces have at most twice `most` characters and end after line ends.
         """
-        begins_D = self.character_ends_D - self.lengths_D
-        lengths_D = self.lengths_D
+        document_P = parts[:, 0]
+        lengths_P = self.lengths_D[document_P]
+        columns = (
+            lengths_P,
+            self.character_ends_D[document_P] - lengths_P,
+            np.where(document_P > 0, self.byte_ends_D[document_P - 1], 0),
+            self.byte_ends_D[document_P],
+            self.prompts_D[document_P],
+        )
+        rows = zip(*(column.tolist() for column in (*parts.T, *columns)), strict=True)
         with (self.folder / "text.bin").open("rb") as file:
-            for document, begin, end in parts.tolist():
-                length, start = int(lengths_D[document]), int(begins_D[document])
-                if begin == 0 and end == length:
-                    first = int(self.byte_ends_D[document - 1]) if document else 0
-                    last = int(self.byte_ends_D[document])
-                else:
+            for document, begin, end, length, start, *whole, prompt in rows:
+                first, last = whole
+                if begin != 0 or end != length:
                     first, last = self._place(file, start + begin), self._place(file, start + end)
                 file.seek(first)
                 at = begin
@@ -118,7 +123,7 @@ class TextStore:
                         str(document),
                         complete=after == length,
                         opening=at == 0,
-                        prompt=max(0, min(after, int(self.prompts_D[document])) - at),
+                        prompt=max(0, min(after, prompt) - at),
                     )
                     at = after
 

@@ -42,6 +42,11 @@ class OpenedModel(ABC, Generic[B]):
     kept_unit: ClassVar[str] = "characters"
     """Unit of the numbers that `keep` returns."""
 
+    @property
+    def answers_inputs(self) -> bool:
+        """True for a model of pairs, whose prompts are inputs."""
+        return False
+
     @abstractmethod
     def __init__(self, path: str | Path) -> None:
         """Open the model in a run folder or model file.

@@ -174,6 +174,7 @@ def plan_id_run(
     hidden_size: int | None = None,
     accelerator: Accelerator | None = None,
     output: OutputLayer | None = None,
+    read_at_once: int | None = None,
 ) -> PlannedSettings:
     """A plan for one corpus.
 
@@ -190,6 +191,7 @@ def plan_id_run(
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
         accelerator: the GPU that trains; None for a CPU.
         output: the planned output layer; None for a full one.
+        read_at_once: elements of an update, where the caller has decided that.
     """
     if output is None:
         output = OutputLayer.full(vocab_size)
@@ -237,7 +239,7 @@ def plan_id_run(
     if epochs is not None:
         seen = epochs
     elif steps is not None:
-        seen = steps * batch * window / max(1, elements)
+        seen = steps * (read_at_once or batch * window) / max(1, elements)
     else:
         seen = (seconds or 0.0) * rate / work / max(1, elements)
         if accelerator is not None and seen > _PASSES:
@@ -249,7 +251,7 @@ def plan_id_run(
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
         learning_rate = min(learning_rate, _FRESH_RATE)
-    updates = seen * elements / max(1, batch * window)
+    updates = seen * elements / max(1, read_at_once or batch * window)
     if accelerator is not None:
         # More rows give gradients with less noise, which bear a higher rate.
         raised = learning_rate * (batch / rows_of_cpu) ** 0.25

@@ -75,6 +75,8 @@ class FreshStream:
         window: most elements per row and step, T.
         seed: seed of the shuffling.
         scored_N: False for elements of prompts, which are not learnt; None if all are learnt.
+        beside_D: lengths of what belongs to each document, such as its source; documents of equal
+            length are sorted by them. None: nothing.
 
     Raises:
         DataError: no document has an element.
@@ -91,9 +93,13 @@ class FreshStream:
         window: int,
         seed: int,
         scored_N: NDArray[np.bool_] | None = None,
+        beside_D: NDArray[np.int64] | None = None,
     ) -> None:
         self._scored_N = scored_N
         self._spans = document_spans(starts, len(elements_N))
+        self._beside = None
+        if beside_D is not None:
+            self._beside = beside_D[np.searchsorted(starts, self._spans[:, 0], side="right") - 1]
         if not len(self._spans):
             raise DataError("the training split has no document")
         self._elements_N = elements_N
@@ -123,7 +129,8 @@ class FreshStream:
         pool = _POOL * self.batch_size
         for start in range(0, len(order), pool):
             some = order[start : start + pool]
-            some = some[np.argsort(lengths[some], kind="stable")]
+            keys = (lengths[some],) if self._beside is None else (self._beside[some], lengths[some])
+            some = some[np.lexsort(keys)]
             cut = [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
             batches.extend(cut[i] for i in generator.permutation(len(cut)))
         steps = [-(-int(lengths[batch].max()) // self.window) for batch in batches]

@@ -137,15 +137,16 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> NDArray[np.uin
 
     `tokenizers` encodes chunks in parallel.
     """
+    return np.concatenate([np.zeros(0, dtype=np.uint32), *encoded_chunks(tokenizer, chunks)])
+
+
+def encoded_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> Iterator[NDArray[np.uint32]]:
+    """Ids of each chunk."""
     rest = iter(chunks)
-    parts = [np.zeros(0, dtype=np.uint32)]
     while group := list(islice(rest, _TOGETHER)):
-        parts.extend(
+        for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False):
             # An array of the buffer protocol fills twice as fast as NumPy's own.
-            np.frombuffer(array("I", encoding.ids), dtype=np.uint32)
-            for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False)
-        )
-    return np.concatenate(parts)
+            yield np.frombuffer(array("I", encoding.ids), dtype=np.uint32)
 
 
 def unknown_in(tokenizer: Tokenizer, chunks: Iterable[str], known: Container[int]) -> list[str]:

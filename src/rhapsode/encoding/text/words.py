@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain, islice, tee
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,7 +24,13 @@ from rhapsode.encoding.contract import (
     most_frequent,
 )
 from rhapsode.encoding.normalise import NormalSettings, stated
-from rhapsode.encoding.text.learnt import LearntEncoder, encode_chunks, tokenizer_of, unknown_in
+from rhapsode.encoding.text.learnt import (
+    LearntEncoder,
+    encode_chunks,
+    encoded_chunks,
+    tokenizer_of,
+    unknown_in,
+)
 from rhapsode.errors import MissingExtraError, SettingsError
 
 # A word with the space before it, a mark with the space before it, or one character of white space.
@@ -129,6 +136,14 @@ class WordEncoder(LearntEncoder[WordSettings]):
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         return encode_chunks(self._tokenizer, self._chunks(text))
+
+    def encode_all(self, texts: Iterable[str]) -> Iterator[NDArray[np.unsignedinteger]]:
+        chunked = ([*self._chunks(text)] for text in texts)
+        own, all_chunks = tee(chunked)
+        encoded = encoded_chunks(self._tokenizer, chain.from_iterable(all_chunks))
+        nothing = np.zeros(0, dtype=np.uint32)
+        for chunks in own:
+            yield np.concatenate([nothing, *islice(encoded, len(chunks))])
 
     def decoder(self) -> IncrementalDecoder:
         return _Spaced(self._texts) if self.spaced else super().decoder()

@@ -124,10 +124,13 @@ def beam_searches(
     length_penalty: float = 0.0,
     groups: int = 1,
     diversity_penalty: float = 0.0,
+    most: int | None = None,
 ) -> list[list[Found]]:
     """Beam searches of several jobs side by side; see `beam_search`.
 
-    A job's continuations do not depend on the other jobs. Its rows end with its search.
+    A job's continuations do not depend on the other jobs. Its rows end with its search. Where only
+    some are asked for, they are the best ones of the whole search, and beams end that cannot be
+    among them.
 
     Arguments:
         predictor: the model.
@@ -137,19 +140,20 @@ def beam_searches(
         length_penalty: alpha; 0 is neutral.
         groups: a divisor of beams.
         diversity_penalty: nats.
+        most: continuations that each job gives; None: as many as beams.
 
     Returns:
-        For each job at most as many as beams, the best first.
+        For each job at most as many as asked for, the best first.
     """
     lengths = [job.length for job in jobs]
-    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths)
+    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, lengths, most=most)
     rows = Rows.of_jobs(predictor, jobs, chain, 0)
     rows.select(np.repeat(np.arange(len(jobs), dtype=np.int64), groups))
     for _ in run(rows, search.choose):
         pass
     pools = [search.pools[first : first + groups] for first in range(0, len(search.pools), groups)]
     found = ([each for pool in own for each in pool.found] for own in pools)
-    return [sorted(own, key=lambda each: -each.score) for own in found]
+    return [sorted(own, key=lambda each: -each.score)[:most] for own in found]
 
 
 class _Beams:
@@ -161,6 +165,7 @@ class _Beams:
         length_penalty: alpha.
         diversity_penalty: nats.
         lengths: the longest continuation of each job.
+        most: finished continuations that a job gives; None: as many as beams.
     """
 
     def __init__(
@@ -170,9 +175,14 @@ class _Beams:
         length_penalty: float,
         diversity_penalty: float,
         lengths: Sequence[int],
+        *,
+        most: int | None,
     ) -> None:
         self._lengths = [length for length in lengths for _ in range(groups)]
-        self.pools = [_Pool(size, length_penalty, length) for length in self._lengths]
+        # A beam that ends leaves its place to extensions that cannot come out better either. Of
+        # several groups it would also no longer be avoided by the ones behind it.
+        kept = size if most is None or groups > 1 else min(size, most)
+        self.pools = [_Pool(kept, length_penalty, length) for length in self._lengths]
         self._size, self._groups = size, groups
         self._diversity_penalty = diversity_penalty
         self._candidates = Candidates()

@@ -149,6 +149,7 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
             window=training.window,
             seed=settings.seed,
             scored_N=train.scored_N,
+            beside_D=None if train.sources is None else train.sources.lengths,
         )
     else:
         stream = CarriedStream(

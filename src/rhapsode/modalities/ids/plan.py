@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from rhapsode import __version__
 from rhapsode.bundle import IdBundle, IdFacts, Provenance
 from rhapsode.config import IdSettings
+from rhapsode.data import ElementStore
 from rhapsode.errors import DataError, EncodingError
 from rhapsode.evaluation import ngram_in_words
 from rhapsode.log import log
@@ -84,6 +85,7 @@ def plan_ids(
         hidden_size=width if type(width) is int and width > 0 else None,
         accelerator=request.accelerator,
         output=output,
+        read_at_once=_read_at_once(corpus.train, settings.training.batch_size),
     )
     if base is not None:
         plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)
@@ -156,3 +158,10 @@ def plan_ids(
         baseline=None if counted is None else counted.loss,
         own=counted,
     )
+
+
+def _read_at_once(train: ElementStore, rows: int | None) -> int | None:
+    """Elements of an update on pairs, whose rows are known; None for other data."""
+    if train.sources is None or rows is None:
+        return None
+    return max(1, rows * len(train) // max(1, len(train.starts)))

@@ -79,9 +79,10 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     if source_encoder is None:
         store = encode_parts(texts, texts.whole, bundle.encoder)
     else:
-        from rhapsode.modalities.text.pairs.pair_corpus import encode_pairs
+        from rhapsode.modalities.text.pairs.pair_corpus import encode_pairs, pairs_of
 
-        store = encode_pairs(texts, texts.whole, bundle.encoder, source_encoder)
+        pairs = list(pairs_of(texts, texts.whole))
+        store = encode_pairs(pairs, bundle.encoder, source_encoder)
     named = ", ".join(map(source_name, sources))
     if settings.pattern is not None:
         named += f", only files that match {settings.pattern}"

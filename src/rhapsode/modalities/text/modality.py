@@ -195,16 +195,27 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, opened: Any
     ) -> Surveyed[TextCorpus]:
+        if is_paired(sources, settings):
+            from rhapsode.modalities.text.pairs.pair_survey import survey_pairs
+
+            return survey_pairs(sources, settings)
         from rhapsode.modalities.text.survey import survey_texts
 
         return survey_texts(sources, settings)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        if "pairs" in found:
+            from rhapsode.modalities.text.pairs.pair_survey import pair_survey
+
+            yield from pair_survey(found, width)
+            return
         from rhapsode.views.survey_report import text_survey
 
         yield from text_survey(found, width)
 
     def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
+        if "pairs" in found:
+            raise SettingsError("a survey of pairs has no picture", where=f"{path}")
         from rhapsode.views.pictures.survey_picture import write_picture
 
         write_picture(found, path)

@@ -79,6 +79,10 @@ class TextModel(IdModel):
         assert isinstance(facts, TextFacts)
         return facts.source
 
+    @property
+    def answers_inputs(self) -> bool:
+        return self.source_encoder is not None
+
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         text = str(value)
         if self.source_encoder is not None:
@@ -87,11 +91,30 @@ class TextModel(IdModel):
             text += "\n"  # completions followed it
         return super().prompt(text, settings)
 
+    def begin(self, value: Any, settings: GenerateSettings) -> IdPrompt:
+        if self.source_encoder is not None and not str(value).strip():
+            raise SettingsError(
+                "a model of pairs writes nothing without an input",
+                where="prompt",
+                hint="give the input, or a file of inputs with --input",
+            )
+        return super().begin(value, settings)
+
+    def without_open_space(self, value: Any) -> Any:
+        # An input is read whole.
+        return value if self.source_encoder is not None else super().without_open_space(value)
+
+    def prompt_of_elements(self, elements: Sequence[int], settings: GenerateSettings) -> IdPrompt:
+        if self.source_encoder is not None:
+            raise SettingsError("the input of a model of pairs is a text", where="prompt")
+        return super().prompt_of_elements(elements, settings)
+
     def _input(self, text: str, settings: GenerateSettings) -> PairPrompt:
-        from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt
+        from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt, input_text
 
         encoder = self.source_encoder
         assert encoder is not None
+        text = input_text(text, encoder)
         missing = encoder.unknown(text)
         if missing and settings.unknown == "skip":
             text = encoder.without_unknown(text)

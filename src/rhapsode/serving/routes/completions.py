@@ -54,13 +54,20 @@ class Completions:
         body = await exchange.json()
         if body.get("prompt") is not None:
             raise refused("prompt belongs to /v1/completions", param="prompt")
-        text, stops = chat_text(body.get("messages"), self._server.settings.chat_template)
+        messages, template = body.get("messages"), self._server.settings.chat_template
+        if isinstance(messages, list) and self._answers_inputs(body):
+            messages, template = messages[-1:], "plain"  # the last one is the input
+        text, stops = chat_text(messages, template)
         if stops:
             own = body.get("stop") or []
             body = {**body, "stop": [*([own] if isinstance(own, str) else own), *stops]}
         if body.get("echo") is not None:
             raise refused("echo belongs to /v1/completions", param="echo")
         await self.answer(exchange, body, [text], ChatShape)
+
+    def _answers_inputs(self, body: Mapping[str, Any]) -> bool:
+        served = self._server.models.get(body.get("model"))
+        return served.model.answers_inputs
 
     async def answer(
         self,

@@ -58,7 +58,9 @@ class RequestWorks:
     @property
     def prompt_elements(self) -> int:
         """Elements of all prompts."""
-        return sum(len(work.elements) + work.after_end for work in self.works)
+        return sum(
+            len(work.elements) + work.prompt.elements_read + work.after_end for work in self.works
+        )
 
 
 def prompt_values(value: Any) -> list[PromptValue]:
@@ -149,7 +151,7 @@ def prepare_works(
             own = prompt.opening.elements
             begin = None if state is None else state.snapshot
             elements = own if begin is None else (*begin.elements, *own)
-            _check_length(len(elements), settings, limits)
+            _check_length(len(elements) + prompt.elements_read, settings, limits)
             resumes = state is not None and not own and not asked.seeded
             works.append(
                 Work(

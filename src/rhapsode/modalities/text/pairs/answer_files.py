@@ -13,6 +13,7 @@ from rhapsode.log import log
 from rhapsode.modalities.ids.typed_text import named
 from rhapsode.modalities.text.pairs.pair_answering import Answer, Search, find_answers
 from rhapsode.modalities.text.pairs.pair_evaluation import answer_length
+from rhapsode.modalities.text.pairs.pair_prompts import input_text
 from rhapsode.views.figures import plural
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def answer_inputs(
         SettingsError: settings of drawing, which a search has no use for.
     """
     search = search_of(settings, n_best, answer_length(model.bundle))
-    filled = [text for text in inputs if text.strip()]
+    filled = [input_text(text, encoder) for text in inputs if text.strip()]
     unknown = list(dict.fromkeys(piece for text in filled for piece in encoder.unknown(text)))
     if unknown and settings.unknown == "skip":
         filled = [encoder.without_unknown(text) for text in filled]
@@ -55,7 +56,7 @@ def answer_inputs(
     chain = model.chain(settings)
     found = find_answers(model.scorer, sources, chain, search, model.bundle.encoder)
     for text in inputs:
-        yield next(found)[:n_best] if text.strip() else []
+        yield next(found) if text.strip() else []
 
 
 def search_of(settings: GenerateSettings, n_best: int, longest: int) -> Search:
@@ -89,4 +90,5 @@ def search_of(settings: GenerateSettings, n_best: int, longest: int) -> Search:
         settings.length_penalty,
         settings.beam_groups,
         settings.diversity_penalty,
+        n_best,
     )

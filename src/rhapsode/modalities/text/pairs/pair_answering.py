@@ -15,8 +15,8 @@ from rhapsode.encoding import Encoder
 from rhapsode.generation import Chain
 from rhapsode.generation.search.beam import Found, beam_searches
 
-# Rows of a batch, over all of its inputs.
-ROWS = 320
+# Rows of a batch, over all of its inputs, and elements of these with their padding.
+ROWS, READ_AT_ONCE = 320, 1 << 15
 # An answer may be so many times as long as the longest output of the training split.
 LONGEST = 2
 
@@ -56,6 +56,7 @@ class Search:
         length_penalty: exponent of the length in the score.
         groups: a divisor of the beams.
         diversity_penalty: nats.
+        answers: to each input; with fewer than beams a search ends sooner.
     """
 
     beams: int
@@ -63,6 +64,7 @@ class Search:
     length_penalty: float = 0.0
     groups: int = 1
     diversity_penalty: float = 0.0
+    answers: int = 1
 
 
 def condition_of(sources: Sequence[str], encoder: Encoder) -> Condition:
@@ -89,11 +91,8 @@ def find_answers(
         search: how.
         encoder: of the outputs.
     """
-    order = np.argsort(sources.lengths, kind="stable")
-    at_once = max(1, ROWS // search.beams)
     found: dict[int, list[Found]] = {}
-    for first in range(0, len(order), at_once):
-        some = order[first : first + at_once].tolist()
+    for some in _batches(sources.lengths, max(1, ROWS // search.beams)):
         jobs = [_job(sources, number, search.length) for number in some]
         answers = beam_searches(
             predictor,
@@ -103,6 +102,7 @@ def find_answers(
             length_penalty=search.length_penalty,
             groups=search.groups,
             diversity_penalty=search.diversity_penalty,
+            most=search.answers,
         )
         found |= dict(zip(some, answers, strict=True))
     for number in range(len(sources)):
@@ -112,6 +112,25 @@ def find_answers(
             )
             for each in found[number]
         ]
+
+
+def _batches(lengths: NDArray[np.int64], most: int) -> Iterator[list[int]]:
+    """Numbers of sources of similar length.
+
+    Arguments:
+        lengths: of all sources.
+        most: sources of a batch.
+    """
+    order = np.argsort(lengths, kind="stable").tolist()
+    some: list[int] = []
+    for number in order:
+        if len(some) == most or (len(some) + 1) * int(lengths[number]) > READ_AT_ONCE:
+            if some:
+                yield some
+            some = []
+        some.append(number)
+    if some:
+        yield some
 
 
 def _job(sources: SourceStore, number: int, length: int) -> Job:

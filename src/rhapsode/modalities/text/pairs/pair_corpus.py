@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rhapsode.config import SourceSettings
 from rhapsode.config.source import LINES
 from rhapsode.data import (
     CATALOGUE,
@@ -38,6 +39,8 @@ Pair = tuple[str, str]
 # A side is taken for symbols between spaces if it has at most so many different ones, each about so
 # often, of about so many characters, and so many in a text.
 MOST_SYMBOLS, OFTEN, SHORT, SEVERAL = 1000, 10, 2.5, 2.0
+# A word of several fields is a label if there is one for so many texts, and so many of it.
+LABELS, FEWEST_TEXTS = 0.01, 10
 
 
 def is_paired(sources: Sequence[Any], settings: TrainSettings) -> bool:
@@ -85,18 +88,27 @@ def prepare_pairs(
     settings = with_pairs(settings)
     texts = prepare_texts(sources, settings.source)
     store = texts.store
-    splits = split_pairs(store, settings)
-    train = list(pairs_of(store, splits.train))
+    pairs = list(pairs_of(store, store.whole))
+    splits = split_pairs(store, pairs, settings)
+    train, validation, test = (
+        [pairs[number] for number in part[:, 0].tolist()]
+        for part in (splits.train, splits.validation, splits.test)
+    )
     if not train:
         raise DataError(
             f"{plural(len(store), 'pair')}: too few to learn from",
             where=", ".join(map(source_name, sources)),
         )
-    given, pairs = encoders is not None, settings.pairs
+    given, asked = encoders is not None, settings.pairs
     if encoders is None:
         inputs, outputs = zip(*train, strict=True)
         encoders = (
-            learn_side(inputs, pairs.source_encoding, pairs.source_encoder),
+            learn_side(
+                inputs,
+                asked.source_encoding,
+                asked.source_encoder,
+                joined=has_joined_inputs(settings.source),
+            ),
             learn_side(outputs, settings.encoding, settings.encoder),
         )
     source_encoder, encoder = encoders
@@ -104,16 +116,11 @@ def prepare_pairs(
         log.info(line)
     sides = [f"{each.vocab_size:,} {each.name.partition('.')[0]}" for each in encoders]
     log.info(f"{plural(len(store), 'pair')}; inputs of {sides[0]}, outputs of {sides[1]}")
-    train_store, validation, test = (
-        encode_pairs(store, part, encoder, source_encoder)
-        for part in (splits.train, splits.validation, splits.test)
-    )
+    encoded = [encode_pairs(part, encoder, source_encoder) for part in (train, validation, test)]
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
     return TextCorpus(
         encoder,
-        train_store,
-        validation,
-        test,
+        *encoded,
         store.sha256,
         store.characters,
         len(store),
@@ -126,11 +133,16 @@ def prepare_pairs(
     )
 
 
-def split_pairs(store: TextStore, settings: TrainSettings) -> Splits:
-    """Split pairs by the hashes of their inputs."""
+def split_pairs(store: TextStore, pairs: Sequence[Pair], settings: TrainSettings) -> Splits:
+    """Split pairs by the hashes of their inputs.
+
+    Arguments:
+        store: the documents.
+        pairs: their inputs and outputs.
+        settings: shares of the splits, and what to do with duplicates.
+    """
     digests = [
-        hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()[:16]
-        for source, _ in pairs_of(store, store.whole)
+        hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()[:16] for source, _ in pairs
     ]
     digests_DB = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
     splits = split_groups(
@@ -146,13 +158,22 @@ def split_pairs(store: TextStore, settings: TrainSettings) -> Splits:
     return replace(splits, train=splits.train[single_P], left_out=int((~single_P).sum()))
 
 
-def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any]) -> Encoder:
+def has_joined_inputs(source: SourceSettings) -> bool:
+    """True if inputs consist of several fields of a record."""
+    return source.pairs is not None and "+" in source.pairs.partition(":")[0]
+
+
+def learn_side(
+    texts: Sequence[str], encoding: str, settings: Mapping[str, Any], *, joined: bool = False
+) -> Encoder:
     """Learn the encoder of one side of pairs.
 
     Arguments:
         texts: of the training split.
         encoding: name; "auto" chooses symbols between spaces where they are few, else by the text.
         settings: of the encoding.
+        joined: True if texts consist of several fields; "auto" then takes frequent words, such as
+            features of a form, for elements, and spells the others.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
@@ -160,11 +181,22 @@ def learn_side(texts: Sequence[str], encoding: str, settings: Mapping[str, Any])
     if encoding == "auto":
         if are_symbols(texts):
             encoding, settings = "words", {"split": "whitespace", **settings}
+        elif joined and (labels := labels_in(texts)):
+            characters = len(set().union(*texts))
+            most = UNKNOWN_ID + 1 + characters + len(labels)
+            encoding, settings = "words", {"unknown": "spell", "max_vocabulary": most, **settings}
         else:
             encoding, _ = choose_encoding(texts)
     learner = ENCODERS.get(encoding)
     encoder: Encoder = learner.learn(iter(texts), settings)
     return encoder
+
+
+def labels_in(texts: Sequence[str]) -> list[str]:
+    """Frequent words of two and more characters, a space before them included."""
+    least = max(FEWEST_TEXTS, math.ceil(LABELS * len(texts)))
+    frequent: Encoder = ENCODERS.get("words").learn(iter(texts), {"min_count": least})
+    return [word for word in frequent.vocabulary if len(word) > 1]
 
 
 def are_symbols(texts: Iterable[str]) -> bool:
@@ -185,30 +217,20 @@ def are_symbols(texts: Iterable[str]) -> bool:
     return bool(often and symbols >= SEVERAL * total and characters <= SHORT * symbols)
 
 
-def encode_pairs(
-    texts: TextStore, parts: Parts, encoder: Encoder, source_encoder: Encoder
-) -> ElementStore:
+def encode_pairs(pairs: Sequence[Pair], encoder: Encoder, source_encoder: Encoder) -> ElementStore:
     """Encode pairs: outputs as documents, inputs as their sources.
 
     Arguments:
-        texts: the documents.
-        parts: which of them.
+        pairs: inputs and outputs.
         encoder: of the outputs.
         source_encoder: of the inputs.
     """
-    pairs = list(pairs_of(texts, parts))
-    outputs = [encoder.encode(output) for _, output in pairs]
-    characters = sum(len(output) for _, output in pairs)
-    store = ElementStore.of(_same_type(outputs), characters, encoder.vocab_size)
+    outputs = [output for _, output in pairs]
+    encoded = list(encoder.encode_all(outputs))
+    store = ElementStore.of(encoded, sum(map(len, outputs)), encoder.vocab_size)
     return replace(
         store,
-        bytes=sum(len(output.encode("utf-8", "surrogatepass")) for _, output in pairs),
-        unknown=sum(int(np.count_nonzero(ids_N == UNKNOWN_ID)) for ids_N in outputs),
-        sources=SourceStore.of([source_encoder.encode(source) for source, _ in pairs]),
+        bytes=sum(len(output.encode("utf-8", "surrogatepass")) for output in outputs),
+        unknown=int(store.counts_V[UNKNOWN_ID]),
+        sources=SourceStore.of(list(source_encoder.encode_all(source for source, _ in pairs))),
     )
-
-
-def _same_type(
-    outputs: Sequence[NDArray[np.unsignedinteger]],
-) -> list[NDArray[np.unsignedinteger]]:
-    return [ids_N.astype(np.uint32) for ids_N in outputs]
