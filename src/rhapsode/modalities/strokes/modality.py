@@ -24,6 +24,7 @@ from rhapsode.modalities.strokes.corpus import (
 )
 from rhapsode.modalities.strokes.facts import StrokeBundle
 from rhapsode.modalities.strokes.files.preparing import prepare_ink
+from rhapsode.modalities.strokes.labels import condition_of, own_texts
 from rhapsode.modalities.strokes.metrics import encode_part, measure_strokes, stroke_report
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
@@ -106,7 +107,10 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         prepared = prepare_ink(specimens, model.reading_settings(), grid=grid)
         prepared.turn(up=model.bundle.facts.up)
         named = ", ".join(map(source_name, sources))
-        return StrokePart(prepared.moves, f"{which} of {named}", [])
+        texts = None
+        if model.bundle.facts.source is not None:
+            texts = own_texts([specimen.text for specimen in prepared.specimens], "always")
+        return StrokePart(prepared.moves, f"{which} of {named}", [], texts)
 
     def test_figures(
         self, planned: StrokePlan, part: StrokePart, predictor: ValuePredictor[StrokeBundle]
@@ -134,7 +138,11 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
 
         facts = planned.bundle.facts
         length = min(planned.settings.samples.length, 2 * facts.usual)
-        state = predictor.start(1, ValueCondition(None))
+        sources = None
+        if facts.source is not None and planned.corpus.texts is not None:
+            texts = planned.corpus.texts["validation"] or planned.corpus.texts["train"]
+            sources = condition_of(texts[:1], facts.source)
+        state = predictor.start(1, ValueCondition(None, sources))
         none = np.zeros((1, length, 0), dtype=np.float32)
         moves_TK = sample_paths(
             predictor, state, none, samples=1, seeds=[planned.settings.seed],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rhapsode.config import GenerateSettings, from_mapping
-from rhapsode.encoding.strokes import ENDS, Drawing, moves_of
+from rhapsode.encoding.strokes import ENDS, LIFTS, Drawing, moves_of
 from rhapsode.errors import BundleError, DataError
 from rhapsode.files import is_there
 from rhapsode.generation import Rows
@@ -20,6 +20,7 @@ from rhapsode.generation.paths import path_keys, path_seed
 from rhapsode.log import log
 from rhapsode.modalities.opened import Document, Piece, Prompt
 from rhapsode.modalities.strokes.facts import StrokeBundle, StrokeFacts
+from rhapsode.modalities.strokes.labels import check_seen
 from rhapsode.modalities.strokes.prompts import StrokePrompt, opened
 from rhapsode.modalities.strokes.settings import InkSettings, StrokeGenerateSettings
 from rhapsode.modalities.values.model import ValueModel
@@ -27,11 +28,17 @@ from rhapsode.modalities.values.prompts import read_steps
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
+    from rhapsode.encoding.vectors import Floats
+    from rhapsode.modalities.strokes.files import Specimen
 
 # Drawings that are made side by side.
 AT_ONCE = 256
-# A drawing is stopped after so many times the longest one of the data.
+# A drawing is stopped after so many times the longest one of the data, or so many times what its
+# text takes.
 TOO_LONG = 1.5
+# A text is stopped where the pen lifts after so many moves behind its last character, and in any
+# case after so many.
+LEAST_AFTER, MOST_AFTER = 6, 40
 
 
 class StrokeModel(ValueModel[StrokeBundle]):
@@ -46,6 +53,13 @@ class StrokeModel(ValueModel[StrokeBundle]):
     def most_moves(self) -> int:
         """Moves after which a drawing is stopped."""
         return round(TOO_LONG * self.bundle.facts.longest)
+
+    def most_moves_of(self, prompt: Any) -> int:
+        """Moves after which the drawing of a prompt is stopped."""
+        facts = self.bundle.facts
+        if prompt.written is None:
+            return self.most_moves
+        return max(MOST_AFTER, round(TOO_LONG * facts.pace * len(prompt.written)))
 
     @cache  # noqa: B019 - a model is kept as long as its predictors
     def predictor_with(self, bias: float) -> ValuePredictor[StrokeBundle]:
@@ -83,6 +97,13 @@ class StrokeModel(ValueModel[StrokeBundle]):
             DataError: a file that cannot be read.
             EncodingError: moves that are no numbers.
         """
+        source = self.bundle.facts.source
+        if source is not None:
+            written = " ".join(str(value).split())
+            if settings.unknown == "skip":
+                written = source.without_unknown(written)
+            check_seen(written, source)
+            return StrokePrompt(self, written=written)
         if isinstance(value, Drawing):
             return StrokePrompt(self, opened(moves_of(value.strokes)))
         text = str(value)
@@ -99,6 +120,14 @@ class StrokeModel(ValueModel[StrokeBundle]):
 
     def _moves_in(self, path: Path) -> tuple[Any, ...]:
         """Moves of the first drawing of a file, prepared as in training."""
+        return opened(self.specimen_in(path)[1])
+
+    def specimen_in(self, path: Path) -> tuple[Specimen, Floats]:
+        """The first drawing of a file, and its moves, prepared as in training.
+
+        Raises:
+            DataError: it cannot be read.
+        """
         from rhapsode.modalities.strokes.files import read_ink
         from rhapsode.modalities.strokes.files.preparing import prepare_ink
 
@@ -108,20 +137,21 @@ class StrokeModel(ValueModel[StrokeBundle]):
         grid = self.bundle.encoder.settings.grid
         prepared = prepare_ink(specimens[:1], self.reading_settings(), grid=grid)
         prepared.turn(up=self.bundle.facts.up)
-        return opened(prepared.moves[0])
+        return prepared.specimens[0], prepared.moves[0]
 
     def restored(self, saved: Mapping[str, Any]) -> StrokePrompt:
-        return StrokePrompt(self)
+        written = saved.get("text")
+        return StrokePrompt(self, written=written if isinstance(written, str) else None)
 
     def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
-        length = self.most_moves if settings.length is None else settings.length
         for number, prompt in enumerate(prompts):
+            length = self.most_moves_of(prompt) if settings.length is None else settings.length
             for first in range(0, settings.count, AT_ONCE):
                 indices = np.arange(first, min(first + AT_ONCE, settings.count))
-                for piece in self._draw(prompt, indices, settings, length):
+                for piece in self.draw(prompt, indices, settings, length):
                     yield replace(piece, prompt=number)
 
-    def _draw(
+    def draw(
         self, prompt: Any, indices_R: Any, settings: GenerateSettings, length: int
     ) -> Iterator[Piece]:
         """Drawings that begin as a prompt, side by side.
@@ -148,22 +178,34 @@ class StrokeModel(ValueModel[StrokeBundle]):
         )
         owners = list(map(int, indices_R))
         texts = {owner: prompt.fragments(given, settings) for owner in owners}
+        letters = None if prompt.written is None else len(prompt.written)
+        past = dict.fromkeys(owners, 0)
         drawn = run(rows, lambda rows: rows.draw(settings.temperature))
         for count in range(1, length + 1):
             step = next(drawn, None)
             if step is None:
                 return
             going = []
+            read_R = _letters_read(rows.state) if letters is not None else None
             for place, (owner, plain) in enumerate(
                 zip(owners, step.elements.tolist(), strict=True)
             ):
                 element = prompt.restored(plain)
-                ended = element[2] == ENDS
-                end = "stop" if ended else "length" if count == length else None
+                if read_R is not None and letters is not None:
+                    past[owner] = past[owner] + 1 if read_R[place] >= letters else 0
+                lifted = element[2] == LIFTS
+                if element[2] == ENDS:
+                    end = "stop"
+                elif past[owner] >= (LEAST_AFTER if lifted else MOST_AFTER):
+                    end = "window"
+                else:
+                    end = "length" if count == length else None
                 line = texts[owner].feed(element)
                 yield Piece(owner, line, end, count, 0, None, (element,))
-                if not ended:
+                if end is None:
                     going.append(place)
+            if not going:
+                return
             step.keep(going)
             owners = [owners[place] for place in going]
         if not length:
@@ -187,6 +229,12 @@ class StrokeModel(ValueModel[StrokeBundle]):
             document.save(path / f"{number:03d}.svg")
             moves += len(document.elements)
         return moves
+
+
+def _letters_read(state: Any) -> Any:
+    """The character, from 0, on which the window of each row stands."""
+    memory = state.memory if state.ahead is None else state.ahead
+    return memory.attention.place_B1[:, 0].numpy()
 
 
 def _bias_of(settings: GenerateSettings) -> float:

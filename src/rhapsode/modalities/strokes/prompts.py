@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding.strokes import DRAWS, ENDS, LIFTS, Drawing, strokes_of
 from rhapsode.modalities.opened import Fragments, Given
+from rhapsode.modalities.strokes.labels import condition_of
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, number_text, read_steps
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class StrokeDocument:
         seed: of the draw; None if nothing was drawn.
         finish_reason: "stop" where the pen ended the drawing, or "length"; None if it is not known.
         given: strokes of the prompt at the beginning.
+        written: the text that it shows; None for a drawing without one.
     """
 
     value: Drawing
@@ -39,6 +41,7 @@ class StrokeDocument:
     seed: int | None = None
     finish_reason: str | None = None
     given: int = 0
+    written: str | None = None
 
     def text(self) -> str:
         """Moves, a line each: dx, dy, and the pen after the move."""
@@ -48,7 +51,8 @@ class StrokeDocument:
         """Smooth curves, a path each stroke; the prompt is grey."""
         from rhapsode.views.pictures.stroke_drawing import strokes_svg
 
-        return strokes_svg(self.value.strokes, up=self.value.up, given=self.given)
+        title = self.written or ""
+        return strokes_svg(self.value.strokes, up=self.value.up, given=self.given, title=title)
 
     def html(self) -> str:
         """The picture and its numbers, for a page."""
@@ -66,6 +70,15 @@ class StrokeDocument:
         from rhapsode.modalities.strokes.files.write_ink import write_ink
 
         write_ink(self, Path(path))
+
+    def pictured(self, width: int) -> Sequence[Any]:
+        """The drawing in Braille dots, and its numbers, for a terminal."""
+        from rich.text import Text
+
+        from rhapsode.views.terminal.small_drawing import braille_lines
+
+        lines = braille_lines(self.value.strokes, width=width, height=LINES, up=self.value.up)
+        return [Text("\n".join(lines)), Text(self._facts(), style="dim")]
 
     def _facts(self) -> str:
         strokes = len(self.value.strokes)
@@ -86,18 +99,29 @@ class _Lines(Fragments):
 
 
 class StrokePrompt(ValuePrompt):
-    """The beginning of a drawing.
+    """The beginning of a drawing, and the text to write.
 
     Arguments:
         model: that completes it.
         steps: moves of the drawing.
+        written: the whole text, that of the moves included; None for a model that draws without.
     """
 
     picture_hint = "-o new.svg keeps it, | cat prints the moves"
 
-    def __init__(self, model: StrokeModel, steps: Sequence[Step] = ()) -> None:
-        super().__init__(model, steps)
+    def __init__(
+        self, model: StrokeModel, steps: Sequence[Step] = (), written: str | None = None
+    ) -> None:
+        source = model.bundle.facts.source
+        condition = None
+        if written is not None and source is not None:
+            condition = condition_of([written], source)
+        super().__init__(model, steps, condition)
         self._up = model.bundle.facts.up
+        self.written = written
+
+    def saved(self) -> dict[str, Any]:
+        return {} if self.written is None else {"text": self.written}
 
     def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
         return _Lines()
@@ -114,7 +138,7 @@ class StrokePrompt(ValuePrompt):
     def document(self, elements: Sequence[Step], text: str = "", **made: Any) -> StrokeDocument:
         given = len(strokes_of(self.opening.elements)) if self.opening.elements else 0
         drawing = Drawing(strokes_of(elements), self._up)
-        return StrokeDocument(drawing, tuple(elements), given=given, **made)
+        return StrokeDocument(drawing, tuple(elements), given=given, written=self.written, **made)
 
     def continued(self, elements: Sequence[Step], text: str = "", **made: Any) -> StrokeDocument:
         """The document of new moves, from where the pen first draws."""
