@@ -17,9 +17,13 @@ from rhapsode.models import SequenceModel, State
 from rhapsode.models.attention.attentive import Attentive, AttentiveState
 from rhapsode.models.attention.contract import ATTENTIONS, Memory
 from rhapsode.models.attention.crossed import Crossed
+from rhapsode.models.attention.fed_back import FedBack
 from rhapsode.models.attention.source_encoders import (
     Bidirectional,
     BidirectionalConfig,
+    Embedded,
+    EmbeddedConfig,
+    SourceEncoder,
     TransformerSource,
     TransformerSourceConfig,
 )
@@ -65,6 +69,8 @@ class Spec:
     layers: int = 1
     input_size: int = 4
     dropout: float = 0.0
+    feedback: bool = False
+    embedded: bool = False
 
 
 def attentive(spec: Spec) -> SequenceModel:
@@ -75,16 +81,20 @@ def attentive(spec: Spec) -> SequenceModel:
         )  # fmt: skip
         source = TransformerSourceConfig(IDS, hidden_size=6, num_heads=2, feedforward_size=5)
         return Crossed(Transformer(config), TransformerSource(source))
-    encoder = Bidirectional(
+    encoder: SourceEncoder = Bidirectional(
         BidirectionalConfig(IDS, embedding_size=3, hidden_size=3, num_layers=spec.layers)
     )
+    if spec.embedded:
+        encoder = Embedded(EmbeddedConfig(IDS, embedding_size=3))
     family: Any = {"lstm": LSTM, "gru": GRU}[spec.family]
-    below = family(GatedConfig(input_size=spec.input_size, hidden_size=5, dropout=spec.dropout))
+    read = spec.input_size + (encoder.value_size if spec.feedback else 0)
+    below = family(GatedConfig(input_size=read, hidden_size=5, dropout=spec.dropout))
     kind = ATTENTIONS.get(spec.attention)
     sizes = {"query_size": 5, "value_size": encoder.value_size}
     attention = kind(kind.Config(**sizes, **spec.settings))
     above = family(GatedConfig(input_size=5 + encoder.value_size, hidden_size=4))
-    return Attentive(below, encoder, attention, above if spec.above else None)
+    made = FedBack if spec.feedback else Attentive
+    return made(below, encoder, attention, above if spec.above else None)
 
 
 class AttentiveContract(ModelContract):
@@ -106,7 +116,7 @@ class AttentiveContract(ModelContract):
         pieces = traced(model, in_pieces(model, cuts, None, condition), x_BTD, None)
         whole = traced(model, in_pieces(model, [], None, condition), x_BTD, None)
         names = [name for name in whole if "source_encoder" in name]
-        assert len(names) > 8
+        assert len(names) > (0 if config.embedded else 8)
         for name in names:
             assert whole[name].abs().max() > 0
             torch.testing.assert_close(pieces[name], whole[name], rtol=TOLERANCE, atol=TOLERANCE)
@@ -167,7 +177,7 @@ class AttentiveContract(ModelContract):
         assert weights_BTS.shape == (ROWS, TIME, max(LENGTHS))
         inside_BS = state.memory.inside_MS
         assert not weights_BTS.masked_select(~inside_BS[:, None]).any()
-        if config.attention != "gaussian_window":
+        if "window" not in config.attention:
             torch.testing.assert_close(weights_BTS.sum(-1), torch.ones_like(weights_BTS[..., 0]))
 
     def test_other_conditions_are_refused(self, config: Spec) -> None:
@@ -185,6 +195,16 @@ class TestMechanismsThatCarryAState(AttentiveContract):
     configurations: ClassVar = {
         "location": Spec("location", {"attention_size": 3, "filters": 2, "filter_width": 3}),
         "window": Spec("gaussian_window", {"components": 2, "advance": 0.5}, layers=2),
+        "reading window": Spec(
+            "reading_window",
+            {"components": 2, "advance": 0.5, "attention_size": 3},
+            above=True,
+            embedded=True,
+        ),
+        "window fed back": Spec(
+            "gaussian_window", {"components": 2, "advance": 0.5}, above=True, embedded=True,
+            feedback=True,
+        ),
     }
 
 

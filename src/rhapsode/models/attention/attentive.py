@@ -13,16 +13,13 @@ from rhapsode.models.contract import SequenceModel, State, shared, state_datacla
 
 @state_dataclass
 class AttentiveState(State):
-    """States of layers and mechanism, and the memory of the rows.
-
-    The context that is fed back is empty where it is not.
-    """
+    """States of layers and mechanism, what is fed back, and the memory of the rows."""
 
     below: State
     attention: State
     above: State
     source_B: Tensor
-    fed_BH: Tensor
+    fed: State
     memory: Memory = shared()
 
 
@@ -42,9 +39,6 @@ class Attentive(Attending):
         attention: the mechanism.
         above: layers after the attention; None: a layer of tanh.
     """
-
-    fed_size = 0
-    """Features of the context that are fed back."""
 
     def __init__(
         self,
@@ -72,7 +66,7 @@ class Attentive(Attending):
 
     def over(self, state: AttentiveState, memory: Memory, source_B: Tensor) -> AttentiveState:
         attention = self.attention.zero_state(len(source_B), memory)
-        return AttentiveState(state.below, attention, state.above, source_B, state.fed_BH, memory)
+        return AttentiveState(state.below, attention, state.above, source_B, state.fed, memory)
 
     def zero_state(
         self,
@@ -95,8 +89,12 @@ class Attentive(Attending):
         if self.above is not None:
             above = self.above.zero_state(batch, device=device, dtype=dtype)
         below = self.below.zero_state(batch, device=device, dtype=dtype)
-        fed_BH = zeros_11H.new_zeros(batch, self.fed_size)
-        return AttentiveState(below, attention, above, source_B, fed_BH, memory)
+        fed = self.nothing_fed(zeros_11H.expand(batch, 1, -1)[:, 0])
+        return AttentiveState(below, attention, above, source_B, fed, memory)
+
+    def nothing_fed(self, zeros_BH: Tensor) -> State:
+        """The context that is fed back at first: none."""
+        return NoState()
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
@@ -110,7 +108,7 @@ class Attentive(Attending):
         both_BTH = torch.cat((query_BTH, context_BTH.to(query_BTH.dtype)), dim=-1)
         y_BTH, above = self._after(both_BTH, known.above, reset_BT)
         return y_BTH, AttentiveState(
-            below, attention, above, known.source_B, known.fed_BH, known.memory
+            below, attention, above, known.source_B, known.fed, known.memory
         )
 
     def step(
@@ -132,7 +130,7 @@ class Attentive(Attending):
             y_BH, above = self._after(both_BH[:, None], known.above, None)
             y_BH = y_BH[:, 0]
         return y_BH, AttentiveState(
-            below, attention, above, known.source_B, known.fed_BH, known.memory
+            below, attention, above, known.source_B, known.fed, known.memory
         )
 
     def _after(

@@ -9,11 +9,24 @@ import torch
 from torch import Tensor
 
 from rhapsode.models.attention.attentive import Attentive, AttentiveState
+from rhapsode.models.contract import State, state_dataclass
 
 if TYPE_CHECKING:
     from rhapsode.models.attention.contract import Attention
     from rhapsode.models.attention.source_encoders import SourceEncoder
-    from rhapsode.models.contract import SequenceModel, State
+    from rhapsode.models.contract import SequenceModel
+
+
+@state_dataclass
+class LastContext(State):
+    """What was last attended to."""
+
+    fed_BH: Tensor
+
+
+def _fed(state: AttentiveState) -> Tensor:
+    assert isinstance(state.fed, LastContext)
+    return state.fed.fed_BH
 
 
 class FedBack(Attentive):
@@ -37,8 +50,10 @@ class FedBack(Attentive):
         above: SequenceModel | None = None,
     ) -> None:
         super().__init__(below, encoder, attention, above)
-        self.fed_size = encoder.value_size
-        self.input_size = below.input_size - self.fed_size
+        self.input_size = below.input_size - encoder.value_size
+
+    def nothing_fed(self, zeros_BH: Tensor) -> State:
+        return LastContext(zeros_BH)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
@@ -53,7 +68,7 @@ class FedBack(Attentive):
     ) -> tuple[Tensor, Tensor, AttentiveState]:
         """Features and contexts (B, T, H), weights (B, T, S), and the state after them."""
         memory = known.memory.of(known.source_B)
-        below, attention, fed_BH = known.below, known.attention, known.fed_BH
+        below, attention, fed_BH = known.below, known.attention, _fed(known)
         resets = set()
         if reset_BT is not None:
             resets = set(torch.nonzero(reset_BT.any(dim=0)).flatten().tolist())
@@ -74,7 +89,7 @@ class FedBack(Attentive):
             contexts.append(fed_BH)
             weights.append(weights_B1S[:, 0])
         query_BTH, context_BTH = torch.stack(queries, dim=1), torch.stack(contexts, dim=1)
-        after = replace(known, below=below, attention=attention, fed_BH=fed_BH)
+        after = replace(known, below=below, attention=attention, fed=LastContext(fed_BH))
         both_BTH = torch.cat((query_BTH, context_BTH.to(query_BTH.dtype)), dim=-1)
         return both_BTH, torch.stack(weights, dim=1), after
 

@@ -206,7 +206,8 @@ class GaussianWindow(Attention):
     def zero_state(self, rows: int, memory: Memory) -> State:
         values_MSH = memory.values_MSH
         return WindowPlace(
-            values_MSH.new_zeros(rows, self.config.components), values_MSH.new_zeros(rows, 1)
+            values_MSH.new_zeros(rows, self.config.components),
+            values_MSH.new_zeros(rows, 1, dtype=torch.int64),
         )
 
     def weights(self, query_BTH: Tensor, memory: Memory, state: Any) -> tuple[Tensor, State]:
@@ -222,8 +223,8 @@ class GaussianWindow(Attention):
 
 
 def _heaviest(weights_BS: Tensor) -> Tensor:
-    """The element of the greatest weight, (B, 1), as a number of the weights' type."""
-    return weights_BS.detach().argmax(dim=-1, keepdim=True).to(weights_BS.dtype)
+    """The element of the greatest weight, (B, 1)."""
+    return weights_BS.detach().argmax(dim=-1, keepdim=True)
 
 
 def _window(height: Tensor, width: Tensor, kappa: Tensor, places_S: Tensor) -> Tensor:
@@ -280,7 +281,7 @@ class ReadingWindow(Attention):
         values_MSH, config = memory.values_MSH, self.config
         return ReadingPlace(
             values_MSH.new_zeros(rows, config.components),
-            values_MSH.new_zeros(rows, 1),
+            values_MSH.new_zeros(rows, 1, dtype=torch.int64),
             values_MSH.new_zeros(rows, config.attention_size),
         )
 
