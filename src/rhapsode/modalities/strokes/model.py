@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.encoding.strokes import ENDS, LIFTS, Drawing, moves_of
-from rhapsode.errors import BundleError, DataError
+from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.files import is_there
 from rhapsode.generation import Rows
 from rhapsode.generation.loop import run
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.encoding.vectors import Floats
     from rhapsode.modalities.strokes.files import Specimen
+    from rhapsode.modalities.strokes.pen import Pen
 
 # Drawings that are made side by side.
 AT_ONCE = 256
@@ -39,6 +40,9 @@ TOO_LONG = 1.5
 # A text is stopped where the pen lifts after so many moves behind its last character, and in any
 # case after so many.
 LEAST_AFTER, MOST_AFTER = 6, 40
+ENDINGS = (None, "stop", "window")
+# Moves that compiled code draws at a time.
+AT_A_TIME = 64
 
 
 class StrokeModel(ValueModel[StrokeBundle]):
@@ -79,7 +83,12 @@ class StrokeModel(ValueModel[StrokeBundle]):
         return ValuePredictor(self.bundle, biased.eval())
 
     def refuse(self, names: Iterable[str]) -> None:
-        super().refuse(name for name in names if name != "pen_bias")
+        own = (
+            {"pen_bias", "engine", "unknown"}
+            if self.bundle.facts.source is not None
+            else {"pen_bias", "engine"}
+        )
+        super().refuse(name for name in names if name not in own)
 
     def explained(self, settings: GenerateSettings) -> str:
         bias = _bias_of(settings)
@@ -151,6 +160,30 @@ class StrokeModel(ValueModel[StrokeBundle]):
                 for piece in self.draw(prompt, indices, settings, length):
                     yield replace(piece, prompt=number)
 
+    def ready(self, settings: GenerateSettings) -> None:
+        _ = self.pen if self._compiled(settings) else self.predictor
+
+    @cached_property
+    def pen(self) -> Pen:
+        """The network in compiled code."""
+        from rhapsode.modalities.strokes.pen import Pen
+
+        return Pen(self.bundle)
+
+    def _compiled(self, settings: GenerateSettings) -> bool:
+        """True where compiled code draws.
+
+        Raises:
+            SettingsError: it was asked for and cannot.
+        """
+        from rhapsode.modalities.strokes.pen import unsupported
+
+        reason = unsupported(self.bundle)
+        if settings.engine == "compiled" and reason is not None:
+            raise SettingsError(f"compiled code cannot draw: {reason}", where="engine")
+        wanted = settings.engine != "torch" and settings.device is None
+        return wanted and reason is None
+
     def draw(
         self, prompt: Any, indices_R: Any, settings: GenerateSettings, length: int
     ) -> Iterator[Piece]:
@@ -162,6 +195,55 @@ class StrokeModel(ValueModel[StrokeBundle]):
             settings: temperature, bias and seed.
             length: moves after which a drawing is stopped.
         """
+        way = self._draw_compiled if self._compiled(settings) else self._draw
+        if not length:
+            return iter([Piece(int(index), "", "length", 0) for index in indices_R])
+        return way(prompt, indices_R, settings, length)
+
+    def _draw_compiled(
+        self, prompt: Any, indices_R: Any, settings: GenerateSettings, length: int
+    ) -> Iterator[Piece]:
+        """As `draw`, some moves at once."""
+        from rhapsode.modalities.strokes.pen import draws_of
+
+        given_T3 = prompt.stack(prompt.opening.elements)[0]
+        owners = np.array(indices_R, dtype=np.int64)
+        seeds_R = np.full(len(owners), path_seed(settings.seed or 0, prompt.name), dtype=np.uint64)
+        texts = {int(owner): prompt.fragments(given_T3, settings) for owner in owners}
+        rows, memory = self.pen.start(len(owners)), self.pen.memory(prompt.condition)
+        for first in range(0, length, AT_A_TIME):
+            moves_RT3, _ = self.pen.move(
+                rows,
+                memory,
+                draws_of(seeds_R, owners, first, min(AT_A_TIME, length - first)),
+                given_T3=None if first else given_T3,
+                letters=-1 if prompt.written is None else len(prompt.written),
+                bias=_bias_of(settings),
+                temperature=settings.temperature,
+                ends=(LEAST_AFTER, MOST_AFTER),
+            )
+            for row, moves_T3 in enumerate(moves_RT3.tolist()):
+                if rows.end_B[row] < 0:
+                    continue
+                owner, end = int(owners[row]), ENDINGS[int(rows.end_B[row])]
+                for place, move in enumerate(moves_T3, first + 1):
+                    element = tuple(move)
+                    line, last = texts[owner].feed(element), None
+                    if rows.count_B[row] == place:
+                        last = end
+                    elif place == length:
+                        last = "length"
+                    yield Piece(owner, line, last, place, 0, None, (element,))
+                    if last is not None:
+                        rows.end_B[row] = -1
+                        break
+            if (rows.end_B < 0).all():
+                return
+
+    def _draw(
+        self, prompt: Any, indices_R: Any, settings: GenerateSettings, length: int
+    ) -> Iterator[Piece]:
+        """As `draw`, move by move in torch."""
         predictor = self.predictor_with(_bias_of(settings))
         given, seed, size = prompt.opening.elements, settings.seed or 0, len(indices_R)
         state, waiting = prompt.start(predictor)
@@ -208,8 +290,6 @@ class StrokeModel(ValueModel[StrokeBundle]):
                 return
             step.keep(going)
             owners = [owners[place] for place in going]
-        if not length:
-            yield from (Piece(owner, "", "length", 0) for owner in owners)
 
     def check_output(self, path: Path) -> None:
         from rhapsode.modalities.strokes.files.write_ink import check_suffix
