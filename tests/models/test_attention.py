@@ -202,7 +202,10 @@ class TestMechanismsThatCarryAState(AttentiveContract):
             embedded=True,
         ),
         "window fed back": Spec(
-            "gaussian_window", {"components": 2, "advance": 0.5}, above=True, embedded=True,
+            "gaussian_window",
+            {"components": 2, "advance": 0.5},
+            above=True,
+            embedded=True,
             feedback=True,
         ),
     }

@@ -44,7 +44,7 @@ def _compiled(function: Any) -> Any:
 
 @_compiled
 def _product(z: Any, w: Any, at: int, depth: int, width: int, x: Any, x_at: int) -> None:
-    """z += W x, for a matrix in rows of `width`, a row for each of `depth` inputs."""
+    """Add W x to z, for a matrix in rows of `width`, a row for each of `depth` inputs."""
     whole = depth - depth % 4
     for k in range(0, whole, 4):
         a, b, c, d = x[x_at + k], x[x_at + k + 1], x[x_at + k + 2], x[x_at + k + 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,10 @@ class StrokeDocument:
 
     def html(self) -> str:
         """The picture and its numbers, for a page."""
-        return f"<figure>{self.svg()}<figcaption>{self._facts()}</figcaption></figure>"
+        caption = self._facts()
+        if self.written is not None:
+            caption = f"{escape(self.written)}<br>{caption}"
+        return f"<figure>{self.svg()}<figcaption>{caption}</figcaption></figure>"
 
     def save(self, path: str | Path) -> None:
         """Write it in the format of the suffix.
@@ -72,13 +76,14 @@ class StrokeDocument:
         write_ink(self, Path(path))
 
     def pictured(self, width: int) -> Sequence[Any]:
-        """The drawing in Braille dots, and its numbers, for a terminal."""
+        """The drawing in Braille dots, its text and its numbers, for a terminal."""
         from rich.text import Text
 
         from rhapsode.views.terminal.small_drawing import braille_lines
 
         lines = braille_lines(self.value.strokes, width=width, height=LINES, up=self.value.up)
-        return [Text("\n".join(lines)), Text(self._facts(), style="dim")]
+        facts = Text(self._facts(), style="dim")
+        return [Text("\n".join(lines)), Text(self.written or ""), facts]
 
     def _facts(self) -> str:
         strokes = len(self.value.strokes)
@@ -160,8 +165,9 @@ class StrokePrompt(ValuePrompt):
         lines = braille_lines(strokes, width=min(width, CELLS), height=LINES, up=self._up)
         if not lines:
             return None
-        facts = f"{len(strokes):,} strokes, {new:,} new moves"
-        return Group(Text("\n".join(lines)), Text(facts, style="dim"))
+        facts = Text(f"{len(strokes):,} strokes, {new:,} new moves", style="dim")
+        written = [] if self.written is None else [Text(self.written)]
+        return Group(Text("\n".join(lines)), *written, facts)
 
 
 def opened(moves_T3: NDArray[np.float64]) -> tuple[Step, ...]:
