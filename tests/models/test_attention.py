@@ -399,3 +399,23 @@ def test_a_network_is_built_of_its_components() -> None:
     assert logits_BTV.shape == (3, 2, 5)
     with pytest.raises(SettingsError, match="attention"):
         build_network(config_of("nothing"))
+
+
+def test_compiled_steps_of_a_window_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = mechanism("reading_window", components=3, advance=0.7, attention_size=5)
+    values_MSH = noise(3, 6, 6, seed=1).requires_grad_()
+    query_BTH = noise(3, 7, 4, seed=2).requires_grad_()
+    found = []
+    for by_steps in (True, False):
+        monkeypatch.setattr(type(window), "by_steps", by_steps)
+        memory = memory_of(window, values_MSH, LENGTHS)
+        begun = window.zero_state(3, memory).map(lambda tensor: tensor + 1)
+        context_BTH, after, weights_BTS = window(query_BTH, memory, begun)
+        total = sum(
+            (each * noise(*each.shape, seed=3)).sum()
+            for each in (context_BTH, after.kappa_BK, after.seen_BD)
+        )
+        leaves = [query_BTH, values_MSH, *window.parameters()]
+        found.append([weights_BTS, *torch.autograd.grad(total, leaves)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

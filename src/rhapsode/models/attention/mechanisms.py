@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from msgspec import Meta
@@ -19,6 +19,7 @@ from rhapsode.models.attention.contract import (
     masked_softmax,
     padded_to,
 )
+from rhapsode.models.attention.window_steps import ReadingSteps
 from rhapsode.models.contract import State, state_dataclass
 
 
@@ -259,6 +260,8 @@ class ReadingWindow(Attention):
 
     Config = ReadingConfig
     config: ReadingConfig
+    by_steps: ClassVar[bool] = True
+    """True if the steps of a stretch are compiled code where they can be, else calls of torch."""
 
     def __init__(self, config: ReadingConfig) -> None:
         super().__init__()
@@ -289,6 +292,11 @@ class ReadingWindow(Attention):
         query_BTD, keys_BSD = self.query(query_BTH), memory.keys_MSD
         kappa_BK, seen_BD = state.kappa_BK, state.seen_BD
         kind, weight, bias = kappa_BK.dtype, self.shape.weight, self.shape.bias
+        if self.by_steps and query_BTD.device.type == "cpu" and query_BTD.shape[1] > 1:
+            tensors = (query_BTD, keys_BSD, memory.lengths_M, weight, bias, kappa_BK, seen_BD)
+            precise = (each.to(kind) if each.is_floating_point() else each for each in tensors)
+            weights_BTS, kappa_BK, seen_BD = ReadingSteps.apply(*precise)  # type: ignore[no-untyped-call]
+            return weights_BTS, ReadingPlace(kappa_BK, _heaviest(weights_BTS[:, -1]), seen_BD)
         places_S = torch.arange(1, memory.longest + 1, device=kappa_BK.device).to(kind)
         inside_BS = memory.inside_MS.to(kind)
         answers = []
