@@ -1,6 +1,7 @@
 """Texts that are written: letters of known shapes, styles, ends, compiled draws, errors."""
 
 import json
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,8 @@ def model(source: Path) -> Any:
     run = rh.train(
         str(source),
         output=str(source.parent / "run"),
-        steps=260,
-        network={"hidden_size": 32, "dropout": 0.0},
+        steps=300,
+        network={"hidden_size": 24, "dropout": 0.0},
         head={"components": 6},
         strokes={"prepare": "keep"},
         training={"batch_size": 16, "learning_rate": 0.01, "evaluations": 2},
@@ -78,18 +79,14 @@ def model(source: Path) -> Any:
 
 def test_the_letters_of_a_text_are_written_in_order(model: Any) -> None:
     texts = ["abcab", "cc bb", "bacca", "a b c"]
-    right = total = 0
+    likeness = []
     for seed, text in enumerate(texts):
         written = rh.write(model, text, bias=1.0, seed=seed)
-        found = read_back(written.value.strokes)
-        wanted = text.replace(" ", "")
-        right += sum(a == b for a, b in zip(found, wanted, strict=False)) - abs(
-            len(found) - len(wanted)
-        )
-        total += len(wanted)
+        wanted, found = text.replace(" ", ""), read_back(written.value.strokes)
+        likeness.append(SequenceMatcher(None, wanted, found).ratio())
         assert written.finish_reason in {"stop", "window"}
         assert written.written == text
-    assert right >= 0.8 * total
+    assert np.mean(likeness) > 0.8
 
 
 def test_the_text_makes_its_own_strokes_likely(model: Any, tmp_path: Path) -> None:
