@@ -146,6 +146,9 @@ def test_the_command_writes_lines_and_its_own_styles(
     assert "never seen 'x', 'y' written" in capsys.readouterr().err
     assert main(["write", run, "axb", "--unknown", "skip", "-o", str(svg)]) == 0
     assert "<title>ab</title>" in svg.read_text()
+    narrow = ["--line", "3", "--temperature", "0.5", "-o", str(out)]
+    assert main(["write", run, "abc bca", *narrow]) == 0
+    assert json.loads(out.read_text())["text"] == "abc\nbca"
 
 
 def test_without_texts_a_model_draws(tmp_path: Path, source: Path) -> None:

@@ -57,6 +57,6 @@ def own_texts(texts: Sequence[str | None], use: str) -> list[str] | None:
     if missing:
         raise DataError(
             f"{missing:,} of {len(texts):,} drawings have no text",
-            hint='give every drawing a "text", or leave --set text.use=always out',
+            hint='give every drawing a "text" beside its strokes',
         )
     return [" ".join(str(text).split()) for text in texts]
