@@ -41,6 +41,8 @@ from rhapsode.modalities.strokes.settings import (
     StrokeDataSettings,
     StrokeGenerateSettings,
     StrokeTrainSettings,
+    WriteSettings,
+    WrittenTextSettings,
 )
 from rhapsode.modalities.text.settings import (
     DataSettings,
@@ -64,6 +66,7 @@ SECTIONS: dict[str, Sequence[type[Any]]] = {
     "series": [SeriesSettings],
     "music": [MusicSettings],
     "strokes": [InkSettings],
+    "text": [WrittenTextSettings],
     "calibration": [CalibrationSettings],
     "network": [FAMILIES.get(name).Config for name in FAMILIES.names()],
     "encoder": [
@@ -154,6 +157,7 @@ def stub() -> str:
         ),
         ("ForecastOptions", "Keywords of `forecast`.", [ForecastSettings]),
         ("RenderOptions", "Keywords of `render`.", [RenderSettings]),
+        ("WriteOptions", "Keywords of `write`.", [WriteSettings]),
         (
             "EvaluateOptions",
             "Keywords of `evaluate`.",

@@ -21,7 +21,11 @@ from rhapsode.encoding.strokes import StrokeEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
 from rhapsode.modalities.music.settings import MusicDataSettings, MusicSettings
 from rhapsode.modalities.series.settings import CalibrationSettings, SeriesDataSettings
-from rhapsode.modalities.strokes.settings import InkSettings, StrokeDataSettings
+from rhapsode.modalities.strokes.settings import (
+    InkSettings,
+    StrokeDataSettings,
+    WrittenTextSettings,
+)
 from rhapsode.modalities.text.settings import DataSettings, PairSettings
 from rhapsode.models import FAMILIES
 
@@ -126,6 +130,7 @@ def page() -> str:
     parts += [MUSIC, "### [music]\n", table(MusicSettings)]
     parts += ["### [data] for music\n", table(MusicDataSettings)]
     parts += [STROKES, "### [strokes]\n", table(InkSettings)]
+    parts += ["### [text] for strokes\n", table(WrittenTextSettings)]
     parts += ["### [data] for strokes\n", table(StrokeDataSettings)]
     parts += ["### [encoder] for strokes\n", table(StrokeEncoderSettings)]
     head = table(HEADS.get("pen").Config, without=("feature_size", "target_size"))

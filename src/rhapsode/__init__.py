@@ -41,6 +41,7 @@ __all__ = [
     "Step",
     "Survey",
     "Training",
+    "WriteSettings",
     "__version__",
     "answer",
     "claim_report",
@@ -67,6 +68,7 @@ __all__ = [
     "setting_places",
     "show",
     "train",
+    "write",
     "write_lines",
 ]
 
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from rhapsode.verbs.render import RenderSettings, render
     from rhapsode.verbs.series import SeriesForecast as Forecast
     from rhapsode.verbs.series import SeriesModel
+    from rhapsode.verbs.write import WriteSettings, write
     from rhapsode.views.history import History
     from rhapsode.workflows.component_settings import (
         components,
@@ -117,6 +120,7 @@ _HOMES = {
     "verbs.forecast": "ForecastSettings SeriesSettings forecast",
     "verbs.render": "RenderSettings render",
     "verbs.series": "Forecast=SeriesForecast SeriesModel",
+    "verbs.write": "WriteSettings write",
     "views.history": "History",
     "workflows.component_settings": "components measuring_settings setting_places",
     "workflows.inference.answer_lines": "answer write_lines",

@@ -136,6 +136,15 @@ class StrokesOptions(TypedDict, total=False):
     y: Literal["auto", "up", "down"]
 
 
+class TextOptions(TypedDict, total=False):
+    """Settings under `text`."""
+
+    use: Literal["auto", "always", "never"]
+    window: Literal["auto", "reading_window", "gaussian_window"]
+    feedback: bool
+    layers_above: int
+
+
 class CalibrationOptions(TypedDict, total=False):
     """Settings under `calibration`."""
 
@@ -265,6 +274,7 @@ class TrainOptions(TypedDict, total=False):
     head: HeadOptions
     music: MusicOptions
     strokes: StrokesOptions
+    text: TextOptions
 
 
 class GenerateOptions(TypedDict, total=False):
@@ -379,6 +389,17 @@ class RenderOptions(TypedDict, total=False):
     soundfont: str | None
     tempo: float | None
     piece: int
+
+
+class WriteOptions(TypedDict, total=False):
+    """Keywords of `write`."""
+
+    style: str | None
+    bias: float
+    line: int | None
+    temperature: float
+    unknown: Literal["error", "skip"]
+    seed: int | None
 
 
 class EvaluateOptions(TypedDict, total=False):

@@ -17,9 +17,13 @@ from rhapsode.models import SequenceModel, State
 from rhapsode.models.attention.attentive import Attentive, AttentiveState
 from rhapsode.models.attention.contract import ATTENTIONS, Memory
 from rhapsode.models.attention.crossed import Crossed
+from rhapsode.models.attention.fed_back import FedBack
 from rhapsode.models.attention.source_encoders import (
     Bidirectional,
     BidirectionalConfig,
+    Embedded,
+    EmbeddedConfig,
+    SourceEncoder,
     TransformerSource,
     TransformerSourceConfig,
 )
@@ -65,6 +69,8 @@ class Spec:
     layers: int = 1
     input_size: int = 4
     dropout: float = 0.0
+    feedback: bool = False
+    embedded: bool = False
 
 
 def attentive(spec: Spec) -> SequenceModel:
@@ -75,16 +81,20 @@ def attentive(spec: Spec) -> SequenceModel:
         )  # fmt: skip
         source = TransformerSourceConfig(IDS, hidden_size=6, num_heads=2, feedforward_size=5)
         return Crossed(Transformer(config), TransformerSource(source))
-    encoder = Bidirectional(
+    encoder: SourceEncoder = Bidirectional(
         BidirectionalConfig(IDS, embedding_size=3, hidden_size=3, num_layers=spec.layers)
     )
+    if spec.embedded:
+        encoder = Embedded(EmbeddedConfig(IDS, embedding_size=3))
     family: Any = {"lstm": LSTM, "gru": GRU}[spec.family]
-    below = family(GatedConfig(input_size=spec.input_size, hidden_size=5, dropout=spec.dropout))
+    read = spec.input_size + (encoder.value_size if spec.feedback else 0)
+    below = family(GatedConfig(input_size=read, hidden_size=5, dropout=spec.dropout))
     kind = ATTENTIONS.get(spec.attention)
     sizes = {"query_size": 5, "value_size": encoder.value_size}
     attention = kind(kind.Config(**sizes, **spec.settings))
     above = family(GatedConfig(input_size=5 + encoder.value_size, hidden_size=4))
-    return Attentive(below, encoder, attention, above if spec.above else None)
+    made = FedBack if spec.feedback else Attentive
+    return made(below, encoder, attention, above if spec.above else None)
 
 
 class AttentiveContract(ModelContract):
@@ -106,7 +116,7 @@ class AttentiveContract(ModelContract):
         pieces = traced(model, in_pieces(model, cuts, None, condition), x_BTD, None)
         whole = traced(model, in_pieces(model, [], None, condition), x_BTD, None)
         names = [name for name in whole if "source_encoder" in name]
-        assert len(names) > 8
+        assert len(names) > (0 if config.embedded else 8)
         for name in names:
             assert whole[name].abs().max() > 0
             torch.testing.assert_close(pieces[name], whole[name], rtol=TOLERANCE, atol=TOLERANCE)
@@ -167,7 +177,7 @@ class AttentiveContract(ModelContract):
         assert weights_BTS.shape == (ROWS, TIME, max(LENGTHS))
         inside_BS = state.memory.inside_MS
         assert not weights_BTS.masked_select(~inside_BS[:, None]).any()
-        if config.attention != "gaussian_window":
+        if "window" not in config.attention:
             torch.testing.assert_close(weights_BTS.sum(-1), torch.ones_like(weights_BTS[..., 0]))
 
     def test_other_conditions_are_refused(self, config: Spec) -> None:
@@ -185,6 +195,19 @@ class TestMechanismsThatCarryAState(AttentiveContract):
     configurations: ClassVar = {
         "location": Spec("location", {"attention_size": 3, "filters": 2, "filter_width": 3}),
         "window": Spec("gaussian_window", {"components": 2, "advance": 0.5}, layers=2),
+        "reading window": Spec(
+            "reading_window",
+            {"components": 2, "advance": 0.5, "attention_size": 3},
+            above=True,
+            embedded=True,
+        ),
+        "window fed back": Spec(
+            "gaussian_window",
+            {"components": 2, "advance": 0.5},
+            above=True,
+            embedded=True,
+            feedback=True,
+        ),
     }
 
 
@@ -376,3 +399,23 @@ def test_a_network_is_built_of_its_components() -> None:
     assert logits_BTV.shape == (3, 2, 5)
     with pytest.raises(SettingsError, match="attention"):
         build_network(config_of("nothing"))
+
+
+def test_compiled_steps_of_a_window_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = mechanism("reading_window", components=3, advance=0.7, attention_size=5)
+    values_MSH = noise(3, 6, 6, seed=1).requires_grad_()
+    query_BTH = noise(3, 7, 4, seed=2).requires_grad_()
+    found = []
+    for by_steps in (True, False):
+        monkeypatch.setattr(type(window), "by_steps", by_steps)
+        memory = memory_of(window, values_MSH, LENGTHS)
+        begun = window.zero_state(3, memory).map(lambda tensor: tensor + 1)
+        context_BTH, after, weights_BTS = window(query_BTH, memory, begun)
+        total = sum(
+            (each * noise(*each.shape, seed=3)).sum()
+            for each in (context_BTH, after.kappa_BK, after.seen_BD)
+        )
+        leaves = [query_BTH, values_MSH, *window.parameters()]
+        found.append([weights_BTS, *torch.autograd.grad(total, leaves)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

@@ -61,11 +61,13 @@ class SourceReader:
         attention: features of the network to weights of these elements; None: every layer of a
             transformer attends to them itself.
         above: layers after the attention; None: a layer of tanh.
+        feedback: True if the layers before it also read what was last attended to.
     """
 
     encoder: Component
     attention: Component | None = None
     above: Component | None = None
+    feedback: bool = False
 
 
 @dataclass(frozen=True)

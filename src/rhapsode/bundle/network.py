@@ -25,7 +25,8 @@ from rhapsode.models import (
 from rhapsode.models.attention.attentive import Attentive
 from rhapsode.models.attention.contract import ATTENTIONS
 from rhapsode.models.attention.crossed import Crossed
-from rhapsode.models.attention.source_encoders import SOURCE_ENCODERS
+from rhapsode.models.attention.fed_back import FedBack
+from rhapsode.models.attention.source_encoders import SOURCE_ENCODERS, SourceEncoder
 from rhapsode.models.inputs import AdaptiveTable, Table
 
 SCORED_AT_ONCE = 1 << 24
@@ -276,9 +277,15 @@ def build_network(config: NetworkConfig) -> Network:
     """
     input_module: InputModule = _make(INPUTS.get(config.input.name), config.input, {})
     family = FAMILIES.get(config.model.name).load()
-    model: SequenceModel = _make(family, config.model, {"input_size": input_module.output_size})
-    if config.source is not None:
-        model = _attentive(model, config.source)
+    source = config.source
+    encoder: SourceEncoder | None = None
+    width = input_module.output_size
+    if source is not None:
+        encoder = _make(SOURCE_ENCODERS.get(source.encoder.name), source.encoder, {})
+        width += encoder.value_size if source.feedback else 0
+    model: SequenceModel = _make(family, config.model, {"input_size": width})
+    if source is not None and encoder is not None:
+        model = _attentive(model, source, encoder)
     if config.conditioner is not None:
         conditioner = _make(CONDITIONERS.get(config.conditioner.name), config.conditioner, {})
         model = Conditioned(model, conditioner)
@@ -288,9 +295,8 @@ def build_network(config: NetworkConfig) -> Network:
     return Network(input_module, model, head)
 
 
-def _attentive(below: SequenceModel, source: SourceReader) -> SequenceModel:
+def _attentive(below: SequenceModel, source: SourceReader, encoder: SourceEncoder) -> SequenceModel:
     """A model that attends to sources between its layers or after them."""
-    encoder = _make(SOURCE_ENCODERS.get(source.encoder.name), source.encoder, {})
     if source.attention is None:
         return Crossed(below, encoder)
     sizes = {"query_size": below.output_size, "value_size": encoder.value_size}
@@ -300,7 +306,8 @@ def _attentive(below: SequenceModel, source: SourceReader) -> SequenceModel:
         family = FAMILIES.get(source.above.name).load()
         width = below.output_size + encoder.value_size
         above = _make(family, source.above, {"input_size": width})
-    return Attentive(below, encoder, attention, above)
+    kind = FedBack if source.feedback else Attentive
+    return kind(below, encoder, attention, above)
 
 
 def _check_sizes(bundle: Bundle[Any, Any]) -> None:

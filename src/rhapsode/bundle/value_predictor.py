@@ -339,6 +339,18 @@ class ValuePredictor(Predictor, Generic[B_co]):
         return parameters_BP, memory
 
     @torch.no_grad()
+    def attended(self, features_TD: Singles, state: ValueState) -> NDArray[np.int64]:
+        """The element of the source that the network attends to most before each target, (T,).
+
+        Arguments:
+            features_TD: of one series.
+            state: before it, one row, of a network that attends to sources.
+        """
+        x_1TD = self.network.input(tensor_on(self._device, features_TD[None]))
+        weights_1TS = self.network.model.probe(x_1TD, state.memory)["attention"]
+        return np.asarray(numbers(weights_1TS[0].argmax(-1)))
+
+    @torch.no_grad()
     def score(self, batch: Batch, state: ValueState | State | None = None) -> tuple[Singles, State]:
         """Log-density (nats) of every target, (B, T).
 

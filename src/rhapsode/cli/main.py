@@ -26,6 +26,7 @@ _KNOWN = {
     "compare": "compare several models on the same data, or by a blind vote",
     "info": "show components, parameters and provenance of a model",
     "forecast": "forecast series of numbers: sample paths, quantiles, a picture",
+    "write": "write a text as strokes of a pen",
     "serve": "serve models over HTTP, with the interface of OpenAI",
     "render": "render a score as sound, a picture or notation",
     "encode": "show the elements of a text",

@@ -110,6 +110,18 @@ class Condition:
         """
         return Condition(**_picked(self, rows_R))
 
+    def trimmed(self) -> Condition:
+        """The condition without elements that are padding in every row."""
+        if self.lengths_B is None or not len(self.lengths_B):
+            return self
+        longest = int(self.lengths_B.max())
+        ids, values = self.ids_BS, self.values_BSK
+        return replace(
+            self,
+            ids_BS=None if ids is None else ids[:, :longest],
+            values_BSK=None if values is None else values[:, :longest],
+        )
+
 
 @dataclass(frozen=True)
 class Batch:

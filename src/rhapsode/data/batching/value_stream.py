@@ -101,7 +101,7 @@ class ValueArrays:
             log_jacobian_BT=self.log_jacobian_N[places_BT] * inside_BT,
             log_scale_BK=None if self.log_scale_SK is None else self.log_scale_SK[series_B],
             positions_BT=np.where(inside_BT, places_BT, -1),
-            condition=None if self.condition is None else self.condition.select(series_B),
+            condition=None if self.condition is None else self.condition.select(series_B).trimmed(),
         )
 
 

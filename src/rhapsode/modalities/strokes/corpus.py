@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.data.corpora.catalogue import catalogue_documents
+from rhapsode.encoding import Encoder
 from rhapsode.encoding.vectors import Floats
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
@@ -20,6 +21,7 @@ from rhapsode.modalities.strokes.facts import StrokeBundle
 from rhapsode.modalities.strokes.files import Specimen, read_ink
 from rhapsode.modalities.strokes.files.json_ink import read_json
 from rhapsode.modalities.strokes.files.preparing import Prepared, prepare_ink, said
+from rhapsode.modalities.strokes.labels import learn_characters, own_texts
 from rhapsode.modalities.strokes.settings import StrokeDataSettings, StrokeTrainSettings
 
 NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -34,11 +36,13 @@ class StrokePart:
         moves: (T, 3) of each.
         split: description, for a protocol.
         train: the training split, for baselines; empty where it is not known.
+        texts: what each shows; None where a model does not write from texts.
     """
 
     moves: list[Floats]
     split: str
     train: list[Floats]
+    texts: list[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,8 @@ class StrokeCorpus:
         up: True if y grows upwards.
         sha256: over all moves and their boundaries.
         split_reason: how the splits were made.
+        texts: what each drawing of each split shows; None where the model is not to know.
+        source: encoder of the texts; None without texts.
     """
 
     moves: Mapping[SplitName, list[Floats]]
@@ -58,6 +64,8 @@ class StrokeCorpus:
     up: bool
     sha256: str
     split_reason: str
+    texts: Mapping[SplitName, list[str]] | None = None
+    source: Encoder | None = None
 
     @property
     def documents(self) -> int:
@@ -80,7 +88,8 @@ class StrokeCorpus:
             raise DataError(f"there are no drawings in the {name} split")
         share = sum(map(len, moves)) / self.characters
         words = f"{name}: {len(moves):,} drawings, {share:.1%} of the moves ({self.split_reason})"
-        return StrokePart(moves, words, self.moves["train"])
+        texts = None if self.texts is None else self.texts[name]
+        return StrokePart(moves, words, self.moves["train"], texts)
 
 
 def read_sources(sources: Sequence[Any]) -> list[Specimen]:
@@ -120,31 +129,76 @@ def prepare_corpus(
         prepared.turn(up=base.facts.up)
     for line in said(prepared):
         log.info(line)
-    moves, reason = _divide(prepared, settings.data)
-    if not moves["train"]:
-        named = ", ".join(map(source_name, sources))
+    places, reason = _divide(prepared, settings.data)
+    named = ", ".join(map(source_name, sources))
+    if not places["train"]:
         raise DataError("there are no drawings in the training split", where=named)
-    return StrokeCorpus(moves, prepared.grid, prepared.up, _digest(prepared.moves), reason)
+    texts, source = _texts_of(prepared, settings, base, named)
+    moves = {name: [prepared.moves[place] for place in own] for name, own in places.items()}
+    sha256 = _digest(prepared.moves)
+    if texts is None:
+        return StrokeCorpus(moves, prepared.grid, prepared.up, sha256, reason)
+    divided = {name: [texts[place] for place in own] for name, own in places.items()}
+    source = source or learn_characters(divided["train"])
+    strange = source.unknown("".join(divided["train"]))
+    if strange:
+        log.warning(
+            f"the model does not know {', '.join(map(repr, strange))}: read as unknown, and not "
+            "learnt"
+        )
+    sha256 = hashlib.sha256("\n".join([sha256, *texts]).encode()).hexdigest()
+    return StrokeCorpus(moves, prepared.grid, prepared.up, sha256, reason, divided, source)
+
+
+def _texts_of(
+    prepared: Prepared, settings: StrokeTrainSettings, base: StrokeBundle | None, named: str
+) -> tuple[list[str] | None, Encoder | None]:
+    """Texts that the model writes from, None without, and the encoder of a base.
+
+    Raises:
+        DataError: texts are missing that are needed.
+    """
+    own = [specimen.text for specimen in prepared.specimens]
+    if base is None:
+        texts = own_texts(own, settings.text.use)
+        if texts is not None:
+            log.info(
+                f"every drawing has a text: the model learns to write texts of "
+                f"{len(set(''.join(texts)))} characters; --set text.use=never to draw without them"
+            )
+        elif settings.text.use == "auto" and any(own):
+            missing = sum(not text for text in own)
+            log.info(f"{missing:,} of {len(own):,} drawings have no text: texts are not used")
+        return texts, None
+    if base.facts.source is None:
+        return None, None
+    if not all(own):
+        raise DataError(
+            "the model writes texts, and a drawing has none",
+            where=named,
+            hint='give every drawing a "text"',
+        )
+    return own_texts(own, "always"), base.facts.source
 
 
 def _divide(
     prepared: Prepared, settings: StrokeDataSettings
-) -> tuple[dict[SplitName, list[Floats]], str]:
-    """Moves by split, and how they were divided.
+) -> tuple[dict[SplitName, list[int]], str]:
+    """Numbers of the drawings of each split, and how they were divided.
 
     Raises:
         DataError: the sources name no splits, and these were requested.
     """
-    divided: dict[SplitName, list[Floats]] = {name: [] for name in NAMES}
+    divided: dict[SplitName, list[int]] = {name: [] for name in NAMES}
     # Sources that name a single split say nothing of what is to be held out.
     named = len({specimen.split for specimen in prepared.specimens}) > 1
     if settings.split == "source" and not named:
         raise DataError("the sources name no splits", hint="leave data.split out")
     if named and settings.split != "drawings":
-        for specimen, moves in zip(prepared.specimens, prepared.moves, strict=True):
+        for place, specimen in enumerate(prepared.specimens):
             name = str(specimen.split or "train").lower()
             name = _ALIASES.get(name, name)
-            divided[name if name in divided else "train"].append(moves)
+            divided[name if name in divided else "train"].append(place)
         return divided, "splits named by the source"
     # A drawing keeps its place in this order when others are added, and equal ones are neighbours.
     order = sorted(range(len(prepared.moves)), key=lambda place: _digest([prepared.moves[place]]))
@@ -153,10 +207,9 @@ def _divide(
     ends = (test, test + settings.validation_share * (total - test))
     filled = 0
     for place in order:
-        moves = prepared.moves[place]
         part: SplitName = "test" if filled < ends[0] else "validation"
-        divided[part if filled < ends[1] else "train"].append(moves)
-        filled += len(moves)
+        divided[part if filled < ends[1] else "train"].append(place)
+        filled += len(prepared.moves[place])
     return divided, "drawings chosen by their hash"
 
 

@@ -15,6 +15,7 @@ from rhapsode.modalities.strokes.baselines import baseline_losses
 from rhapsode.modalities.strokes.corpus import StrokePart
 from rhapsode.modalities.strokes.facts import StrokeBundle
 from rhapsode.modalities.strokes.fitting.batches import dithered, encode_drawings
+from rhapsode.modalities.strokes.labels import condition_of
 from rhapsode.modalities.values.modality import ScoredPart
 from rhapsode.views.tables import bare_table, number_column
 
@@ -32,7 +33,11 @@ BASELINES = {
 
 def encode_part(bundle: StrokeBundle, part: StrokePart) -> ScoredPart:
     """Encoded drawings of a part, with noise in place of the grid."""
-    arrays = encode_drawings(bundle.encoder, part.moves)
+    condition, source = None, bundle.facts.source
+    if source is not None:
+        assert part.texts is not None, "the model writes from texts"
+        condition = condition_of(part.texts, source)
+    arrays = encode_drawings(bundle.encoder, part.moves, condition)
     settings = bundle.encoder.settings
     targets_NK = dithered(arrays.targets_NK, settings.grid / settings.scale, SEED)
     lengths_S = np.array([len(each) for each in part.moves], dtype=np.int64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rhapsode.bundle import ValueCondition
+from rhapsode.bundle import ValueCondition, read_bundle
 from rhapsode.config.source import names_records
 from rhapsode.data import Stream
 from rhapsode.encoding.strokes import ENDS, strokes_of
@@ -22,8 +22,9 @@ from rhapsode.modalities.strokes.corpus import (
     prepare_corpus,
     read_sources,
 )
-from rhapsode.modalities.strokes.facts import StrokeBundle
+from rhapsode.modalities.strokes.facts import StrokeBundle, StrokeFacts
 from rhapsode.modalities.strokes.files.preparing import prepare_ink
+from rhapsode.modalities.strokes.labels import condition_of, own_texts
 from rhapsode.modalities.strokes.metrics import encode_part, measure_strokes, stroke_report
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
@@ -106,7 +107,10 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         prepared = prepare_ink(specimens, model.reading_settings(), grid=grid)
         prepared.turn(up=model.bundle.facts.up)
         named = ", ".join(map(source_name, sources))
-        return StrokePart(prepared.moves, f"{which} of {named}", [])
+        texts = None
+        if model.bundle.facts.source is not None:
+            texts = own_texts([specimen.text for specimen in prepared.specimens], "always")
+        return StrokePart(prepared.moves, f"{which} of {named}", [], texts)
 
     def test_figures(
         self, planned: StrokePlan, part: StrokePart, predictor: ValuePredictor[StrokeBundle]
@@ -128,13 +132,18 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
     def preview(
         self, planned: StrokePlan, predictor: ValuePredictor[StrokeBundle], temperature: float
     ) -> str:
-        """A new drawing in Braille dots."""
+        """A new drawing in Braille dots, and its text below it."""
         from rhapsode.generation.paths import sample_paths
         from rhapsode.views.terminal.small_drawing import braille_lines
 
         facts = planned.bundle.facts
         length = min(planned.settings.samples.length, 2 * facts.usual)
-        state = predictor.start(1, ValueCondition(None))
+        sources, text = None, ""
+        if facts.source is not None and planned.corpus.texts is not None:
+            texts = planned.corpus.texts["validation"] or planned.corpus.texts["train"]
+            text = texts[0]
+            sources = condition_of([text], facts.source)
+        state = predictor.start(1, ValueCondition(None, sources))
         none = np.zeros((1, length, 0), dtype=np.float32)
         moves_TK = sample_paths(
             predictor, state, none, samples=1, seeds=[planned.settings.seed],
@@ -143,7 +152,7 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         ends = np.flatnonzero(moves_TK[:, 2] == ENDS)
         moves_TK = moves_TK[: ends[0] + 1] if len(ends) else moves_TK
         lines = braille_lines(strokes_of(moves_TK), width=CELLS, height=LINES, up=facts.up)
-        return "\n".join(lines)
+        return "\n".join([*lines, text] if text else lines)
 
     def samples_shown(
         self, planned: StrokePlan, samples: Sequence[tuple[float, str]], width: int
@@ -167,6 +176,8 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         return card_of(bundle, summary)
 
     def next_command(self, folder: Any) -> str:
+        if read_bundle(folder, StrokeFacts).facts.source is not None:
+            return f'rhapsode write {folder} "a text" -o line.svg'
         return f"rhapsode generate {folder} -o new.svg"
 
     def show(
@@ -185,7 +196,8 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
                 f"there is no drawing {number}, they are numbered 0 to {len(prepared.moves) - 1}",
                 where=", ".join(map(source_name, sources)),
             )
-        return DrawingSeen(prepared.moves[number], prepared.up, prepared.grid)
+        text = prepared.specimens[number].text
+        return DrawingSeen(prepared.moves[number], prepared.up, prepared.grid, text)
 
 
 STROKES = StrokesModality()

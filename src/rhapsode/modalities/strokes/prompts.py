@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding.strokes import DRAWS, ENDS, LIFTS, Drawing, strokes_of
 from rhapsode.modalities.opened import Fragments, Given
+from rhapsode.modalities.strokes.labels import condition_of
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, number_text, read_steps
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class StrokeDocument:
         seed: of the draw; None if nothing was drawn.
         finish_reason: "stop" where the pen ended the drawing, or "length"; None if it is not known.
         given: strokes of the prompt at the beginning.
+        written: the text that it shows; None for a drawing without one.
     """
 
     value: Drawing
@@ -39,6 +42,7 @@ class StrokeDocument:
     seed: int | None = None
     finish_reason: str | None = None
     given: int = 0
+    written: str | None = None
 
     def text(self) -> str:
         """Moves, a line each: dx, dy, and the pen after the move."""
@@ -48,11 +52,15 @@ class StrokeDocument:
         """Smooth curves, a path each stroke; the prompt is grey."""
         from rhapsode.views.pictures.stroke_drawing import strokes_svg
 
-        return strokes_svg(self.value.strokes, up=self.value.up, given=self.given)
+        title = self.written or ""
+        return strokes_svg(self.value.strokes, up=self.value.up, given=self.given, title=title)
 
     def html(self) -> str:
         """The picture and its numbers, for a page."""
-        return f"<figure>{self.svg()}<figcaption>{self._facts()}</figcaption></figure>"
+        caption = self._facts()
+        if self.written is not None:
+            caption = f"{escape(self.written)}<br>{caption}"
+        return f"<figure>{self.svg()}<figcaption>{caption}</figcaption></figure>"
 
     def save(self, path: str | Path) -> None:
         """Write it in the format of the suffix.
@@ -66,6 +74,16 @@ class StrokeDocument:
         from rhapsode.modalities.strokes.files.write_ink import write_ink
 
         write_ink(self, Path(path))
+
+    def pictured(self, width: int) -> Sequence[Any]:
+        """The drawing in Braille dots, its text and its numbers, for a terminal."""
+        from rich.text import Text
+
+        from rhapsode.views.terminal.small_drawing import braille_lines
+
+        lines = braille_lines(self.value.strokes, width=width, height=LINES, up=self.value.up)
+        facts = Text(self._facts(), style="dim")
+        return [Text("\n".join(lines)), Text(self.written or ""), facts]
 
     def _facts(self) -> str:
         strokes = len(self.value.strokes)
@@ -86,18 +104,29 @@ class _Lines(Fragments):
 
 
 class StrokePrompt(ValuePrompt):
-    """The beginning of a drawing.
+    """The beginning of a drawing, and the text to write.
 
     Arguments:
         model: that completes it.
         steps: moves of the drawing.
+        written: the whole text, that of the moves included; None for a model that draws without.
     """
 
     picture_hint = "-o new.svg keeps it, | cat prints the moves"
 
-    def __init__(self, model: StrokeModel, steps: Sequence[Step] = ()) -> None:
-        super().__init__(model, steps)
+    def __init__(
+        self, model: StrokeModel, steps: Sequence[Step] = (), written: str | None = None
+    ) -> None:
+        source = model.bundle.facts.source
+        condition = None
+        if written is not None and source is not None:
+            condition = condition_of([written], source)
+        super().__init__(model, steps, condition)
         self._up = model.bundle.facts.up
+        self.written = written
+
+    def saved(self) -> dict[str, Any]:
+        return {} if self.written is None else {"text": self.written}
 
     def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
         return _Lines()
@@ -114,7 +143,7 @@ class StrokePrompt(ValuePrompt):
     def document(self, elements: Sequence[Step], text: str = "", **made: Any) -> StrokeDocument:
         given = len(strokes_of(self.opening.elements)) if self.opening.elements else 0
         drawing = Drawing(strokes_of(elements), self._up)
-        return StrokeDocument(drawing, tuple(elements), given=given, **made)
+        return StrokeDocument(drawing, tuple(elements), given=given, written=self.written, **made)
 
     def continued(self, elements: Sequence[Step], text: str = "", **made: Any) -> StrokeDocument:
         """The document of new moves, from where the pen first draws."""
@@ -136,8 +165,9 @@ class StrokePrompt(ValuePrompt):
         lines = braille_lines(strokes, width=min(width, CELLS), height=LINES, up=self._up)
         if not lines:
             return None
-        facts = f"{len(strokes):,} strokes, {new:,} new moves"
-        return Group(Text("\n".join(lines)), Text(facts, style="dim"))
+        facts = Text(f"{len(strokes):,} strokes, {new:,} new moves", style="dim")
+        written = [] if self.written is None else [Text(self.written)]
+        return Group(Text("\n".join(lines)), *written, facts)
 
 
 def opened(moves_T3: NDArray[np.float64]) -> tuple[Step, ...]:

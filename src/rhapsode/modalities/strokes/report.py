@@ -22,17 +22,20 @@ class DrawingSeen(Shown):
         moves_T3: dx, dy and the state of the pen.
         up: True if y grows upwards.
         grid: step of its coordinates; 0 without a grid.
+        text: what it shows; None if the source does not say.
     """
 
     moves_T3: Floats
     up: bool
     grid: float
+    text: str | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         return {
             "moves": self.moves_T3.tolist(),
             "grid": self.grid,
             "y": "up" if self.up else "down",
+            "text": self.text,
         }
 
     def shown(self, width: int) -> Sequence[Any]:
@@ -43,7 +46,8 @@ class DrawingSeen(Shown):
         strokes = strokes_of(self.moves_T3)
         lines = braille_lines(strokes, width=min(width, 72), height=16, up=self.up)
         facts = f"{len(strokes):,} strokes, {len(self.moves_T3):,} moves, grid {self.grid:g}"
-        return [Text("\n".join(lines)), Text(facts, style="dim")]
+        shown = [Text("\n".join(lines)), Text(facts, style="dim")]
+        return shown if self.text is None else [shown[0], Text(self.text), shown[1]]
 
 
 def card_of(bundle: StrokeBundle, summary: Mapping[str, Any]) -> Card:
@@ -54,6 +58,13 @@ def card_of(bundle: StrokeBundle, summary: Mapping[str, Any]) -> Card:
         summary: of the run.
     """
     provenance, facts, settings = bundle.provenance, bundle.facts, bundle.encoder.settings
+    writes = facts.source is not None
+    known = ""
+    if facts.source is not None:
+        known = (
+            f" Each has a text, of up to {facts.letters} characters; "
+            f"{facts.source.vocab_size - 2} different characters occur."
+        )
     grid = f"on a grid of {settings.grid:g}" if settings.grid else "on no grid"
     figures = ["No test split."]
     if summary["loss"] is not None:
@@ -73,17 +84,25 @@ def card_of(bundle: StrokeBundle, summary: Mapping[str, Any]) -> Card:
         ]
     return Card(
         "Drawings",
-        "A model of pen strokes: it draws new ones and completes drawings.",
+        "A model of handwriting: it writes given texts as strokes of a pen."
+        if writes
+        else "A model of pen strokes: it draws new ones and completes drawings.",
         [
             f"{provenance.documents or 0:,} drawings of up to {facts.longest:,} moves, the median "
-            f"{facts.usual:,}; points {grid}."
+            f"{facts.usual:,}; points {grid}.{known}"
         ],
         figures,
         [
             "The model knows the kind of drawings that it was trained on, and no others.",
             "It does not know the speed of the pen.",
+            *(["It cannot write characters that it has never seen."] if writes else []),
         ],
-        ["rhapsode generate <run> -o new.svg", "rhapsode evaluate <run> --split test"],
+        [
+            'rhapsode write <run> "text" -o line.svg'
+            if writes
+            else "rhapsode generate <run> -o new.svg",
+            "rhapsode evaluate <run> --split test",
+        ],
         made_of=[
             f"encoding {bundle.encoder.name}, scale {settings.scale:.4g}",
             f"network {bundle.config.model.name}",

@@ -46,13 +46,55 @@ class StrokeDataSettings:
 
 
 @dataclass(frozen=True)
+class WrittenTextSettings:
+    """Texts that drawings are written from."""
+
+    use: Literal["auto", "always", "never"] = "auto"
+    """auto: the model writes from texts if every drawing has one; always: a drawing without text is
+    an error; never: texts are ignored."""
+    window: Literal["auto", "reading_window", "gaussian_window"] = "auto"
+    """How the text is followed, by a window that moves forward: reading_window knows on which
+    character it stands, gaussian_window does not. [default: reading_window]"""
+    feedback: bool = False
+    """Feed the character under the window back into the layers before it, too, as Graves (2013)
+    does; training then takes one move after another."""
+    layers_above: Annotated[int, Meta(ge=0, le=64)] = 1
+    """Layers between the window and the output."""
+
+
+@dataclass(frozen=True)
 class StrokeTrainSettings(TrainingSettings):
     """Settings of training on strokes."""
 
     strokes: InkSettings = field(default_factory=InkSettings)
+    text: WrittenTextSettings = field(default_factory=WrittenTextSettings)
     data: StrokeDataSettings = field(default_factory=StrokeDataSettings)
     head: Mapping[str, Any] = field(default_factory=dict)
     """Output distribution, settings of the head pen: components, by_pen, least_scale."""
+
+
+@dataclass(frozen=True)
+class WriteSettings:
+    """Settings of a written text."""
+
+    style: Annotated[str | None, option("FILE", "the model's choice")] = None
+    """File of ink with its text, such as .json that was written before: its hand is continued. Its
+    first drawing is read."""
+    bias: Annotated[Annotated[float, Meta(ge=0.0, le=20.0)], option("B")] = 0.5
+    """Write neatly: deviations are multiplied by exp(-B), logits of the mixture by 1 + B (Graves
+    2013); 0 writes as the training data were written."""
+    line: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None, option("N", "as long as in training")
+    ] = None
+    """Break lines between words where they are longer than this number of characters."""
+    temperature: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
+    """Logits are divided by it, variances multiplied."""
+    unknown: Literal["error", "skip"] = "error"
+    """Characters that the model has never seen: error stops, skip leaves them out."""
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "random, printed on stderr")
+    ] = None
+    """Random seed; the same seed writes the same ink."""
 
 
 @dataclass(frozen=True)

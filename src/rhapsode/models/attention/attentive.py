@@ -13,12 +13,13 @@ from rhapsode.models.contract import SequenceModel, State, shared, state_datacla
 
 @state_dataclass
 class AttentiveState(State):
-    """States of layers and mechanism, and the memory of the rows."""
+    """States of layers and mechanism, what is fed back, and the memory of the rows."""
 
     below: State
     attention: State
     above: State
     source_B: Tensor
+    fed: State
     memory: Memory = shared()
 
 
@@ -49,7 +50,9 @@ class Attentive(Attending):
         super().__init__()
         self.input_size = below.input_size
         self.below, self.source_encoder, self.attention = below, encoder, attention
-        self.summary = nn.Linear(encoder.summary_size, below.input_size, bias=False)
+        self.summary: nn.Linear | None = None
+        if encoder.summary_size:
+            self.summary = nn.Linear(encoder.summary_size, below.input_size, bias=False)
         joined = below.output_size + encoder.value_size
         if above is not None and above.input_size != joined:
             raise ValueError(f"the layers above read {above.input_size} features, not {joined}")
@@ -63,7 +66,7 @@ class Attentive(Attending):
 
     def over(self, state: AttentiveState, memory: Memory, source_B: Tensor) -> AttentiveState:
         attention = self.attention.zero_state(len(source_B), memory)
-        return AttentiveState(state.below, attention, state.above, source_B, memory)
+        return AttentiveState(state.below, attention, state.above, source_B, state.fed, memory)
 
     def zero_state(
         self,
@@ -74,12 +77,11 @@ class Attentive(Attending):
     ) -> AttentiveState:
         """The zero states, over one source of one zero element."""
         encoder = self.source_encoder
-        zeros_11H = self.summary.weight.new_zeros(
-            (1, 1, encoder.value_size), device=device, dtype=dtype
-        )
+        own_11H = next(self.attention.parameters()).new_zeros(1, 1, encoder.value_size)
+        zeros_11H = own_11H.to(device, dtype)
         summary_1C = zeros_11H.new_zeros(1, encoder.summary_size)
         lengths_1 = torch.ones(1, dtype=torch.int64, device=zeros_11H.device)
-        keys_11D = self.attention.keys(self.summary.weight.new_zeros(1, 1, encoder.value_size))
+        keys_11D = self.attention.keys(own_11H)
         memory = Memory(keys_11D.to(zeros_11H), zeros_11H, summary_1C, lengths_1)
         source_B = torch.zeros(batch, dtype=torch.int64, device=zeros_11H.device)
         attention = self.attention.zero_state(batch, memory)
@@ -87,29 +89,35 @@ class Attentive(Attending):
         if self.above is not None:
             above = self.above.zero_state(batch, device=device, dtype=dtype)
         below = self.below.zero_state(batch, device=device, dtype=dtype)
-        return AttentiveState(below, attention, above, source_B, memory)
+        fed = self.nothing_fed(zeros_11H.expand(batch, 1, -1)[:, 0])
+        return AttentiveState(below, attention, above, source_B, fed, memory)
+
+    def nothing_fed(self, zeros_BH: Tensor) -> State:
+        """The context that is fed back at first: none."""
+        return NoState()
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, AttentiveState]:
         known = self.begun(state, len(x_BTD), AttentiveState)
         memory = known.memory.of(known.source_B)
-        added_B1D = self._added(memory, x_BTD)
-        query_BTH, below = self.below(x_BTD + added_B1D, known.below, reset_BT=reset_BT)
+        query_BTH, below = self.below(self._added(memory, x_BTD), known.below, reset_BT=reset_BT)
         context_BTH, attention, _ = self.attention(
             query_BTH, memory, known.attention, reset_BT=reset_BT
         )
         both_BTH = torch.cat((query_BTH, context_BTH.to(query_BTH.dtype)), dim=-1)
         y_BTH, above = self._after(both_BTH, known.above, reset_BT)
-        return y_BTH, AttentiveState(below, attention, above, known.source_B, known.memory)
+        return y_BTH, AttentiveState(
+            below, attention, above, known.source_B, known.fed, known.memory
+        )
 
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
     ) -> tuple[Tensor, AttentiveState]:
         known = self.begun(state, len(x_BD), AttentiveState)
         memory = known.memory.of(known.source_B)
-        added_BD = self._added(memory, x_BD)[:, 0]
-        query_BH, below = self.below.step(x_BD + added_BD, known.below, reset_B=reset_B)
+        added_BD = self._added(memory, x_BD[:, None])[:, 0]
+        query_BH, below = self.below.step(added_BD, known.below, reset_B=reset_B)
         reset_B1 = None if reset_B is None else reset_B[:, None]
         context_B1H, attention, _ = self.attention(
             query_BH[:, None], memory, known.attention, reset_BT=reset_B1
@@ -121,7 +129,9 @@ class Attentive(Attending):
         else:
             y_BH, above = self._after(both_BH[:, None], known.above, None)
             y_BH = y_BH[:, 0]
-        return y_BH, AttentiveState(below, attention, above, known.source_B, known.memory)
+        return y_BH, AttentiveState(
+            below, attention, above, known.source_B, known.fed, known.memory
+        )
 
     def _after(
         self, both_BTH: Tensor, above: State, reset_BT: Tensor | None
@@ -135,7 +145,7 @@ class Attentive(Attending):
         """The probe of the layers below, and `attention` (B, T, S)."""
         known = self.begun(state, len(x_BTD), AttentiveState)
         memory = known.memory.of(known.source_B)
-        x_BTD = x_BTD + self._added(memory, x_BTD)
+        x_BTD = self._added(memory, x_BTD)
         # Nothing is dropped in a probe.
         training = self.below.training
         self.below.eval()
@@ -146,7 +156,9 @@ class Attentive(Attending):
         _, _, weights_BTS = self.attention(query_BTH, memory, known.attention)
         return {"attention": weights_BTS, **self.below.probe(x_BTD, known.below)}
 
-    def _added(self, memory: Memory, like: Tensor) -> Tensor:
-        """The projection of the summary of each row's source, (B, 1, D)."""
+    def _added(self, memory: Memory, x_BTD: Tensor) -> Tensor:
+        """Inputs with the projection of the summary of each row's source added."""
+        if self.summary is None:
+            return x_BTD
         added_BD: Tensor = self.summary(memory.summary_MC.to(self.summary.weight.dtype))
-        return added_BD[:, None].to(like.dtype)
+        return x_BTD + added_BD[:, None].to(x_BTD.dtype)

@@ -182,6 +182,7 @@ for _name, _place in (
     ("additive.v1", "Additive"),
     ("location.v1", "Location"),
     ("gaussian_window.v1", "GaussianWindow"),
+    ("reading_window.v1", "ReadingWindow"),
 ):
     ATTENTIONS.register_at(_name, f"rhapsode.models.attention.mechanisms:{_place}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from msgspec import Meta
@@ -19,6 +19,7 @@ from rhapsode.models.attention.contract import (
     masked_softmax,
     padded_to,
 )
+from rhapsode.models.attention.window_steps import ReadingSteps
 from rhapsode.models.contract import State, state_dataclass
 
 
@@ -158,9 +159,13 @@ class Location(Additive):
 
 @state_dataclass
 class WindowPlace(State):
-    """Centres of the Gaussians of a window, in elements of the source."""
+    """Centres of the Gaussians of a window, in elements of the source.
+
+    Beside them the number of the element of the greatest weight, for whoever looks on.
+    """
 
     kappa_BK: Tensor
+    place_B1: Tensor
 
 
 @dataclass(frozen=True)
@@ -200,16 +205,108 @@ class GaussianWindow(Attention):
         return values_MSH[:, :, :0]
 
     def zero_state(self, rows: int, memory: Memory) -> State:
-        return WindowPlace(memory.values_MSH.new_zeros(rows, self.config.components))
+        values_MSH = memory.values_MSH
+        return WindowPlace(
+            values_MSH.new_zeros(rows, self.config.components),
+            values_MSH.new_zeros(rows, 1, dtype=torch.int64),
+        )
 
     def weights(self, query_BTH: Tensor, memory: Memory, state: Any) -> tuple[Tensor, State]:
         # A step is at most e^5 elements, so that one bad query cannot leave the numbers.
         shape_BTG = self.shape(query_BTH).to(state.kappa_BK.dtype).clamp(max=5.0).exp()
         height_BTK, width_BTK, step_BTK = shape_BTG.chunk(3, dim=-1)
         kappa_BTK = state.kappa_BK[:, None] + step_BTK.cumsum(dim=1)
-        places_S = torch.arange(memory.longest, device=kappa_BTK.device, dtype=kappa_BTK.dtype)
         # Graves counts elements from 1: a window that has not moved stands before the first one.
-        distance_BTKS = kappa_BTK[..., None] - (places_S + 1)
-        weights_BTKS = height_BTK[..., None] * torch.exp(-width_BTK[..., None] * distance_BTKS**2)
-        weights_BTS = weights_BTKS.sum(dim=2).masked_fill(~memory.inside_MS[:, None], 0.0)
-        return weights_BTS, WindowPlace(kappa_BTK[:, -1])
+        places_S = torch.arange(1, memory.longest + 1, device=kappa_BTK.device).to(kappa_BTK.dtype)
+        weights_BTS = _window(height_BTK, width_BTK, kappa_BTK, places_S)
+        weights_BTS = weights_BTS.masked_fill(~memory.inside_MS[:, None], 0.0)
+        return weights_BTS, WindowPlace(kappa_BTK[:, -1], _heaviest(weights_BTS[:, -1]))
+
+
+def _heaviest(weights_BS: Tensor) -> Tensor:
+    """The element of the greatest weight, (B, 1)."""
+    return weights_BS.detach().argmax(dim=-1, keepdim=True)
+
+
+def _window(height: Tensor, width: Tensor, kappa: Tensor, places_S: Tensor) -> Tensor:
+    """Sums (..., S) of Gaussians (..., K) at places."""
+    distance = kappa[..., None] - places_S
+    return (height[..., None] * torch.exp(-width[..., None] * distance.square())).sum(dim=-2)
+
+
+@state_dataclass
+class ReadingPlace(WindowPlace):
+    """Centres of the Gaussians of a window, and the key of what it last read."""
+
+    seen_BD: Tensor
+
+
+@dataclass(frozen=True)
+class ReadingConfig(WindowConfig):
+    """Settings of `reading_window.v1`."""
+
+    attention_size: Width = 64
+    """Features in which a query meets what the window last read."""
+
+
+class ReadingWindow(Attention):
+    """A window of Gaussians that only moves forward, and knows what it stands on.
+
+    After Graves 2013, equations 46 to 51, where the window's content is fed back into the layer of
+    the queries. Here it is fed back into the window alone: whether an element has been dealt with
+    depends on the query and on the element, and the layer of the queries remains parallel over
+    time.
+    """
+
+    Config = ReadingConfig
+    config: ReadingConfig
+    by_steps: ClassVar[bool] = True
+    """True if the steps of a stretch are compiled code where they can be, else calls of torch."""
+
+    def __init__(self, config: ReadingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.query = nn.Linear(config.query_size, config.attention_size)
+        self.key = nn.Linear(config.value_size, config.attention_size, bias=False)
+        self.shape = nn.Linear(config.attention_size, 3 * config.components)
+        with torch.no_grad():
+            height, width, step = self.shape.bias.chunk(3)
+            height.fill_(-math.log(config.components))
+            width.fill_(-0.7)  # a deviation of one element
+            step.fill_(math.log(config.advance))
+            self.shape.weight.mul_(0.3)
+
+    def keys(self, values_MSH: Tensor) -> Tensor:
+        keys_MSD: Tensor = self.key(values_MSH)
+        return keys_MSD
+
+    def zero_state(self, rows: int, memory: Memory) -> State:
+        values_MSH, config = memory.values_MSH, self.config
+        return ReadingPlace(
+            values_MSH.new_zeros(rows, config.components),
+            values_MSH.new_zeros(rows, 1, dtype=torch.int64),
+            values_MSH.new_zeros(rows, config.attention_size),
+        )
+
+    def weights(self, query_BTH: Tensor, memory: Memory, state: Any) -> tuple[Tensor, State]:
+        query_BTD, keys_BSD = self.query(query_BTH), memory.keys_MSD
+        kappa_BK, seen_BD = state.kappa_BK, state.seen_BD
+        kind, weight, bias = kappa_BK.dtype, self.shape.weight, self.shape.bias
+        if self.by_steps and query_BTD.device.type == "cpu" and query_BTD.shape[1] > 1:
+            tensors = (query_BTD, keys_BSD, memory.lengths_M, weight, bias, kappa_BK, seen_BD)
+            precise = (each.to(kind) if each.is_floating_point() else each for each in tensors)
+            weights_BTS, kappa_BK, seen_BD = ReadingSteps.apply(*precise)  # type: ignore[no-untyped-call]
+            return weights_BTS, ReadingPlace(kappa_BK, _heaviest(weights_BTS[:, -1]), seen_BD)
+        places_S = torch.arange(1, memory.longest + 1, device=kappa_BK.device).to(kind)
+        inside_BS = memory.inside_MS.to(kind)
+        answers = []
+        for new_BD in query_BTD.unbind(1):
+            joined_BD = torch.tanh(new_BD + seen_BD)
+            shape_BG = nn.functional.linear(joined_BD, weight, bias).to(kind).clamp(max=5.0).exp()
+            height_BK, width_BK, step_BK = shape_BG.chunk(3, dim=-1)
+            kappa_BK = kappa_BK + step_BK
+            weights_BS = _window(height_BK, width_BK, kappa_BK, places_S) * inside_BS
+            seen_BD = torch.bmm(weights_BS[:, None].to(keys_BSD.dtype), keys_BSD)[:, 0]
+            answers.append(weights_BS)
+        place = ReadingPlace(kappa_BK, _heaviest(weights_BS), seen_BD)
+        return torch.stack(answers, dim=1), place

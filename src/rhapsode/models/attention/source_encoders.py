@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rhapsode.data import Condition
 
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
+UNKNOWN = 1
+"""The identifier of elements that were never seen."""
 
 
 class EncodedSources(NamedTuple):
@@ -194,6 +196,46 @@ class TransformerSource(SourceEncoder):
         values_MSH = values_MSH.masked_fill(~inside_MS[..., None], 0.0)
         summary_MC = values_MSH.sum(dim=1) / lengths_M[:, None].to(values_MSH.dtype)
         return EncodedSources(values_MSH, summary_MC, lengths_M)
+
+
+@dataclass(frozen=True)
+class EmbeddedConfig:
+    """Settings of `embedded.v1`."""
+
+    vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
+    """Identifiers of the sources."""
+    embedding_size: Width = 64
+    """Features of an identifier."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Dropout of the embeddings."""
+
+
+@SOURCE_ENCODERS.register("embedded.v1")
+class Embedded(SourceEncoder):
+    """A vector for each identifier, and no summary.
+
+    Elements know nothing of their neighbours, so that what is read of a source is what a mechanism
+    looks at (Graves 2013 has one-hot vectors here). The unknown identifier begins as zeros.
+    """
+
+    Config = EmbeddedConfig
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.value_size, self.summary_size = config.embedding_size, 0
+        self.table = nn.Embedding(config.vocab_size, config.embedding_size)
+        nn.init.normal_(self.table.weight, std=1.0)
+        if config.vocab_size > UNKNOWN:
+            nn.init.zeros_(self.table.weight[UNKNOWN])
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, condition: Condition) -> EncodedSources:
+        ids_MS, lengths_M = identifiers_of(condition, self.config.vocab_size, self.table.weight)
+        places_S = torch.arange(ids_MS.shape[1], device=ids_MS.device)
+        values_MSH = self.dropout(self.table(ids_MS))
+        values_MSH = values_MSH * (places_S < lengths_M[:, None])[..., None].to(values_MSH.dtype)
+        return EncodedSources(values_MSH, values_MSH.new_zeros(len(ids_MS), 0), lengths_M)
 
 
 def sinusoids(places_S: Tensor, width: int) -> Tensor:

@@ -45,10 +45,12 @@ def write_ink(document: StrokeDocument, path: Path) -> None:
     write_atomically(path, WRITERS[path.suffix.lower()](document).encode())
 
 
-def drawing_json(drawing: Drawing) -> str:
+def drawing_json(drawing: Drawing, text: str | None = None) -> str:
     """A drawing as one line of JSON, which `rhapsode train` reads."""
     strokes = [[_plain(axis) for axis in points_N2.T] for points_N2 in drawing.strokes]
-    return json.dumps({"y": "up" if drawing.up else "down", "strokes": strokes}) + "\n"
+    facts = {} if text is None else {"text": text}
+    record = {**facts, "y": "up" if drawing.up else "down", "strokes": strokes}
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def gcode(drawing: Drawing) -> str:
@@ -83,8 +85,8 @@ def _plain(numbers: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]
 
 WRITERS: dict[str, Callable[[StrokeDocument], str]] = {
     ".svg": lambda document: document.svg(),
-    ".json": lambda document: drawing_json(document.value),
-    ".ndjson": lambda document: drawing_json(document.value),
+    ".json": lambda document: drawing_json(document.value, document.written),
+    ".ndjson": lambda document: drawing_json(document.value, document.written),
     ".gcode": lambda document: gcode(document.value),
     ".txt": lambda document: document.text(),
 }

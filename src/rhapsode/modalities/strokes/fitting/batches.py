@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data import Batch, ValueArrays
+from rhapsode.data import Batch, Condition, ValueArrays
 from rhapsode.encoding.strokes import StrokeEncoder
 from rhapsode.encoding.vectors import Floats
 from rhapsode.errors import DataError
@@ -19,12 +19,15 @@ Ints = NDArray[np.int64]
 POOL = 32
 
 
-def encode_drawings(encoder: StrokeEncoder, moves: list[Floats]) -> ValueArrays:
+def encode_drawings(
+    encoder: StrokeEncoder, moves: list[Floats], condition: Condition | None = None
+) -> ValueArrays:
     """Drawings as features and targets, one after another.
 
     Arguments:
         encoder: scales and grid.
         moves: (T, 3) of each drawing.
+        condition: the text of each; None where a model does not write from texts.
     """
     encoded = encoder.encode_all(moves)
     return ValueArrays(
@@ -34,6 +37,7 @@ def encode_drawings(encoder: StrokeEncoder, moves: list[Floats]) -> ValueArrays:
         encoded.targets_TK.astype(np.float32),
         encoded.weights_T,
         encoded.log_jacobian_T.astype(np.float32),
+        condition=condition,
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Component, NetworkConfig, Provenance
+from rhapsode.bundle import Component, NetworkConfig, Provenance, SourceReader
 from rhapsode.config import from_mapping, suggest, to_mapping
+from rhapsode.encoding import Encoder
 from rhapsode.encoding.strokes import StrokeEncoder, StrokeEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import StrokesConfig
@@ -18,6 +19,7 @@ from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.strokes.corpus import StrokeCorpus
 from rhapsode.modalities.strokes.facts import StrokeBundle, StrokeFacts
 from rhapsode.modalities.strokes.fitting.batches import encode_drawings
+from rhapsode.modalities.strokes.labels import condition_of
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import FAMILIES
@@ -45,7 +47,9 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
     """
     settings, base, train = request.settings, request.base, corpus.moves["train"]
     moves, asked = sum(map(len, train)), dict(settings.network)
-    plan = _planned(train, settings.network.get("hidden_size"))
+    text = settings.text if corpus.source is not None else None
+    layers = 1 if text is None or not text.layers_above else 2
+    plan = _planned(train, settings.network.get("hidden_size"), layers)
     if base is not None:
         plan = gentler_plan(plan, base, moves, asked=settings.training.learning_rate)
         encoder, config = base.bundle.encoder, base.bundle.config
@@ -56,9 +60,15 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
         network = FAMILIES.get(settings.model).series_settings(plan.network, window) | asked
         settings = replace(settings, network=network)
         config = _config(settings, encoder)
+        if corpus.source is not None:
+            pace = moves / max(1, sum(map(len, (corpus.texts or {}).get("train", ()))))
+            config = replace(config, source=_reader(settings, config, corpus.source, pace))
     rows = settings.training.batch_size
     assert rows is not None
-    own = encode_drawings(encoder, train)
+    condition = None
+    if corpus.source is not None and corpus.texts is not None:
+        condition = condition_of(corpus.texts["train"], corpus.source)
+    own = encode_drawings(encoder, train, condition)
     settings = replace(
         settings,
         encoder=to_mapping(encoder.settings),
@@ -71,7 +81,7 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
     bundle = StrokeBundle(
         config,
         encoder,
-        StrokeFacts(corpus.up, max(1, int(np.median(lengths))), max(lengths)),
+        _facts(corpus, lengths),
         provenance=Provenance(
             data_sha256=corpus.sha256,
             documents=corpus.documents,
@@ -82,6 +92,44 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
         ),
     )
     return Planned(settings, corpus, bundle, plan, moves, most_steps=most, own=own)
+
+
+def _facts(corpus: StrokeCorpus, lengths: list[int]) -> StrokeFacts:
+    facts = StrokeFacts(corpus.up, max(1, int(np.median(lengths))), max(lengths))
+    if corpus.texts is None:
+        return facts
+    train = list(zip(corpus.moves["train"], corpus.texts["train"], strict=True))
+    paces = [len(moves) / len(text) for moves, text in train]
+    return replace(
+        facts,
+        letters=max(len(text) for _, text in train),
+        pace=float(np.quantile(paces, 0.99)),
+        source=corpus.source,
+    )
+
+
+def _reader(
+    settings: StrokeTrainSettings, config: NetworkConfig, source: Encoder, pace: float
+) -> SourceReader:
+    """The components that read a text.
+
+    Arguments:
+        settings: `text`, and of the layers above.
+        config: of the network without a text.
+        source: encoder of texts.
+        pace: moves a character.
+    """
+    text, family = settings.text, dict(config.model.settings)
+    window = "reading_window" if text.window == "auto" else text.window
+    above = None
+    if text.layers_above:
+        above = Component(config.model.name, {**family, "num_layers": text.layers_above})
+    return SourceReader(
+        Component("embedded.v1", {"vocab_size": source.vocab_size}),
+        Component(f"{window}.v1", {"advance": min(1.0, max(1e-4, 1 / pace))}),
+        above,
+        text.feedback,
+    )
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -122,16 +170,19 @@ def _config(settings: StrokeTrainSettings, encoder: StrokeEncoder) -> NetworkCon
     )
 
 
-def _planned(train: list[Any], hidden_size: Any) -> PlannedSettings:
+def _planned(train: list[Any], hidden_size: Any, layers: int) -> PlannedSettings:
     """A plan for drawings.
 
     Arguments:
         train: moves of each drawing of the training split.
         hidden_size: requested number of units; None to choose it.
+        layers: 1, or 2 with one behind the window of a text.
     """
     moves, longest = sum(map(len, train)), max(map(len, train))
     mean = moves / len(train)
     size = next((size for most, size in SIZES if moves <= most), LARGEST)
+    # Two layers of five eighths cost about what one costs.
+    size = size if layers == 1 else size * 5 // 8
     if type(hidden_size) is int and hidden_size > 0:
         size = hidden_size
     rows = int(min(max(MOVES / mean, ROWS[0]), ROWS[1], max(1, len(train))))

@@ -1,0 +1,181 @@
+"""Texts that are written: letters of known shapes, styles, ends, compiled draws, errors."""
+
+import json
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rhapsode as rh
+from rhapsode import load
+from rhapsode.cli.main import main
+from rhapsode.errors import RhapsodeError
+from rhapsode.modalities.strokes.writing import laid_out, wrapped
+
+# Points of the only stroke of each letter; y grows upwards.
+LETTERS = {
+    "a": [(0, 0), (10, 20), (20, 0)],
+    "b": [(0, 5), (20, 5)],
+    "c": [(0, 20), (2, 0), (20, 0)],
+}
+PITCH = 30
+
+
+def line_of(text: str, random: np.random.Generator, height: float = 1.0) -> list[list[list[int]]]:
+    """Strokes [[x, ...], [y, ...]] of a text."""
+    strokes = []
+    for place, letter in enumerate(text):
+        if letter != " ":
+            points_N2 = np.array(LETTERS[letter]) * (1, height) + (place * PITCH, 0)
+            points_N2 = points_N2 + random.integers(-1, 2, points_N2.shape)
+            strokes.append(np.round(points_N2).astype(int).T.tolist())
+    return strokes
+
+
+def write_lines(path: Path, count: int = 160, *, text: bool = True) -> Path:
+    random = np.random.default_rng(0)
+    records = []
+    for _ in range(count):
+        letters = "".join(random.choice(list("abc "), size=int(random.integers(3, 8))))
+        letters = " ".join(letters.split()) or "a"
+        height = float(random.choice([0.6, 1.4]))
+        record: dict[str, Any] = {"drawing": line_of(letters, random, height), "y": "up"}
+        records.append({**record, "text": letters} if text else record)
+    path.write_text("\n".join(map(json.dumps, records)) + "\n")
+    return path
+
+
+def read_back(strokes: Any) -> str:
+    """Letters of strokes, by number of points and first direction."""
+    found = []
+    for points_N2 in strokes:
+        steps = np.diff(points_N2, axis=0)
+        rise = float(steps[0, 1]) if len(steps) else 0.0
+        found.append("b" if len(steps) == 1 else "a" if rise > 0 else "c")
+    return "".join(found)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lines(tmp_path_factory.mktemp("ink") / "lines.ndjson")
+
+
+@pytest.fixture(scope="module")
+def model(source: Path) -> Any:
+    run = rh.train(
+        str(source),
+        output=str(source.parent / "run"),
+        steps=300,
+        network={"hidden_size": 24, "dropout": 0.0},
+        head={"components": 6},
+        strokes={"prepare": "keep"},
+        training={"batch_size": 16, "learning_rate": 0.01, "evaluations": 2},
+        samples={"length": 0},
+    )
+    return load(str(run.folder))
+
+
+def test_the_letters_of_a_text_are_written_in_order(model: Any) -> None:
+    texts = ["abcab", "cc bb", "bacca", "a b c"]
+    likeness = []
+    for seed, text in enumerate(texts):
+        written = rh.write(model, text, bias=1.0, seed=seed)
+        wanted, found = text.replace(" ", ""), read_back(written.value.strokes)
+        likeness.append(SequenceMatcher(None, wanted, found).ratio())
+        assert written.finish_reason in {"stop", "window"}
+        assert written.written == text
+    assert np.mean(likeness) > 0.8
+
+
+def test_the_text_makes_its_own_strokes_likely(model: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(7)
+    losses = []
+    for text in ("abcabc", "cabbac"):
+        path = tmp_path / f"{text}.ndjson"
+        record = {"drawing": line_of("abcabc", random), "y": "up", "text": text}
+        path.write_text(json.dumps(record) + "\n")
+        losses.append(model.evaluate(str(path)).loss)
+    assert losses[0] < losses[1] - 0.3
+
+
+def test_compiled_code_draws_what_torch_draws(model: Any) -> None:
+    drawn = [
+        [c.chosen for c in model.continuations("ab ca", count=4, seed=3, engine=engine)]
+        for engine in ("compiled", "torch")
+    ]
+    # Where a move falls between two steps of the grid, either may be taken.
+    same = [
+        a == b for one, other in zip(*drawn, strict=True) for a, b in zip(one, other, strict=False)
+    ]
+    assert np.mean(same) > 0.9
+    alone = next(iter(model.continuations("ab ca", count=1, seed=3)))
+    assert alone.chosen == drawn[0][0]
+
+
+def test_a_style_goes_on_in_its_hand(model: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    heights = []
+    for height in (0.6, 1.4):
+        path = tmp_path / "style.json"
+        style = {"drawing": line_of("aca", random, height), "y": "up", "text": "aca"}
+        path.write_text(json.dumps(style))
+        written = [rh.write(model, "caca", style=str(path), seed=seed) for seed in range(4)]
+        heights.append(
+            np.median([np.ptp(points[:, 1]) for w in written for points in w.value.strokes])
+        )
+    assert heights[0] < heights[1]
+
+
+def test_the_command_writes_lines_and_its_own_styles(
+    model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = str(model.folder), tmp_path / "line.json"
+    assert main(["write", run, "ab ca\nbbc", "--seed", "4", "-o", str(out)]) == 0
+    kept = json.loads(out.read_text())
+    assert kept["text"] == "ab ca\nbbc"
+    again = tmp_path / "again.json"
+    assert main(["write", run, "ab ca\nbbc", "--seed", "4", "-o", str(again)]) == 0
+    assert again.read_text() == out.read_text()
+    svg = tmp_path / "next.svg"
+    assert main(["write", run, "cab", "--style", str(out), "--bias", "2", "-o", str(svg)]) == 0
+    assert "<title>cab</title>" in svg.read_text()
+    capsys.readouterr()
+    assert main(["write", run, "abxyx"]) == 1
+    assert "never seen 'x', 'y' written" in capsys.readouterr().err
+    assert main(["write", run, "axb", "--unknown", "skip", "-o", str(svg)]) == 0
+    assert "<title>ab</title>" in svg.read_text()
+    narrow = ["--line", "3", "--temperature", "0.5", "-o", str(out)]
+    assert main(["write", run, "abc bca", *narrow]) == 0
+    assert json.loads(out.read_text())["text"] == "abc\nbca"
+
+
+def test_without_texts_a_model_draws(tmp_path: Path, source: Path) -> None:
+    bare = write_lines(tmp_path / "bare.ndjson", 12, text=False)
+    small = {"network": {"hidden_size": 8}, "steps": 2, "samples": {"length": 0}}
+    run = rh.train(str(bare), output=str(tmp_path / "run"), **small)
+    with pytest.raises(RhapsodeError, match="draws, it does not write"):
+        rh.write(str(run.folder), "abc")
+    with pytest.raises(RhapsodeError, match="12 of 12 drawings have no text"):
+        rh.train(str(bare), output=str(tmp_path / "other"), text={"use": "always"}, **small)
+    never = rh.train(str(source), output=str(tmp_path / "never"), text={"use": "never"}, **small)
+    assert load(str(never.folder)).bundle.facts.source is None
+
+
+def test_a_style_needs_its_text(model: Any, tmp_path: Path) -> None:
+    path = tmp_path / "style.json"
+    path.write_text(json.dumps({"drawing": line_of("abc", np.random.default_rng(0))}))
+    with pytest.raises(RhapsodeError, match="the style has no text"):
+        rh.write(model, "abc", style=str(path))
+
+
+def test_lines_are_broken_evenly_and_set_on_base_lines() -> None:
+    assert wrapped("one two three four\n\nfive", 10) == ["one two", "three four", "five"]
+    lines = [
+        [np.array([[5.0, 0.0], [9.0, 10.0]])],
+        [np.array([[0.0, -3.0], [9.0, 7.0]])],
+    ]
+    placed = laid_out(lines, up=True)
+    assert [float(part[:, 0].min()) for part in placed] == [0.0, 0.0]
+    assert placed[0][:, 1].min() - placed[1][:, 1].min() == pytest.approx(11.0)
