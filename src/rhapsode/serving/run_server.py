@@ -15,8 +15,9 @@ from starlette.types import ASGIApp
 
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.log import log
-from rhapsode.serving.app import build_app
-from rhapsode.serving.http.guard import Guard, allowed_hosts
+from rhapsode.serving.app import WRITING, build_app
+from rhapsode.serving.http.early_refusal import EarlyRefusal
+from rhapsode.serving.http.guard import HEADERS, Guard, allowed_hosts
 from rhapsode.serving.http.receiving import TimedProtocol
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import check_address, models_in, open_models
@@ -97,7 +98,12 @@ class ModelServer:
         app, self.state = build_app(table, settings, keys)
         hosts = allowed_hosts(settings, self.port)
         guard = Guard(app, settings, keys, self.state.token, hosts)
-        self._server = _Server(_configured(guard, settings), self.state)
+        paths = [f"{root}{path}" for root in {"", settings.root_path} for path in WRITING]
+
+        class Protocol(TimedProtocol):
+            refusal = EarlyRefusal(self.state.refusal, paths, HEADERS)
+
+        self._server = _Server(_configured(guard, settings, Protocol), self.state)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{self.port}{settings.root_path}/"
 
@@ -136,10 +142,12 @@ def serve(
     server.run()
 
 
-def _configured(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+def _configured(
+    app: ASGIApp, settings: ServeSettings, protocol: type[TimedProtocol]
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=TimedProtocol,
+        http=protocol,
         ws="none",
         loop="asyncio",
         log_config=None,

@@ -13,6 +13,7 @@ from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import ModelTable
 from rhapsode.serving.server_metrics import ServerMetrics
 from rhapsode.serving.states.state_store import StateStore
+from rhapsode.serving.wire.api_errors import ApiError
 
 if TYPE_CHECKING:
     from rhapsode.serving.routes.answering import Answering
@@ -43,6 +44,18 @@ class ServerState:
         """Opens what writes, from the page that was printed at the start."""
         self.rate = ElementRate(settings.elements_per_minute)
         self.stopping = False
+
+    def refusal(self) -> ApiError | None:
+        """Count and give the error of a request that no model has room for; None if one has."""
+        error, names = None, []
+        for served in self.models:
+            error = served.scheduler.full()
+            if error is None:
+                return None
+            names.append(served.name)
+        if error is not None:
+            self.metrics.requests.labels(names[0] if len(names) == 1 else "", "refused").inc()
+        return error
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         schedulers = [served.scheduler for served in self.models]

@@ -32,12 +32,13 @@ POLICY = (
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = [
+HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+"""Headers of every answer."""
 
 
 def _digest(text: str) -> bytes:
@@ -97,7 +98,7 @@ class Guard:
         headers = _Headers(scope)
         origin = headers.one(b"origin")
         shared = origin is not None and origin.lower() in self._origins
-        more = list(_HEADERS)
+        more = list(HEADERS)
         if shared and origin is not None:
             more += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from rhapsode.config import GenerateSettings, from_mapping
@@ -152,6 +153,7 @@ class Asked:
     unknown: tuple[str, ...] = ()
 
 
+@cache
 def sampling_fields(generation: type[GenerateSettings]) -> frozenset[str]:
     """Names of the settings that a request may name.
 
