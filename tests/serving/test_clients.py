@@ -70,6 +70,7 @@ dataset_kwargs:
   data_files: {data}
 output_type: loglikelihood_rolling
 test_split: train
+doc_to_text: ""
 doc_to_target: "{{{{text}}}}"
 metric_list:
   - metric: bits_per_byte

@@ -237,7 +237,10 @@ class Answering:
         own: dict[str, Any] = {}
         suffix = self._request.asked.document
         if suffix is not None:
-            own["document"] = document_of(growing.text, suffix)
+            text = growing.text
+            own["document"] = document_of(
+                text.work, text.final_elements(), text.text, text.end, suffix
+            )
         if growing.text.work.settings.trace is not None:
             own["trace"] = [each.to_mapping() for each in growing.text.traces]
         return own

@@ -57,6 +57,8 @@ class Forecasts:
         own = {name: value for name, value in body.items() if value is not None}
         settings, reading = _settings(own)
 
+        self._server.check_apart()
+
         async def answer() -> None:
             try:
                 async with asyncio.timeout(self._server.settings.seconds), self._server.scoring:
@@ -78,7 +80,8 @@ class Forecasts:
                 }
             )
 
-        await while_there(exchange, answer())
+        with self._server.waiting_apart():
+            await while_there(exchange, answer())
 
 
 def _history(body: Mapping[str, Any]) -> tuple[bytes | None, str]:

@@ -168,7 +168,7 @@ def prepare_works(
                 )
             )
     except RhapsodeError as problem:
-        raise of_problem(problem, names=names) from None
+        raise of_problem(problem, names=names | {"prompt"}) from None
     return RequestWorks(served, asked, settings, tuple(works), inbox, state)
 
 
@@ -182,7 +182,7 @@ def _default(settings: GenerateSettings, name: str) -> Any:
 
 def _completed(asked: Asked, served: ServedModel, state: StoredState | None) -> GenerateSettings:
     settings = asked.settings
-    if settings.length is None:
+    if settings.length is None and served.has_ids:
         settings = replace(settings, length=DEFAULT_TOKENS)
     if settings.seed is None:
         drawn = secrets.randbits(32) if served.model.seed is None else served.model.seed
