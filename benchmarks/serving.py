@@ -204,14 +204,20 @@ def load(port: int, pace: str, seconds: float, fields: dict[str, Any]) -> dict[s
 def overload(server: Server, seconds: float) -> None:
     """As many requests as the server can answer, then ten times as many."""
     fields = {"prompt": PROMPT, "max_tokens": 400, "min_length": 400}
+    start = server.cpu()
     full = load(server.port, "x64", seconds, fields)
     before = server.cpu()
+    per_second = 400 * full["200"]["count"] / (before - start)
     told = load(server.port, str(10 * full["rate"] / 400), seconds, fields)
     print(
         f"64 at all times: {full['rate']:,.0f} elements/s, {full['200']['count'] / full['seconds']:.1f} "
         f"requests/s; ten times as many sent: {told['rate']:,.0f} elements/s "
         f"({told['rate'] / full['rate']:.2f}), {told['cut']} answers cut, retry-after on all: "
         f"{told['retry_after']}"
+    )
+    print(
+        f"  elements in a second of the server's CPU: {per_second:,.0f}, and beside the refusals "
+        f"{400 * told['200']['count'] / (server.cpu() - before):,.0f}"
     )
     print(
         f"  refused {told['429']['count']:,} of {told['sent']:,} in p50 {told['429']['p50']:.1f} ms, "

@@ -99,4 +99,4 @@ def test_lm_eval_has_the_likelihood_of_evaluate(running: ModelServer, tmp_path: 
     source = tmp_path / "text.txt"
     source.write_text(text)
     expected = rh.load(MODELS / "mixed").log_prob(text).sum()
-    assert bits * len(text.encode()) == pytest.approx(-expected / 0.6931471805599453, rel=1e-6)
+    assert bits * len(text.encode()) == pytest.approx(-expected / 0.6931471805599453, rel=1e-7)

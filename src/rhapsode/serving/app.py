@@ -48,7 +48,7 @@ def build_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         for served in models:
             served.scheduler.start()
-        loading = asyncio.create_task(_load(models))
+        loading = asyncio.create_task(_load(models, server))
         try:
             yield
         finally:
@@ -75,9 +75,10 @@ def _error(error: ApiError) -> Response:
     return Response(content, error.status, dict(error.headers), "application/json")
 
 
-async def _load(models: ModelTable) -> None:
+async def _load(models: ModelTable, server: ServerState) -> None:
     for served in models:
         await asyncio.to_thread(served.warm)
+    server.loaded()
 
 
 def _routes(server: ServerState, jobs: TrainingJobs) -> list[Route]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +20,7 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.log import log
 from rhapsode.serving.app import WRITING, build_app
 from rhapsode.serving.http.early_refusal import EarlyRefusal
-from rhapsode.serving.http.guard import HEADERS, Guard, allowed_hosts
+from rhapsode.serving.http.guard import EVERYWHERE, HEADERS, Guard, allowed_hosts
 from rhapsode.serving.http.receiving import TimedProtocol
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import check_address, models_in, open_models
@@ -25,6 +28,8 @@ from rhapsode.serving.server_state import ServerState
 
 # Seconds that requests have to finish after the first signal.
 GRACE = 3.0
+# Seconds after which a thread that computes in Python lets another one go on.
+TURN = 0.001
 RUNS = Path("runs")
 
 
@@ -104,8 +109,7 @@ class ModelServer:
             refusal = EarlyRefusal(self.state.refusal, paths, HEADERS)
 
         self._server = _Server(_configured(guard, settings, Protocol), self.state)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host}:{self.port}{settings.root_path}/"
+        self.url = f"http://{_authority(settings, self.port)}{settings.root_path}/"
 
     def run(self) -> None:
         """Answer until a signal, or `stop`, ends it."""
@@ -138,8 +142,36 @@ def serve(
         RhapsodeError: a model that cannot be opened, or an address that cannot be used.
     """
     server = ModelServer(models, settings)
+    server.state.loaded = gc.freeze
     tell(f"{server.url}#token={server.state.token}")
-    server.run()
+    with _prompt_turns():
+        server.run()
+
+
+@contextmanager
+def _prompt_turns() -> Iterator[None]:
+    """Let threads take turns often, and restore how this process did it.
+
+    The objects of torch, numba and the models are frozen when all are loaded: to look through them
+    for garbage stopped every answer, again and again, for a tenth of a second. Threads wait at most
+    a millisecond for each other: the one that answers waits at every call of a socket.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+
+
+def _authority(settings: ServeSettings, port: int) -> str:
+    """Name and port by which clients reach the server."""
+    host = settings.host
+    if host in EVERYWHERE:
+        host = settings.host_name[0] if settings.host_name else "127.0.0.1"
+        return host if ":" in host else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _configured(

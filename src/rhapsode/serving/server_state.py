@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,8 @@ class ServerState:
         """Opens what writes, from the page that was printed at the start."""
         self.rate = ElementRate(settings.elements_per_minute)
         self.stopping = False
+        self.loaded: Callable[[], object] = lambda: None
+        """Called when all models are loaded."""
         self._apart = 0
 
     def check_apart(self) -> None:

@@ -19,6 +19,8 @@ COOKIE = "rhapsode"
 """Cookie of the page, which holds the start-up token."""
 
 
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
+"""Addresses that stand for all of this machine."""
 OPEN = ("/health", "/health/live")
 """Routes that need no key."""
 HEADER_BYTES = 16384
@@ -57,7 +59,7 @@ def is_one_of(secret: str, known: Iterable[bytes]) -> bool:
 def allowed_hosts(settings: ServeSettings, port: int) -> frozenset[str]:
     """Values of the Host header by which this server is reached."""
     names = ["localhost", "127.0.0.1", "[::1]"]
-    if settings.host not in ("0.0.0.0", "::", ""):  # noqa: S104
+    if settings.host not in EVERYWHERE:
         names.append(f"[{settings.host}]" if ":" in settings.host else settings.host)
     hosts = {f"{name}:{port}" for name in names}
     if port == 80:
