@@ -39,8 +39,9 @@ requests = st.fixed_dictionaries(
 
 
 def fields(request: dict[str, Any]) -> dict[str, Any]:
-    own = {key: request[key] for key in ("prompt", "seed", "max_tokens")}
-    return {**own, **request["sampler"]}
+    own = {key: request[key] for key in ("prompt", "seed")}
+    most = max(request["max_tokens"], request["sampler"].get("min_length", 0))
+    return {**own, **request["sampler"], "max_tokens": most}
 
 
 PROVE = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -37,6 +37,8 @@ class ServedModel:
         self.created = int(_modified(model.path))
         self.writes_text = model.prompts_are_text
         self.has_ids = self.writes_text and model.elements_have_ids
+        self.answers_inputs = False
+        """True if a prompt is an input, and not the beginning of the answer."""
         self._ready = False
         self.problem: str | None = None
         """Why it cannot be used; None otherwise."""
@@ -64,6 +66,7 @@ class ServedModel:
             self.model.ready(beginning)
             if self.has_ids:
                 prompt = self.model.prompt("", beginning)
+                self.answers_inputs = prompt.condition is not None
                 predictor = self.predictor(adapt=False)
                 state, waiting = prompt.start(predictor)
                 predictor.advance(prompt.stack(waiting), state)

@@ -54,7 +54,13 @@ class Completions:
         body = await exchange.json()
         if body.get("prompt") is not None:
             raise refused("prompt belongs to /v1/completions", param="prompt")
-        text, stops = chat_text(body.get("messages"), self._server.settings.chat_template)
+        messages = body.get("messages")
+        text, stops = chat_text(messages, self._server.settings.chat_template)
+        if self._server.models.get(body.get("model")).answers_inputs:
+            if len(messages) > 1:
+                raise refused("this model answers one input: send one message", param="messages")
+            text, stops = chat_text(messages, "plain")
+            text = text.rstrip("\n")
         if stops:
             own = body.get("stop") or []
             body = {**body, "stop": [*([own] if isinstance(own, str) else own), *stops]}
@@ -94,6 +100,8 @@ class Completions:
             most_tokens=server.settings.max_tokens,
             chat=shape is ChatShape,
         )
+        if asked.echo and served.answers_inputs:
+            raise unsupported("echo", "an answer does not begin with its input")
         if _is_apart(served, asked):
             _refuse_apart(served, asked)
             server.check_apart()
