@@ -25,6 +25,8 @@ from rhapsode.serving.writing.work import Begun, Failed, Report, Work, Written
 
 # Seconds between two events of a choice, and elements after which one is sent all the same.
 FLUSH, FLUSH_ELEMENTS = 0.02, 64
+# Requests from which on events are rarer, so that sending them does not slow the writing down.
+MANY, RAREST = 32, 0.1
 # Seconds after which an idle stream shows that it lives.
 ALIVE = 15.0
 
@@ -47,14 +49,14 @@ class _Growing:
     began: bool = False
     sent: float = 0.0
 
-    def is_due(self, now: float) -> bool:
-        """True if the delta is to be sent."""
+    def is_due(self, now: float, flush: float) -> bool:
+        """True if the delta is to be sent, some seconds after the last one."""
         delta = self.delta
         if delta.end is not None:
             return True
         if not delta.text and not delta.entries:
             return False
-        return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= FLUSH
+        return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= flush
 
 
 class Answering:
@@ -201,7 +203,8 @@ class Answering:
                 await exchange.send_part(shape.delta(growing.number, growing.echo, None))
         while True:
             now = time.monotonic()
-            due = [each for each in self._choices.values() if each.is_due(now)]
+            flush = min(RAREST, FLUSH * max(1.0, len(self._server.running) / MANY))
+            due = [each for each in self._choices.values() if each.is_due(now, flush)]
             last = not self._open
             if last:
                 await self._store()
@@ -210,7 +213,7 @@ class Answering:
             if last:
                 break
             pending = any(each.delta.text or each.delta.entries for each in self._choices.values())
-            reports = await self._request.inbox.wait(FLUSH if pending else ALIVE)
+            reports = await self._request.inbox.wait(flush if pending else ALIVE)
             for work, report in reports:
                 self._take(work, report)
             if not reports and not pending:
