@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +27,6 @@ from rhapsode.serving.server_state import ServerState
 
 # Seconds that requests have to finish after the first signal.
 GRACE = 3.0
-# Seconds after which a thread that computes in Python lets another one go on.
-TURN = 0.001
 RUNS = Path("runs")
 
 
@@ -142,26 +139,22 @@ def serve(
         RhapsodeError: a model that cannot be opened, or an address that cannot be used.
     """
     server = ModelServer(models, settings)
-    server.state.loaded = gc.freeze
     tell(f"{server.url}#token={server.state.token}")
-    with _prompt_turns():
+    with _frozen_start(server):
         server.run()
 
 
 @contextmanager
-def _prompt_turns() -> Iterator[None]:
-    """Let threads take turns often, and restore how this process did it.
+def _frozen_start(server: ModelServer) -> Iterator[None]:
+    """Take what is loaded at the start out of the search for garbage.
 
-    The objects of torch, numba and the models are frozen when all are loaded: to look through them
-    for garbage stopped every answer, again and again, for a tenth of a second. Threads wait at most
-    a millisecond for each other: the one that answers waits at every call of a socket.
+    The objects of torch, numba and the models are hundreds of thousands: looking through them
+    stopped every answer now and then, for a tenth of a second or longer.
     """
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(TURN)
+    server.state.loaded = gc.freeze
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
         gc.unfreeze()
 
 
