@@ -220,7 +220,7 @@ class AnsweringApart:
     def _events(self, number: int) -> list[bytes]:
         """Events of what a continuation has grown by."""
         one, shape = self._growing[number], self._shape
-        events = []
+        events: list[bytes] = []
         if one.closed:
             return events
         if not one.began:

@@ -54,7 +54,7 @@ class Completions:
         body = await exchange.json()
         if body.get("prompt") is not None:
             raise refused("prompt belongs to /v1/completions", param="prompt")
-        messages = body.get("messages")
+        messages: Any = body.get("messages")
         text, stops = chat_text(messages, self._server.settings.chat_template)
         if self._server.models.get(body.get("model")).answers_inputs:
             if len(messages) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any
 
 from rhapsode.config import GenerateSettings, from_mapping
@@ -118,6 +117,8 @@ INSTEAD: Mapping[str, str] = {
     "dynatemp_range": "dynatemp_low and dynatemp_high",
     "samplers": "order",
 }
+# Names of `sampling_fields` that were asked for.
+_SAMPLING: dict[type[GenerateSettings], frozenset[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -153,14 +154,17 @@ class Asked:
     unknown: tuple[str, ...] = ()
 
 
-@cache
 def sampling_fields(generation: type[GenerateSettings]) -> frozenset[str]:
     """Names of the settings that a request may name.
 
     Arguments:
         generation: settings of a model's continuations.
     """
-    return frozenset(each.name for each in fields(generation)) - frozenset(ELSEWHERE)
+    names = _SAMPLING.get(generation)
+    if names is None:
+        names = frozenset(each.name for each in fields(generation)) - frozenset(ELSEWHERE)
+        _SAMPLING[generation] = names
+    return names
 
 
 def read_fields(
