@@ -48,6 +48,7 @@ class _Growing:
     echo: Delta = field(default_factory=Delta)
     began: bool = False
     sent: float = 0.0
+    document: dict[str, Any] | None = None
 
     def is_due(self, now: float, flush: float) -> bool:
         """True if the delta is to be sent, some seconds after the last one."""
@@ -174,6 +175,7 @@ class Answering:
                 self._take(work, report)
         choices = []
         for growing in self._choices.values():
+            await self._render(growing)
             entries: list[Entry] | None = None
             if growing.text.work.top is not None:
                 entries = [*growing.echo.entries, *growing.delta.entries]
@@ -208,6 +210,8 @@ class Answering:
             last = not self._open
             if last:
                 await self._store()
+            for growing in due:
+                await self._render(growing)
             if due:
                 await exchange.send_part(b"".join(self._events(due, now)))
             if last:
@@ -235,15 +239,20 @@ class Answering:
             yield self._shape.delta(growing.number, delta, own)
             growing.delta, growing.sent, growing.began = Delta(), now, True
 
+    async def _render(self, growing: _Growing) -> None:
+        """Make the document of a finished choice, which may take seconds, in a thread."""
+        suffix, text = self._request.asked.document, growing.text
+        if suffix is None or growing.delta.end is None or growing.document is not None:
+            return
+        growing.document = await asyncio.to_thread(
+            document_of, text.work, text.final_elements(), text.text, text.end, suffix
+        )
+
     def _own(self, growing: _Growing) -> dict[str, Any]:
         """Further values of a finished choice: a document, traces."""
         own: dict[str, Any] = {}
-        suffix = self._request.asked.document
-        if suffix is not None:
-            text = growing.text
-            own["document"] = document_of(
-                text.work, text.final_elements(), text.text, text.end, suffix
-            )
+        if growing.document is not None:
+            own["document"] = growing.document
         if growing.text.work.settings.trace is not None:
             own["trace"] = [each.to_mapping() for each in growing.text.traces]
         return own

@@ -35,6 +35,7 @@ class _Growing:
     end: str | None = None
     began: bool = False
     closed: bool = False
+    document: dict[str, Any] | None = None
     sent: int = 0
 
     def add(self, piece: Piece) -> None:
@@ -172,18 +173,28 @@ class AnsweringApart:
         work = self._request.works[number // self._request.asked.n]
         return work.prompt.text if self._request.asked.echo else ""
 
+    async def _render(self) -> None:
+        """Make the documents of finished continuations, in a thread."""
+        suffix = self._request.asked.document
+        if suffix is None:
+            return
+        for number, one in self._growing.items():
+            if one.end is None or one.document is not None:
+                continue
+            work = self._request.works[number // self._request.asked.n]
+            one.document = await asyncio.to_thread(
+                document_of, work, tuple(one.chosen), one.text, one.end, suffix
+            )
+
     def _own(self, number: int) -> dict[str, Any]:
         """Further values of a finished continuation: its document."""
-        suffix, growing = self._request.asked.document, self._growing[number]
-        if suffix is None:
-            return {}
-        work = self._request.works[number // self._request.asked.n]
-        elements = tuple(growing.chosen)
-        return {"document": document_of(work, elements, growing.text, growing.end, suffix)}
+        document = self._growing[number].document
+        return {} if document is None else {"document": document}
 
     async def _whole(self) -> None:
         while await self._take(None):
             pass
+        await self._render()
         choices = [
             Choice(
                 number, self._echo(number) + one.text, None, one.end or "stop", self._own(number)
@@ -205,6 +216,7 @@ class AnsweringApart:
                 continue
             if not exchange.begun:  # a request that is refused at once is no stream
                 await exchange.begin_events()
+            await self._render()
             events = [event for number in sorted(self._growing) for event in self._events(number)]
             if events:
                 await exchange.send_part(b"".join(events))
