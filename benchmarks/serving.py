@@ -193,27 +193,37 @@ async def aborts(port: int, number: int) -> None:
             writer.transport.abort()
 
 
-async def overload(port: int, clients: int, seconds: float) -> dict[str, Any]:
-    """Ten times as many clients as slots and queue hold."""
-    end, served, refused = time.monotonic() + seconds, [], []
+def load(port: int, pace: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any]:
+    """What `load_client.py` tells, in a process of its own."""
+    script = Path(__file__).with_name("load_client.py")
+    command = [sys.executable, str(script), str(port), pace, str(seconds), json.dumps(fields)]
+    told: dict[str, Any] = json.loads(subprocess.check_output(command))
+    return told
 
-    async def one(number: int) -> None:
-        seed = number
-        while time.monotonic() < end:
-            fields = {"prompt": PROMPT, "max_tokens": 200, "seed": seed, "min_length": 200}
-            began = time.monotonic()
-            told = await stream(port, fields)
-            if told["status"] == 200:
-                served.append(told["seconds"])
-            else:
-                refused.append(time.monotonic() - began)
-                await asyncio.sleep(0.5)
-            seed += clients
 
-    began = time.monotonic()
-    await asyncio.gather(*(one(number) for number in range(clients)))
-    rate = 200 * len(served) / (time.monotonic() - began)
-    return {"rate": rate, "served": len(served), "refused": refused}
+def overload(server: Server, seconds: float) -> None:
+    """As many requests as the server can answer, then ten times as many."""
+    fields = {"prompt": PROMPT, "max_tokens": 400, "min_length": 400}
+    start = server.cpu()
+    full = load(server.port, "x64", seconds, fields)
+    before = server.cpu()
+    per_second = 400 * full["200"]["count"] / (before - start)
+    told = load(server.port, str(10 * full["rate"] / 400), seconds, fields)
+    print(
+        f"64 at all times: {full['rate']:,.0f} elements/s, {full['200']['count'] / full['seconds']:.1f} "
+        f"requests/s; ten times as many sent: {told['rate']:,.0f} elements/s "
+        f"({told['rate'] / full['rate']:.2f}), {told['cut']} answers cut, retry-after on all: "
+        f"{told['retry_after']}"
+    )
+    print(
+        f"  elements in a second of the server's CPU: {per_second:,.0f}, and beside the refusals "
+        f"{400 * told['200']['count'] / (server.cpu() - before):,.0f}"
+    )
+    print(
+        f"  refused {told['429']['count']:,} of {told['sent']:,} in p50 {told['429']['p50']:.1f} ms, "
+        f"p99 {told['429']['p99']:.1f} ms; CPU: server {server.cpu() - before:.1f} s, client "
+        f"{told['cpu']:.1f} s of {told['seconds']:.1f} s"
+    )
 
 
 async def beside_slow_sockets(port: int, count: int) -> tuple[list[float], list[float]]:
@@ -273,13 +283,7 @@ def main() -> None:
         busy = server.metrics()["rhapsode_slots_busy"]
     print(f"{asked.aborts:,} clients that left: {before:.0f} MB before, {server.memory():.0f} MB "
           f"after, {busy:.0f} slots busy")  # fmt: skip
-    told = asyncio.run(overload(server.port, 10 * asked.streams, asked.seconds))
-    refused = told["refused"] or [0.0]
-    print(
-        f"overload by {10 * asked.streams} clients: {told['rate']:,.0f} elements/s, "
-        f"{told['served']:,} served, {len(told['refused']):,} refused in p50 "
-        f"{1000 * quantile(refused, 0.5):.1f} ms, p99 {1000 * quantile(refused, 0.99):.1f} ms"
-    )
+    overload(server, asked.seconds)
     quiet, slow = asyncio.run(beside_slow_sockets(server.port, 500))
     print(f"first element p99 {1000 * quantile(quiet, 0.99):.1f} ms alone, "
           f"{1000 * quantile(slow, 0.99):.1f} ms beside 500 slow sockets")  # fmt: skip

@@ -49,7 +49,7 @@ PLACES = {
     "cli/console.py": {"os.name"},
     # The server ends a run as Ctrl-C does; its files are replaced while they are closed.
     "serving/run_server.py": {"import signal"},
-    "serving/page/training_jobs.py": {"import signal"},
+    "serving/page/training_process.py": {"import signal", "signal.signal"},
     "serving/page/uploads.py": {"Path.rmdir", "Path.unlink"},
     "serving/states/state_store.py": {"os.getpid", "Path.replace", "Path.unlink"},
 }  # fmt: skip

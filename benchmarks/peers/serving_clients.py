@@ -1,6 +1,6 @@
 """Unmodified clients against a running server; prints what each has read as JSON.
 
-    python serving_clients.py URL MODEL
+    python serving_clients.py URL MODEL [CLIENT...]
 
 Runs in an environment of its own: openai, langchain-openai, llm.
 """
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-URL, MODEL = sys.argv[1], sys.argv[2]
+URL, MODEL, *ONLY = sys.argv[1:]
 FIELDS = {"max_tokens": 20, "seed": 7}
 
 
@@ -85,6 +85,8 @@ def of_llm():
 
 found = {}
 for name, read in (("openai", of_openai), ("langchain", of_langchain), ("llm", of_llm)):
+    if ONLY and name not in ONLY:
+        continue
     try:
         found[name] = read()
     except ImportError as problem:

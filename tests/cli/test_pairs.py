@@ -21,7 +21,6 @@ from rhapsode.modalities.text.pairs.pair_prompts import input_text
 from rhapsode.modalities.text.pairs.pair_survey import describe_split
 from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
-from tests.serving.served import served
 
 QUICK = (
     "--set", "network.hidden_size=32", "--set", "network.embedding_size=8",
@@ -102,19 +101,6 @@ def test_inputs_are_read_as_training_read_them() -> None:
     assert input_text("x\u0301", encoder) == "x\u0301"
     lines = learn_side(["a\nb"], "characters", {})
     assert input_text("a\n", lines) == "a\n"
-
-
-def test_a_server_answers_inputs(pairs_run: Path) -> None:
-    with served([pairs_run]) as client:
-        assert client.text("ab", temperature=0) == "B A"
-        answer = client.complete(["ab", "cba"], temperature=0)
-        assert answer["choices"][0]["text"] == "B A"
-        assert answer["usage"]["prompt_tokens"] == 5
-        messages = [{"role": "system", "content": "Reverse."}, {"role": "user", "content": "ab"}]
-        chat = client.post("/v1/chat/completions", json={"messages": messages, "temperature": 0})
-        assert chat.json()["choices"][0]["message"]["content"] == "B A"
-        assert "is a text" in client.refused(prompt=[2, 3])["message"]
-        assert "without an input" in client.refused(prompt=" ")["message"]
 
 
 def test_n_best_scores_are_those_of_forced_scoring(cli: Cli, pairs_run: Path) -> None:

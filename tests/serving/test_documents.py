@@ -89,6 +89,9 @@ def test_forecasts() -> None:
             ({"format": "json"}, "format"),
             ({"frobnicate": 1}, "frobnicate"),
             ({"history_file": {}}, "history"),
+            ({"history": "/etc/passwd"}, "history"),
+            ({"history": "a,b\nx,y\n"}, "history"),
+            ({"horizon": 100_000, "samples": 100}, "horizon"),
         ):
             error = client.refused("/v1/forecasts", **{**fields, **wrong})
             assert error["param"] == param

@@ -276,11 +276,6 @@ class Prompt(ABC):
     def opening(self) -> Given:
         """Elements of the prompt, without those that `start` has read."""
 
-    @property
-    def elements_read(self) -> int:
-        """Elements that `start` reads beside those of `opening`."""
-        return 0
-
     @abstractmethod
     def start(self, predictor: Predictor) -> tuple[Any, tuple[Any, ...]]:
         """State of one row after the beginning, and elements left to read."""

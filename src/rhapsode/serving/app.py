@@ -27,6 +27,9 @@ from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.wire.api_errors import ApiError
 from rhapsode.serving.wire.json_text import encode_json
 
+WRITING = ("/v1/completions", "/v1/chat/completions", "/completion")
+"""Paths of requests that need a slot."""
+
 
 def build_app(
     models: ModelTable, settings: ServeSettings, keys: Sequence[str] = ()
@@ -45,7 +48,7 @@ def build_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         for served in models:
             served.scheduler.start()
-        loading = asyncio.create_task(_load(models))
+        loading = asyncio.create_task(_load(models, server))
         try:
             yield
         finally:
@@ -72,16 +75,21 @@ def _error(error: ApiError) -> Response:
     return Response(content, error.status, dict(error.headers), "application/json")
 
 
-async def _load(models: ModelTable) -> None:
+async def _load(models: ModelTable, server: ServerState) -> None:
     for served in models:
         await asyncio.to_thread(served.warm)
+    server.loaded()
 
 
 def _routes(server: ServerState, jobs: TrainingJobs) -> list[Route]:
     completions, about = Completions(server), ServerRoutes(server)
     states, tokens = StateRoutes(server), Tokens(server)
     llama = LlamaRoutes(server, completions)
+    # The first route that fits is taken: those that are called most stand first.
     table: list[tuple[str, str, Handler]] = [
+        ("POST", "/v1/completions", completions.texts),
+        ("POST", "/v1/chat/completions", completions.chats),
+        ("POST", "/completion", llama.completion),
         ("GET", "/health", about.health),
         ("GET", "/health/live", about.live),
         ("GET", "/metrics", about.metrics),
@@ -97,9 +105,6 @@ def _routes(server: ServerState, jobs: TrainingJobs) -> list[Route]:
         ("POST", "/tokenize", tokens.tokenize),
         ("POST", "/detokenize", tokens.detokenize),
         ("GET", "/props", llama.props),
-        ("POST", "/completion", llama.completion),
-        ("POST", "/v1/completions", completions.texts),
-        ("POST", "/v1/chat/completions", completions.chats),
         *page_routes(server, jobs),
     ]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -15,8 +17,9 @@ from starlette.types import ASGIApp
 
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.log import log
-from rhapsode.serving.app import build_app
-from rhapsode.serving.http.guard import Guard, allowed_hosts
+from rhapsode.serving.app import WRITING, build_app
+from rhapsode.serving.http.early_refusal import EarlyRefusal
+from rhapsode.serving.http.guard import EVERYWHERE, HEADERS, Guard, allowed_hosts
 from rhapsode.serving.http.receiving import TimedProtocol
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import check_address, models_in, open_models
@@ -97,9 +100,13 @@ class ModelServer:
         app, self.state = build_app(table, settings, keys)
         hosts = allowed_hosts(settings, self.port)
         guard = Guard(app, settings, keys, self.state.token, hosts)
-        self._server = _Server(_configured(guard, settings), self.state)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host}:{self.port}{settings.root_path}/"
+        paths = [f"{root}{path}" for root in {"", settings.root_path} for path in WRITING]
+
+        class Protocol(TimedProtocol):
+            refusal = EarlyRefusal(self.state.refusal, paths, HEADERS)
+
+        self._server = _Server(_configured(guard, settings, Protocol), self.state)
+        self.url = f"http://{_authority(settings, self.port)}{settings.root_path}/"
 
     def run(self) -> None:
         """Answer until a signal, or `stop`, ends it."""
@@ -133,13 +140,39 @@ def serve(
     """
     server = ModelServer(models, settings)
     tell(f"{server.url}#token={server.state.token}")
-    server.run()
+    with _frozen_start(server):
+        server.run()
 
 
-def _configured(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+@contextmanager
+def _frozen_start(server: ModelServer) -> Iterator[None]:
+    """Take what is loaded at the start out of the search for garbage.
+
+    The objects of torch, numba and the models are hundreds of thousands: looking through them
+    stopped every answer now and then, for a tenth of a second or longer.
+    """
+    server.state.loaded = gc.freeze
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _authority(settings: ServeSettings, port: int) -> str:
+    """Name and port by which clients reach the server."""
+    host = settings.host
+    if host in EVERYWHERE:
+        host = settings.host_name[0] if settings.host_name else "127.0.0.1"
+        return host if ":" in host else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _configured(
+    app: ASGIApp, settings: ServeSettings, protocol: type[TimedProtocol]
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=TimedProtocol,
+        http=protocol,
         ws="none",
         loop="asyncio",
         log_config=None,

@@ -36,6 +36,9 @@ class ServedModel:
         self.name, self.model, self._settings = name, model, settings
         self.created = int(_modified(model.path))
         self.writes_text = model.prompts_are_text
+        self.has_ids = self.writes_text and model.elements_have_ids
+        self.answers_inputs = False
+        """True if a prompt is an input, and not the beginning of the answer."""
         self._ready = False
         self.problem: str | None = None
         """Why it cannot be used; None otherwise."""
@@ -61,8 +64,9 @@ class ServedModel:
             if self.writes_text:
                 beginning = replace(beginning, weights=self._settings.weights)
             self.model.ready(beginning)
-            if self.writes_text:
+            if self.has_ids:
                 prompt = self.model.prompt("", beginning)
+                self.answers_inputs = prompt.condition is not None
                 predictor = self.predictor(adapt=False)
                 state, waiting = prompt.start(predictor)
                 predictor.advance(prompt.stack(waiting), state)
@@ -74,7 +78,7 @@ class ServedModel:
 
     def _fingerprint(self) -> str:
         """Hash of what decides the text: bundle, counts, engine and its weights."""
-        kind = type(self.predictor(adapt=False)).__name__ if self.writes_text else ""
+        kind = type(self.predictor(adapt=False)).__name__ if self.has_ids else ""
         parts = (self.model.fingerprint(), kind, self._settings.weights, rh.__version__)
         return "fp_" + hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
 
@@ -99,7 +103,7 @@ class ServedModel:
 
     def card(self) -> dict[str, Any]:
         """The entry of `/v1/models`."""
-        kinds = {"elements": self.model.bundle.encoder.vocab_size} if self.writes_text else {}
+        kinds = {"elements": self.model.bundle.encoder.vocab_size} if self.has_ids else {}
         return {
             **kinds,
             "id": self.name,

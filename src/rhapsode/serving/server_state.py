@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rhapsode.serving.http.element_rate import ElementRate
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import ModelTable
 from rhapsode.serving.server_metrics import ServerMetrics
 from rhapsode.serving.states.state_store import StateStore
+from rhapsode.serving.wire.api_errors import ApiError
 
-if TYPE_CHECKING:
-    from rhapsode.serving.routes.answering import Answering
-
-# Prompts that are scored at the same time.
+# Prompts that are scored, searches, forecasts and drawings at the same time.
 SCORING = 2
+
+
+class Stoppable(Protocol):
+    """An answer in progress."""
+
+    def cancel(self) -> None:
+        """End the continuations where they are."""
+
+    def stop(self) -> None:
+        """End with an error, because the server ends."""
 
 
 class ServerState:
@@ -37,12 +46,52 @@ class ServerState:
         folder = Path("runs/states") if settings.states is None else Path(settings.states)
         self.states = StateStore(folder, int(settings.states_mb * 1e6))
         self.metrics = ServerMetrics(self._gauges)
-        self.running: dict[str, Answering] = {}
+        self.running: dict[str, Stoppable] = {}
         self.scoring = asyncio.Semaphore(SCORING)
         self.token = secrets.token_urlsafe(24)
         """Opens what writes, from the page that was printed at the start."""
         self.rate = ElementRate(settings.elements_per_minute)
         self.stopping = False
+        self.loaded: Callable[[], object] = lambda: None
+        """Called when all models are loaded."""
+        self._apart = 0
+
+    def check_apart(self) -> None:
+        """Refuse a request outside the slots that cannot wait.
+
+        Raises:
+            ApiError: too many of them wait.
+        """
+        waiting = self._apart - SCORING
+        if waiting >= self.settings.queue:
+            message = f"{max(0, waiting):,} requests are waiting"
+            raise ApiError(429, "queue_full", message, retry_after=1)
+
+    @contextmanager
+    def waiting_apart(self) -> Iterator[None]:
+        """Count a request outside the slots.
+
+        Raises:
+            ApiError: too many of them wait.
+        """
+        self.check_apart()
+        self._apart += 1
+        try:
+            yield
+        finally:
+            self._apart -= 1
+
+    def refusal(self) -> ApiError | None:
+        """Count and give the error of a request that no model has room for; None if one has."""
+        error, names = None, []
+        for served in self.models:
+            error = served.scheduler.full()
+            if error is None:
+                return None
+            names.append(served.name)
+        if error is not None:
+            self.metrics.requests.labels(names[0] if len(names) == 1 else "", "refused").inc()
+        return error
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         schedulers = [served.scheduler for served in self.models]

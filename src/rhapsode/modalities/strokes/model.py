@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,9 +124,22 @@ class StrokeModel(ValueModel[StrokeBundle]):
             return StrokePrompt(self, self._moves_in(path))
         if "\n" not in text and path.suffix[1:].isalpha():
             raise DataError("no such file", where=text)
+        return self.prompt_of_text(text, settings)
+
+    def prompt_of_text(self, text: str, settings: GenerateSettings) -> StrokePrompt:
+        """Make a prompt of typed moves."""
         steps = read_steps(text, 3)
-        self.bundle.encoder.checked(np.array(steps).reshape(-1, 3))
+        if steps:
+            self.bundle.encoder.checked(np.array(steps).reshape(-1, 3))
         return StrokePrompt(self, steps)
+
+    def prompt_of_file(
+        self, content: bytes, suffix: str, settings: GenerateSettings
+    ) -> StrokePrompt:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"prompt{suffix}"
+            path.write_bytes(content)
+            return StrokePrompt(self, self._moves_in(path))
 
     def _moves_in(self, path: Path) -> tuple[Any, ...]:
         """Moves of the first drawing of a file, prepared as in training."""

@@ -19,6 +19,8 @@ COOKIE = "rhapsode"
 """Cookie of the page, which holds the start-up token."""
 
 
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
+"""Addresses that stand for all of this machine."""
 OPEN = ("/health", "/health/live")
 """Routes that need no key."""
 HEADER_BYTES = 16384
@@ -32,12 +34,13 @@ POLICY = (
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = [
+HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+"""Headers of every answer."""
 
 
 def _digest(text: str) -> bytes:
@@ -56,7 +59,7 @@ def is_one_of(secret: str, known: Iterable[bytes]) -> bool:
 def allowed_hosts(settings: ServeSettings, port: int) -> frozenset[str]:
     """Values of the Host header by which this server is reached."""
     names = ["localhost", "127.0.0.1", "[::1]"]
-    if settings.host not in ("0.0.0.0", "::", ""):  # noqa: S104
+    if settings.host not in EVERYWHERE:
         names.append(f"[{settings.host}]" if ":" in settings.host else settings.host)
     hosts = {f"{name}:{port}" for name in names}
     if port == 80:
@@ -97,7 +100,7 @@ class Guard:
         headers = _Headers(scope)
         origin = headers.one(b"origin")
         shared = origin is not None and origin.lower() in self._origins
-        more = list(_HEADERS)
+        more = list(HEADERS)
         if shared and origin is not None:
             more += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),

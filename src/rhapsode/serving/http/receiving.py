@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from rhapsode.serving.http.early_refusal import EarlyRefusal
 from rhapsode.serving.serve_settings import BODY_BYTES
 
 # Seconds for the head of a request, and for its body in addition to its bytes at this rate.
@@ -35,6 +36,11 @@ class TimedProtocol(H11Protocol):
 
     addresses: ClassVar[Counter[str]] = Counter()
     """Open connections by address."""
+    refusal: ClassVar[EarlyRefusal | None] = None
+    """Recognises requests that need not be parsed."""
+    _unread: int = 0
+    _refused: bytes | None = None
+    _closes: bool = False
     _deadline: asyncio.TimerHandle | None = None
     _began: float = 0.0
     _in_body: bool = False
@@ -60,8 +66,14 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None and self.conn.their_state is h11.IDLE:
-            self._begin()
+        if self._unread:
+            self._skip(data)
+            return
+        if self.conn.their_state is h11.IDLE:
+            if self._is_refused(data):
+                return
+            if self._deadline is None:
+                self._begin()
         super().data_received(data)
         state = self.conn.their_state
         if state is h11.SEND_BODY and not self._in_body:
@@ -69,6 +81,46 @@ class TimedProtocol(H11Protocol):
             self._arm(HEAD_SECONDS + self._body_bytes() / BODY_RATE)
         elif state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
             self._disarm()
+
+    def _is_refused(self, data: bytes) -> bool:
+        """True if a request is refused unread."""
+        if self.refusal is None or self.conn.trailing_data[0]:
+            return False
+        announced = self.refusal.announced(data)
+        if announced is None:
+            return False
+        defaults = self.server_state.default_headers
+        answer = self.refusal.answer(defaults, closes=announced.closes)
+        if answer is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._refused, self._closes, self._unread = answer, announced.closes, announced.left
+        if self._unread:
+            self._began, self._in_body = self.loop.time(), True
+            self._arm(HEAD_SECONDS + self._unread / BODY_RATE)
+        else:
+            self._send_refusal()
+        return True
+
+    def _skip(self, data: bytes) -> None:
+        """Let the body of a refused request pass."""
+        self._unread -= len(data)
+        if self._unread < 0:  # a further request already
+            self._unread, self._closes = 0, True
+        if not self._unread:
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        assert self._refused is not None
+        self._disarm()
+        self.transport.write(self._refused)
+        self._refused = None
+        if self._closes:
+            self.transport.close()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _begin(self) -> None:
         self._began, self._in_body = self.loop.time(), False
@@ -95,6 +147,6 @@ class TimedProtocol(H11Protocol):
             return
         cycle: Any = self.cycle  # None before the first request
         begun = cycle is not None and cycle.response_started
-        if self.conn.their_state is h11.SEND_BODY and not begun:
+        if self._unread or (self.conn.their_state is h11.SEND_BODY and not begun):
             self.transport.write(_LATE % (len(_LATE_BODY), _LATE_BODY))
         self.transport.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 from rhapsode.errors import RhapsodeError, RunError
@@ -146,7 +145,7 @@ class TrainingJobs:
                     "-m",
                     _PROCESS,
                     str(folder / _JOB),
-                    stdin=DEVNULL,
+                    stdin=PIPE,
                     stdout=told,
                     stderr=told,
                     start_new_session=True,
@@ -177,7 +176,12 @@ class TrainingJobs:
         """
         if name != self._running or self._process is None:
             raise refused("this run is not in progress", param="name")
-        self._process.send_signal(signal.SIGINT)
+        self._end_input()
+
+    def _end_input(self) -> None:
+        """Close the standard input of the run in progress, which stops it."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     def listing(self) -> list[dict[str, Any]]:
         """All jobs, the newest first."""
@@ -218,8 +222,7 @@ class TrainingJobs:
 
     def close(self) -> None:
         """Stop the run in progress, because the server ends."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGINT)
+        self._end_input()
 
     def _job(self, name: str) -> dict[str, Any]:
         path = self._folder / name / _JOB

@@ -1,15 +1,19 @@
 """A training run as a process that reports its stage.
 
 `python -m rhapsode.serving.page.training_process JOB.json` does what `rhapsode train` does. It
-writes the stage beside the file that describes the run.
+writes the stage beside the file that describes the run. When its standard input ends, the run stops
+and is saved: an end that every system has, also when the server is killed.
 """
 
 from __future__ import annotations
 
+import _thread
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rhapsode.errors import RhapsodeError
 from rhapsode.files import write_atomically
@@ -59,8 +63,20 @@ def train(folder: Path, job: dict[str, Any]) -> None:
     report(folder, "done", **known, reason=stopped, loss=summary.get("loss"))
 
 
+def stop_with_input(stream: BinaryIO) -> None:
+    """Interrupt the main thread, as Ctrl-C does, when a stream ends."""
+    while stream.read(1):
+        pass
+    _thread.interrupt_main()
+
+
 def main(path: Path) -> int:
     """Run the job of a file; its exit status."""
+    # A server that was started in the background may have left interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Unbuffered: a buffer that a thread waits in cannot be closed at the end.
+    ends = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  # open as long as the process
+    threading.Thread(target=stop_with_input, args=(ends,), daemon=True).start()
     job = json.loads(path.read_text(encoding="utf-8"))
     try:
         train(path.parent, job)

@@ -25,6 +25,8 @@ from rhapsode.serving.writing.work import Begun, Failed, Report, Work, Written
 
 # Seconds between two events of a choice, and elements after which one is sent all the same.
 FLUSH, FLUSH_ELEMENTS = 0.02, 64
+# Requests from which on events are rarer, so that sending them does not slow the writing down.
+MANY, RAREST = 32, 0.1
 # Seconds after which an idle stream shows that it lives.
 ALIVE = 15.0
 
@@ -46,15 +48,16 @@ class _Growing:
     echo: Delta = field(default_factory=Delta)
     began: bool = False
     sent: float = 0.0
+    document: dict[str, Any] | None = None
 
-    def is_due(self, now: float) -> bool:
-        """True if the delta is to be sent."""
+    def is_due(self, now: float, flush: float) -> bool:
+        """True if the delta is to be sent, some seconds after the last one."""
         delta = self.delta
         if delta.end is not None:
             return True
         if not delta.text and not delta.entries:
             return False
-        return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= FLUSH
+        return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= flush
 
 
 class Answering:
@@ -172,6 +175,7 @@ class Answering:
                 self._take(work, report)
         choices = []
         for growing in self._choices.values():
+            await self._render(growing)
             entries: list[Entry] | None = None
             if growing.text.work.top is not None:
                 entries = [*growing.echo.entries, *growing.delta.entries]
@@ -201,16 +205,19 @@ class Answering:
                 await exchange.send_part(shape.delta(growing.number, growing.echo, None))
         while True:
             now = time.monotonic()
-            due = [each for each in self._choices.values() if each.is_due(now)]
+            flush = min(RAREST, FLUSH * max(1.0, len(self._server.running) / MANY))
+            due = [each for each in self._choices.values() if each.is_due(now, flush)]
             last = not self._open
             if last:
                 await self._store()
+            for growing in due:
+                await self._render(growing)
             if due:
                 await exchange.send_part(b"".join(self._events(due, now)))
             if last:
                 break
             pending = any(each.delta.text or each.delta.entries for each in self._choices.values())
-            reports = await self._request.inbox.wait(FLUSH if pending else ALIVE)
+            reports = await self._request.inbox.wait(flush if pending else ALIVE)
             for work, report in reports:
                 self._take(work, report)
             if not reports and not pending:
@@ -232,12 +239,20 @@ class Answering:
             yield self._shape.delta(growing.number, delta, own)
             growing.delta, growing.sent, growing.began = Delta(), now, True
 
+    async def _render(self, growing: _Growing) -> None:
+        """Make the document of a finished choice, which may take seconds, in a thread."""
+        suffix, text = self._request.asked.document, growing.text
+        if suffix is None or growing.delta.end is None or growing.document is not None:
+            return
+        growing.document = await asyncio.to_thread(
+            document_of, text.work, text.final_elements(), text.text, text.end, suffix
+        )
+
     def _own(self, growing: _Growing) -> dict[str, Any]:
         """Further values of a finished choice: a document, traces."""
         own: dict[str, Any] = {}
-        suffix = self._request.asked.document
-        if suffix is not None:
-            own["document"] = document_of(growing.text, suffix)
+        if growing.document is not None:
+            own["document"] = growing.document
         if growing.text.work.settings.trace is not None:
             own["trace"] = [each.to_mapping() for each in growing.text.traces]
         return own

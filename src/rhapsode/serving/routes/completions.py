@@ -9,11 +9,11 @@ from typing import Any
 from rhapsode.log import log
 from rhapsode.serving.http.exchange import Exchange
 from rhapsode.serving.routes.answering import Answering, check_storing
-from rhapsode.serving.routes.searching import answer_search
+from rhapsode.serving.routes.apart import AnsweringApart
 from rhapsode.serving.served_model import ServedModel
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.states.state_store import StoredState
-from rhapsode.serving.wire.api_errors import ApiError, refused
+from rhapsode.serving.wire.api_errors import ApiError, refused, unsupported
 from rhapsode.serving.wire.chat_text import chat_text
 from rhapsode.serving.wire.documents import check_suffix
 from rhapsode.serving.wire.fields import Asked, read_fields
@@ -54,20 +54,19 @@ class Completions:
         body = await exchange.json()
         if body.get("prompt") is not None:
             raise refused("prompt belongs to /v1/completions", param="prompt")
-        messages, template = body.get("messages"), self._server.settings.chat_template
-        if isinstance(messages, list) and self._answers_inputs(body):
-            messages, template = messages[-1:], "plain"  # the last one is the input
-        text, stops = chat_text(messages, template)
+        messages: Any = body.get("messages")
+        text, stops = chat_text(messages, self._server.settings.chat_template)
+        if self._server.models.get(body.get("model")).answers_inputs:
+            if len(messages) > 1:
+                raise refused("this model answers one input: send one message", param="messages")
+            text, stops = chat_text(messages, "plain")
+            text = text.rstrip("\n")
         if stops:
             own = body.get("stop") or []
             body = {**body, "stop": [*([own] if isinstance(own, str) else own), *stops]}
         if body.get("echo") is not None:
             raise refused("echo belongs to /v1/completions", param="echo")
         await self.answer(exchange, body, [text], ChatShape)
-
-    def _answers_inputs(self, body: Mapping[str, Any]) -> bool:
-        served = self._server.models.get(body.get("model"))
-        return served.model.answers_inputs
 
     async def answer(
         self,
@@ -101,7 +100,13 @@ class Completions:
             most_tokens=server.settings.max_tokens,
             chat=shape is ChatShape,
         )
-        served.scheduler.check_room(len(values))  # before the prompts are encoded
+        if asked.echo and served.answers_inputs:
+            raise unsupported("echo", "an answer does not begin with its input")
+        if _is_apart(served, asked):
+            _refuse_apart(served, asked)
+            server.check_apart()
+        else:
+            served.scheduler.check_room(len(values))  # before the prompts are encoded
         state = None if asked.continue_from is None else await self._state(served, asked)
         large = sum(len(each) for each in values if isinstance(each, str | list)) > AT_ONCE
         if large or not all(isinstance(each, str | list) for each in values):
@@ -125,10 +130,9 @@ class Completions:
         if request.asked.unknown:
             own["unknown_fields"] = list(request.asked.unknown)
         made = shape(served.name, served.fingerprint, served.model.name_of, own)
-        if settings.searching or settings.best_of is not None:
-            await answer_search(self._server, exchange, request, made)
-        else:
-            await Answering(self._server, exchange, request, made).run()
+        apart = _is_apart(served, request.asked)
+        answering = AnsweringApart if apart else Answering
+        await answering(self._server, exchange, request, made).run()
 
     async def _state(self, served: ServedModel, asked: Asked) -> StoredState:
         """The state that a request continues.
@@ -154,3 +158,22 @@ class Completions:
             return states.load(name, beginning.start(predictor)[0])
 
         return await asyncio.to_thread(load)
+
+
+def _is_apart(served: ServedModel, asked: Asked) -> bool:
+    """True if the model writes by itself, outside the slots."""
+    settings = asked.settings
+    return not served.has_ids or settings.searching or settings.best_of is not None
+
+
+def _refuse_apart(served: ServedModel, asked: Asked) -> None:
+    """Refuse fields that need the slots.
+
+    Raises:
+        ApiError: one of them is set.
+    """
+    if served.has_ids:
+        return  # those of searches are refused with the fields
+    for name in ("logprobs", "save_state", "continue_from"):
+        if getattr(asked, name) is not None:
+            raise unsupported(name, f"{served.name} writes numbers, and {name} needs ids")

@@ -56,6 +56,14 @@ class Forecasts:
         content, suffix = _history(body)
         own = {name: value for name, value in body.items() if value is not None}
         settings, reading = _settings(own)
+        steps, most = (settings.horizon or 1) * settings.samples, self._server.settings.max_tokens
+        if steps > most:
+            raise refused(
+                f"horizon times samples is {steps:,}, and at most {most:,} is answered",
+                param="horizon",
+            )
+
+        self._server.check_apart()
 
         async def answer() -> None:
             try:
@@ -66,7 +74,10 @@ class Forecasts:
             except TimeoutError:
                 raise ApiError(400, "time_limit_exceeded", "the forecast took too long") from None
             except RhapsodeError as problem:
-                raise error_of_settings(problem, frozenset(own)) from None
+                error = error_of_settings(problem, frozenset(own))
+                if error.param == "prompt":
+                    error.param = "history_file" if "history_file" in own else "history"
+                raise error from None
             await exchange.answer(
                 {
                     "id": f"fcst-{uuid.uuid4().hex}",
@@ -78,7 +89,8 @@ class Forecasts:
                 }
             )
 
-        await while_there(exchange, answer())
+        with self._server.waiting_apart():
+            await while_there(exchange, answer())
 
 
 def _history(body: Mapping[str, Any]) -> tuple[bytes | None, str]:

@@ -78,7 +78,7 @@ class Tokens:
 
     def _served(self, body: dict[str, Any]) -> ServedModel:
         served = self._server.models.get(body.get("model"))
-        if not served.writes_text:
+        if not served.has_ids:
             raise refused(
                 "elements of this model have no numbers",
                 param="model",

@@ -10,9 +10,11 @@ from typing import Any
 
 from rhapsode.errors import RhapsodeError, SettingsError
 from rhapsode.serving.wire.api_errors import refused
-from rhapsode.serving.writing.choice_text import ChoiceText
+from rhapsode.serving.writing.work import Work
 
 KINDS = {
+    ".gcode": "text/x.gcode",
+    ".ndjson": "application/x-ndjson",
     ".abc": "text/vnd.abc",
     ".mid": "audio/midi",
     ".musicxml": "application/vnd.recordare.musicxml+xml",
@@ -35,21 +37,26 @@ def check_suffix(suffix: str, model: Any) -> None:
             raise refused(problem.what, param="document") from None
 
 
-def document_of(text: ChoiceText, suffix: str) -> dict[str, Any]:
+def document_of(
+    work: Work, chosen: tuple[Any, ...], text: str, end: str | None, suffix: str
+) -> dict[str, Any]:
     """The document of prompt and continuation.
 
     Arguments:
-        text: the finished continuation.
+        work: what is continued.
+        chosen: elements of the continuation.
+        text: of the continuation.
+        end: why it ended.
         suffix: of the format.
 
     Raises:
         ApiError: it cannot be written in that format.
     """
-    work = text.work
-    elements = (*work.elements, *text.final_elements())
-    whole = work.prompt.text + text.text
     document = work.prompt.document(
-        elements, whole, seed=work.settings.seed, finish_reason=text.end
+        (*work.elements, *chosen),
+        work.prompt.text + text,
+        seed=work.settings.seed,
+        finish_reason=end,
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"document{suffix}"

@@ -117,6 +117,8 @@ INSTEAD: Mapping[str, str] = {
     "dynatemp_range": "dynatemp_low and dynatemp_high",
     "samplers": "order",
 }
+# Names of `sampling_fields` that were asked for.
+_SAMPLING: dict[type[GenerateSettings], frozenset[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,11 @@ def sampling_fields(generation: type[GenerateSettings]) -> frozenset[str]:
     Arguments:
         generation: settings of a model's continuations.
     """
-    return frozenset(each.name for each in fields(generation)) - frozenset(ELSEWHERE)
+    names = _SAMPLING.get(generation)
+    if names is None:
+        names = frozenset(each.name for each in fields(generation)) - frozenset(ELSEWHERE)
+        _SAMPLING[generation] = names
+    return names
 
 
 def read_fields(

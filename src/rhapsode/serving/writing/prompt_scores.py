@@ -57,8 +57,14 @@ def _distributions(
     for first in range(0, len(ids_N), PART):
         part = slice(first, first + PART)
         inputs_1T, targets_1T = inputs_N[None, part], ids_N[None, part]
-        weights_1T = np.zeros(targets_1T.shape, dtype=np.float32)
-        batch = Batch(inputs_1T, targets_1T, weights_1T)
+        batch = Batch(inputs_1T, targets_1T, np.ones(targets_1T.shape, dtype=np.float32))
+        # The numbers of an evaluation, which are rounded otherwise than a whole distribution.
+        own_1T, _ = predictor.score(batch, state)
         parts, state = predictor.distributions(batch, state)
+        place = 0
         for log_prob_1TV in parts:
-            yield from log_prob_1TV[0]
+            for log_prob_V in log_prob_1TV[0]:
+                exact_V = log_prob_V.copy()
+                exact_V[targets_1T[0, place]] = own_1T[0, place]
+                place += 1
+                yield exact_V

@@ -59,7 +59,10 @@ class RequestWorks:
     def prompt_elements(self) -> int:
         """Elements of all prompts."""
         return sum(
-            len(work.elements) + work.prompt.elements_read + work.after_end for work in self.works
+            len(work.elements)
+            + work.after_end
+            + (0 if self.state is not None else source_elements(work.prompt))
+            for work in self.works
         )
 
 
@@ -149,9 +152,11 @@ def prepare_works(
         for value in values:
             prompt, after_end = _prompt(served, value, settings)
             own = prompt.opening.elements
+            if state is not None and prompt.condition is not None and value not in ("", []):
+                raise refused("the answer to an input goes on without a prompt", param="prompt")
             begin = None if state is None else state.snapshot
             elements = own if begin is None else (*begin.elements, *own)
-            _check_length(len(elements) + prompt.elements_read, settings, limits)
+            _check_length(len(elements) + source_elements(prompt), settings, limits)
             resumes = state is not None and not own and not asked.seeded
             works.append(
                 Work(
@@ -170,7 +175,7 @@ def prepare_works(
                 )
             )
     except RhapsodeError as problem:
-        raise of_problem(problem, names=names) from None
+        raise of_problem(problem, names=names | {"prompt"}) from None
     return RequestWorks(served, asked, settings, tuple(works), inbox, state)
 
 
@@ -183,8 +188,8 @@ def _default(settings: GenerateSettings, name: str) -> Any:
 
 
 def _completed(asked: Asked, served: ServedModel, state: StoredState | None) -> GenerateSettings:
-    settings = asked.settings
-    if settings.length is None:
+    settings = served.model.with_defaults(asked.settings)
+    if settings.length is None and served.has_ids:
         settings = replace(settings, length=DEFAULT_TOKENS)
     if settings.seed is None:
         drawn = secrets.randbits(32) if served.model.seed is None else served.model.seed
@@ -205,8 +210,18 @@ def _prompt(
         return model.prompt_of_file(value.content, value.suffix, settings), False
     if isinstance(value, str):
         return model.prompt_of_text(value, settings), False
+    if served.answers_inputs:
+        raise refused(f"{served.name} answers inputs: send them as texts", param="prompt")
     after_end = value[:1] == [END_ID]
     return model.prompt_of_elements(value[after_end:], settings), after_end
+
+
+def source_elements(prompt: Prompt) -> int:
+    """Elements of what the whole document depends on."""
+    condition = prompt.condition
+    if condition is None or condition.lengths_B is None:
+        return 0
+    return int(condition.lengths_B.sum())
 
 
 def _check_length(elements: int, settings: GenerateSettings, limits: ServeSettings) -> None:

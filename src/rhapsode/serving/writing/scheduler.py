@@ -67,18 +67,23 @@ class Scheduler:
         for worker in self._workers:
             worker.start()
 
+    def full(self, works: int = 1) -> ApiError | None:
+        """The error of works that can neither begin nor wait; None if there is room."""
+        busy, waiting = self.busy, self.waiting
+        idle = busy == 0 and waiting == 0
+        if idle or self._queue.has_room(works, max(0, self.slots - busy)):
+            return None
+        return ApiError(429, "queue_full", f"{waiting:,} requests are waiting", retry_after=1)
+
     def check_room(self, works: int) -> None:
         """Refuse works that cannot wait.
 
         Raises:
             ApiError: the queue is full.
         """
-        busy = self.busy
-        idle = busy == 0 and self.waiting == 0
-        if not idle and not self._queue.has_room(works, max(0, self.slots - busy)):
-            raise ApiError(
-                429, "queue_full", f"{self.waiting:,} requests are waiting", retry_after=1
-            )
+        error = self.full(works)
+        if error is not None:
+            raise error
 
     def submit(self, works: list[Work]) -> None:
         """Add the works of a request.

@@ -108,22 +108,30 @@ class Inbox:
 
     def __init__(self) -> None:
         self._reports: deque[tuple[Work, Report]] = deque()
-        self._arrived = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
 
     def put(self, work: Work, report: Report) -> None:
         """Add a report of a work."""
         self._reports.append((work, report))
-        self._arrived.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def wait(self, seconds: float | None = None) -> list[tuple[Work, Report]]:
         """All reports that are there, at least one; none after some seconds."""
         if not self._reports:
-            self._arrived.clear()
+            # A future and a timer: this is done for every event, and `asyncio.timeout` costs more.
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = None if seconds is None else loop.call_later(seconds, self._wake)
             try:
-                async with asyncio.timeout(seconds):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return []
+                await self._waiting
+            finally:
+                self._waiting = None
+                if timer is not None:
+                    timer.cancel()
         reports = list(self._reports)
         self._reports.clear()
         return reports

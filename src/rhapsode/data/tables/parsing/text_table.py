@@ -127,8 +127,9 @@ def _without_heads(shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
             if same.any():
                 same &= column.fill_null("").str.strip_chars() == cell.strip()
         again |= same
-    if again.any():
-        line, count = shape.lines()[again.arg_max() or 0], int(again.sum())
+    lines = shape.lines()
+    if again.any() and lines:
+        line, count = lines[again.arg_max() or 0], int(again.sum())
         rows = f"{count} such rows" if count > 1 else "one row"
         shape.notes.append(f"line {line}: the lines above the table again, {rows} skipped")
     return shape.only(frame, ~again)

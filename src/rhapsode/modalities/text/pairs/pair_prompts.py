@@ -51,11 +51,6 @@ class PairPrompt(IdPrompt):
         self.source = source
         self.condition: Condition = condition_of([source], encoder)
 
-    @property
-    def elements_read(self) -> int:
-        assert self.condition.lengths_B is not None
-        return int(self.condition.lengths_B[0]) - 1
-
     def start(self, predictor: Predictor) -> tuple[Any, tuple[int, ...]]:
         return predictor.start(1, self.condition), (END_ID,)
 

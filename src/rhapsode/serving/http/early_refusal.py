@@ -1,0 +1,96 @@
+"""Refusal of requests by a full server, before they are parsed.
+
+An overloaded server has to answer many times more requests than it admits, and every one that it
+parses takes time from those. A request that is certain to be refused is therefore recognised by its
+first bytes. Whatever is unusual in it is left to the parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rhapsode.serving.serve_settings import BODY_BYTES
+from rhapsode.serving.wire.api_errors import ApiError
+from rhapsode.serving.wire.json_text import encode_json
+
+Refuse = Callable[[], ApiError | None]
+"""Gives the error by which requests for continuations are refused now; None while they are not."""
+
+_UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"origin", b"connection")
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A request whose head has arrived.
+
+    Arguments:
+        left: bytes of its body that have not.
+        closes: True if the client wants no further exchange on the connection.
+    """
+
+    left: int
+    closes: bool
+
+
+class EarlyRefusal:
+    """Requests that a full server refuses unread.
+
+    Arguments:
+        refuse: gives the error of the moment, and counts it.
+        paths: of requests for continuations.
+        headers: of every answer.
+    """
+
+    def __init__(
+        self, refuse: Refuse, paths: Iterable[str], headers: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        self._refuse = refuse
+        self._beginnings = tuple(f"POST {path} HTTP/1.1\r\n".encode() for path in paths)
+        self._headers = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+
+    def announced(self, data: bytes) -> Announced | None:
+        """What a connection's next bytes announce; None for what the parser must see."""
+        if not data.startswith(self._beginnings):
+            return None
+        head, end, body = data.partition(b"\r\n\r\n")
+        if not end or b"\n " in head or b"\n\t" in head:
+            return None
+        length, closes = -1, False
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            name, value = name.lower(), value.strip()
+            if name == b"content-length":
+                if length >= 0 or not value.isdigit() or len(value) > 9:
+                    return None
+                length = int(value)
+            elif name in _UNUSUAL:
+                value = value.lower()
+                if name != b"connection" or value not in (b"close", b"keep-alive"):
+                    return None
+                closes = value == b"close"
+        if not len(body) <= length <= BODY_BYTES:
+            return None
+        return Announced(length - len(body), closes)
+
+    def answer(self, more: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes | None:
+        """The refusal of the moment; None if there is room.
+
+        Arguments:
+            more: further headers.
+            closes: True to announce the end of the connection.
+        """
+        error = self._refuse()
+        if error is None:
+            return None
+        content = encode_json(error.to_mapping())
+        own = [(name.encode(), value.encode()) for name, value in error.headers]
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in (*more, *own))
+        return b"HTTP/1.1 %d \r\n%s%s%scontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+            error.status,
+            self._headers,
+            lines,
+            b"connection: close\r\n" if closes else b"",
+            len(content),
+            content,
+        )  # fmt: skip
