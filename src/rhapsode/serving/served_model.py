@@ -35,7 +35,7 @@ class ServedModel:
     def __init__(self, name: str, model: rh.Model[Any], settings: ServeSettings) -> None:
         self.name, self.model, self._settings = name, model, settings
         self.created = int(_modified(model.path))
-        self.writes_text = model.prompts_are_text
+        self.writes_text = _writes_elements(model)
         self._ready = False
         self.problem: str | None = None
         """Why it cannot be used; None otherwise."""
@@ -71,6 +71,9 @@ class ServedModel:
         except RhapsodeError as problem:
             self.problem = str(problem)
             log.warning(f"{self.name}: {problem}")
+        except Exception as problem:  # the other models must not wait for this one
+            self.problem = type(problem).__name__
+            log.exception(f"{self.name} cannot be loaded")
 
     def _fingerprint(self) -> str:
         """Hash of what decides the text: bundle, counts, engine and its weights."""
@@ -159,6 +162,11 @@ class ModelTable:
         if not served.is_ready:
             raise ApiError(503, "loading", f"{served.name} is loading", retry_after=1)
         return served
+
+
+def _writes_elements(model: rh.Model[Any]) -> bool:
+    """True if a model continues prompts of numbered elements, which models of values do not."""
+    return model.prompts_are_text and hasattr(model.bundle.encoder, "vocab_size")
 
 
 def models_in(folder: Path) -> list[Path]:
