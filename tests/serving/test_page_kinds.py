@@ -51,7 +51,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(strokes: Path, words: Path) -> Iterator[Client]:
-    models = [MODELS / "mixed", MODELS / "s-lstm", words, strokes]
+    models = [MODELS / "s-lstm", words, strokes]
     with served(models) as one:
         yield one
 
@@ -60,7 +60,6 @@ def test_every_model_is_listed_with_its_view(client: Client) -> None:
     listing = client.get("/api/models").json()["data"]
     kinds = {each["id"]: (each["kind"], each["status"]) for each in listing}
     assert kinds == {
-        "mixed": ("text", "ready"),
         "s-lstm": ("series", "ready"),
         "words": ("pairs", "ready"),
         "zigzags": ("strokes", "ready"),
@@ -87,11 +86,11 @@ def test_forecast_with_its_history(client: Client) -> None:
         ("samples", True),
         ("temperature", -1),
         ("history", 3),
-        ("model", "mixed"),
+        ("model", "words"),
     ):
         error = client.refused("/api/forecast", **{**fields, field: wrong})
         assert error["param"] == field
-    assert client.refused("/api/forecast", **{**fields, "history": "no table"})["status"] == 400
+    assert client.refused("/api/forecast", **{**fields, "history": "time,value\nnow,x\n"})["status"] == 400
 
 
 def test_drawings_go_on_from_a_beginning(client: Client) -> None:

@@ -192,6 +192,7 @@ export class Writer {
     this.useSet(on ? 1 : 0);
     if (!on) this.closeColumns();
     this.buttons();
+    this.grow();
   }
 
   setColour(colour) {
