@@ -54,6 +54,8 @@ class OpenedModel(ABC, Generic[B]):
     """The model file."""
     bundle: B
     """Contents of the file."""
+    elements_have_ids: ClassVar[bool] = True
+    """False if elements are tuples of numbers."""
     prompts_are_text: ClassVar[bool] = True
     """True if a prompt is the text itself, False if it names a file."""
     generation: ClassVar[type[GenerateSettings]] = GenerateSettings

@@ -35,7 +35,8 @@ class ServedModel:
     def __init__(self, name: str, model: rh.Model[Any], settings: ServeSettings) -> None:
         self.name, self.model, self._settings = name, model, settings
         self.created = int(_modified(model.path))
-        self.writes_text = _writes_elements(model)
+        self.writes_text = model.prompts_are_text
+        self.has_ids = self.writes_text and model.elements_have_ids
         self._ready = False
         self.problem: str | None = None
         """Why it cannot be used; None otherwise."""
@@ -61,7 +62,7 @@ class ServedModel:
             if self.writes_text:
                 beginning = replace(beginning, weights=self._settings.weights)
             self.model.ready(beginning)
-            if self.writes_text:
+            if self.has_ids:
                 prompt = self.model.prompt("", beginning)
                 predictor = self.predictor(adapt=False)
                 state, waiting = prompt.start(predictor)
@@ -77,7 +78,7 @@ class ServedModel:
 
     def _fingerprint(self) -> str:
         """Hash of what decides the text: bundle, counts, engine and its weights."""
-        kind = type(self.predictor(adapt=False)).__name__ if self.writes_text else ""
+        kind = type(self.predictor(adapt=False)).__name__ if self.has_ids else ""
         parts = (self.model.fingerprint(), kind, self._settings.weights, rh.__version__)
         return "fp_" + hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
 
@@ -102,7 +103,7 @@ class ServedModel:
 
     def card(self) -> dict[str, Any]:
         """The entry of `/v1/models`."""
-        kinds = {"elements": self.model.bundle.encoder.vocab_size} if self.writes_text else {}
+        kinds = {"elements": self.model.bundle.encoder.vocab_size} if self.has_ids else {}
         return {
             **kinds,
             "id": self.name,
@@ -162,11 +163,6 @@ class ModelTable:
         if not served.is_ready:
             raise ApiError(503, "loading", f"{served.name} is loading", retry_after=1)
         return served
-
-
-def _writes_elements(model: rh.Model[Any]) -> bool:
-    """True if a model continues prompts of numbered elements, which models of values do not."""
-    return model.prompts_are_text and hasattr(model.bundle.encoder, "vocab_size")
 
 
 def models_in(folder: Path) -> list[Path]:

@@ -58,6 +58,7 @@ class ValueModel(Model[B], Generic[B]):
 
     facts: ClassVar[type[ValueFacts]]
     """Class of its contents of a model file."""
+    elements_have_ids = False
     seed = 0
 
     def __init__(self, path: str | Path, bundle: B | None = None) -> None:

@@ -22,6 +22,7 @@ from rhapsode.serving.page.uploads import Uploads
 from rhapsode.serving.wire.api_errors import ApiError, refused
 
 _PROCESS = "rhapsode.serving.page.training_process"
+_SURVEY = "rhapsode.serving.page.survey_process"
 _JOB = "job.json"
 _NAME = re.compile(r"\w[\w-]{0,63}")
 _OVER = ("done", "interrupted", "failed")
@@ -57,7 +58,7 @@ class TrainingJobs:
             return await self._survey(source)
 
     async def _survey(self, source: str) -> dict[str, Any]:
-        words = ["-m", "rhapsode", "data", "info", source, "--json"]
+        words = ["-m", _SURVEY, source]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *words,

@@ -84,7 +84,7 @@ class Completions:
         exchange.model = served.name
         if not served.writes_text:
             raise refused(
-                f"{served.name} continues no text; /v1/forecasts forecasts series",
+                f"{served.name} predicts numbers: use /v1/forecasts",
                 param="model",
                 code="unsupported_parameter",
             )

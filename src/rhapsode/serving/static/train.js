@@ -137,8 +137,7 @@ export class Trainer {
   surveyed() {
     const { survey } = this;
     const plan = survey.training ?? {};
-    const kind = survey.notes ? "music" : survey.series ? "series" : survey.strokes ? "strokes" : survey.characters ? "text" : "series";
-    const facts = [[t("taken-for"), t(`kind-${kind}`)]];
+    const facts = [[t("taken-for"), t(`kind-${survey.kind}`)]];
     for (const name of FACTS) {
       const value = survey[name];
       const size = typeof value === "number" ? value : value?.size;
