@@ -32,9 +32,9 @@ def main(source: str) -> int:
     try:
         facts = survey(source)
     except RhapsodeError as problem:
-        print(problem, file=sys.stderr)
+        sys.stderr.write(f"{problem}\n")
         return 1
-    print(json.dumps(facts))
+    sys.stdout.write(json.dumps(facts))
     return 0
 
 
