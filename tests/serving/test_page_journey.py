@@ -192,3 +192,31 @@ def test_by_keyboard(browser: Browser, animals: Path) -> None:
     temperatures = browser.run("writer.columns.map(({ node }) => node.settings.temperature)")
     assert temperatures == [0.8, 0]
     assert {text, other} <= set(browser.run(ALL_TEXTS))
+
+
+def test_a_hostile_file_is_data(browser: Browser, tmp_path: Path) -> None:
+    """Markup, bidirectional controls and a line of a megabyte, in a file with a hostile name."""
+    line = (
+        "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b> \u202egnirts\u202c "
+        "\u200b\u2066שלום\u2069 \U0001f468\u200d\U0001f469\u200d\U0001f467 &amp; "
+    )
+    path = tmp_path / "<img src=x onerror=alert(1)>.txt"
+    path.write_text(line * 400 + "\n" + (line * (1_000_000 // len(line))) + "\n")
+    browser.run("location.hash = '#train'")
+    browser.wait("document.querySelector('.drop, .acts')")
+    if browser.run("document.querySelector('.acts') !== null"):
+        browser.click_on(".acts .plain")
+        browser.wait("document.querySelector('.drop')")
+    browser.drop(path, ".drop")
+    browser.wait("document.querySelector('#train-go')", 120)
+    choose(browser, "minutes", "0.15")
+    choose(browser, "run-name", "hostile")
+    browser.click_on("#train-go")
+    browser.wait("document.querySelector('.sample p')?.textContent.length > 20", 240)
+    browser.wait("document.querySelector('.pill.done')", 240)
+    assert browser.run("document.querySelectorAll('main :is(img, script, b[onerror])').length") == 0
+    assert "taken" not in browser.run("document.title")
+    browser.click_on(".acts .primary")
+    browser.wait("writer.model(0)?.id === 'hostile' && writer.model(0).status === 'ready'", 120)
+    assert write(browser, "<img src=x onerror=").startswith("<img src=x onerror=")
+    assert browser.run("document.querySelectorAll('main :is(img, script)').length") == 0

@@ -129,7 +129,7 @@ class Forecast extends View {
 
   parts() {
     const input = el("input", { type: "file", id: "series-file", accept: ".csv,.tsv,.txt", onchange: () => this.take(input.files[0]) });
-    this.file = el("div", { class: "drop small" }, el("b", {}, this.history?.name ?? t("own-history")), el("span", {}, t("drop-or")),
+    this.file = el("div", { class: "drop small" }, el("b", {}, this.history?.name ?? t("own-history")), el("span", {}, t("choose-table")),
       Object.assign(input, { ariaLabel: t("series-table") }));
     this.file.addEventListener("dragover", () => this.file.classList.add("over"));
     this.file.addEventListener("dragleave", () => this.file.classList.remove("over"));
@@ -193,8 +193,8 @@ class Forecast extends View {
       el("div", { class: "acts" },
         el("button", { type: "button", onclick: () => download(`${stem}.csv`, this.csv(), "text/csv") }, t("save-as", { kind: "CSV" })),
         el("button", { type: "button", onclick: () => download(`${stem}.svg`, standalone(picture), "image/svg+xml") }, t("save-as", { kind: "SVG" }))),
-      el("details", {}, el("summary", {}, t("table")), cells(
-        [t("time"), t("mean"), ...result.levels.map((level) => percent(level))],
+      el("details", {}, el("summary", {}, t("numbers-table")), cells(
+        [t("time"), t("mean"), ...result.levels.map((level) => `${number(level * 100)}%`)],
         data.times.map((time, k) => [time, short(data.mean[k]), ...result.levels.map((level) => short(data.quantiles[String(level)][k]))]),
       )),
       result.count > result.series.length ? el("p", { class: "quiet" }, t("series-more", { count: number(result.count), shown: number(result.series.length) })) : null,
@@ -268,7 +268,7 @@ function fan(data, output) {
     picture.append(el("text", { x: x(place), y: height - bottom + 18, "text-anchor": anchor }, shortTime(stamps[place])));
   }
   if (!narrow && times.length) {
-    const ends = [[most.at(-1), percent(levels[4]), ""], [middle.at(-1), t("median"), "n-train"], [least.at(-1), percent(levels[0]), ""]];
+    const ends = [[most.at(-1), `${number(levels[4] * 100)}%`, ""], [middle.at(-1), t("median"), "n-train"], [least.at(-1), `${number(levels[0] * 100)}%`, ""]];
     let above = -Infinity;
     for (const [value, name, style] of ends) {
       above = Math.max(above + 15, y(value) + 4);
