@@ -71,23 +71,24 @@ def test_by_mouse(browser: Browser, animals: Path) -> None:
     assert "Taken fortext" in facts
     assert f"characters{len(animals.read_text()):,}" in facts
     found = violations(browser, "surveyed")
-    browser.click_on(".choices button:nth-child(3)")
-    assert "--budget 10m" in browser.run("document.querySelector('.command code').textContent")
+    browser.click_on(".choices button:nth-child(2)")
+    assert "--budget 3m" in browser.run("document.querySelector('.command code').textContent")
     browser.click_on("#train-go")
     browser.wait("document.querySelector('.chart .valid, .chart .dot')", 180)
     browser.wait("document.querySelector('.chart .base')")
     browser.wait("document.querySelector('.sample p').textContent.length > 20")
-    steps, evaluations, _ = figures(browser)
+    steps, evaluations, samples = figures(browser)
+    assert evaluations > 0
+    assert samples > 0
     browser.wait("Number(document.querySelector('.facts dd')?.textContent) > 0")
     # It goes on live, also after the page was closed and opened again.
-    dots = browser.run("document.querySelectorAll('.chart .dot').length")
-    browser.wait(f"document.querySelectorAll('.chart .dot').length > {dots}", 120)
+    line = browser.run("document.querySelector('.chart .line').getAttribute('d')")
+    browser.wait(f"document.querySelector('.chart .line').getAttribute('d') !== '{line}'", 60)
     browser.reload()
-    browser.wait("document.querySelector('.chart .valid')", 30)
+    browser.wait("document.querySelector('.chart .dot')", 30)
     assert browser.run(STAGE) == "pill training"
-    later = figures(browser)
-    assert later[0] > steps
-    assert later[1] > evaluations
+    assert browser.run("document.querySelector('.sample p').textContent.length > 20")
+    assert figures(browser)[0] > steps
     found |= violations(browser, "in progress")
     browser.click_on(".acts button")
     browser.wait("document.querySelector('.pill.interrupted')", 60)
