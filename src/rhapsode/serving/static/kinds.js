@@ -12,6 +12,7 @@ export class KindView {
     this.models = models;
     this.choose = choose;
     this.views = new Map();
+    matchMedia("(max-width: 619px)").addEventListener("change", () => this.view?.show());
   }
 
   open(model) {
