@@ -209,7 +209,7 @@ def test_a_hostile_file_is_data(browser: Browser, tmp_path: Path) -> None:
         browser.click_on(".acts .plain")
         browser.wait("document.querySelector('.drop')")
     browser.drop(path, ".drop")
-    browser.wait("document.querySelector('#train-go')", 120)
+    browser.wait("document.querySelector('#train-go')", 320)
     choose(browser, "minutes", "0.15")
     choose(browser, "run-name", "hostile")
     browser.click_on("#train-go")

@@ -26,7 +26,7 @@ _SURVEY = "rhapsode.serving.page.survey_process"
 _JOB = "job.json"
 _NAME = re.compile(r"\w[\w-]{0,63}")
 _OVER = ("done", "interrupted", "failed")
-SURVEY_SECONDS = 120.0
+SURVEY_SECONDS = 300.0
 MINUTES = 24 * 60
 """Longest run from the page."""
 
@@ -71,7 +71,7 @@ class TrainingJobs:
                 answer, told = await process.communicate()
         except TimeoutError:
             raise ApiError(
-                400, "time_limit_exceeded", "the file could not be read in two minutes"
+                400, "time_limit_exceeded", "the file could not be read in five minutes"
             ) from None
         finally:
             if process.returncode is None:
