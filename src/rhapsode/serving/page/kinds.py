@@ -45,7 +45,7 @@ def forecast_values(model: rh.Model[Any], history: str | None, **settings: Any) 
         source = ""
         if history is not None:
             path = Path(folder) / "history.csv"
-            path.write_text(history, encoding="utf-8")
+            path.write_bytes(history.encode("utf-8", "surrogatepass"))
             source = str(path)
         found = rh.forecast(model, source, asked)
     plain = found.to_mapping()
@@ -84,7 +84,7 @@ def drawing_values(
         source = ""
         if begun:
             path = Path(folder) / "begun.ndjson"
-            path.write_text(json.dumps({"y": "down", "strokes": begun}) + "\n", encoding="utf-8")
+            path.write_bytes(json.dumps({"y": "down", "strokes": begun}).encode())
             source = str(path)
         prompt = model.prompt(source, asked)
     drawings = []
