@@ -1,8 +1,9 @@
 """Pictures of the page in headless Chromium, for the documentation and for a look before a release.
 
-`python scripts/page_pictures.py RUN [RUN...] [-o FOLDER]` serves the runs and writes PNG files. The
-first run should know English letters; one whose name contains "tang" or "chinese" writes the
-Chinese picture. Only `page-write.png` and `page-train.png` are part of the documentation.
+`python scripts/page_pictures.py RUN [RUN...] [-o FOLDER] [--part NAME]` serves the runs and writes
+PNG files. The first run should know English letters; one whose name contains "tang" or "chinese"
+writes the Chinese picture. Runs of music, series, strokes and pairs are shown in their own views.
+`page-write.png`, `page-train.png` and those of `page-kind-` are part of the documentation.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import os
 import sys
 import tempfile
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.serving.browser import CONTROL, Browser
+from tests.serving.browsing import READY, choose, point
 
 from rhapsode.serving.run_server import ModelServer
 from rhapsode.serving.serve_settings import ServeSettings
@@ -31,12 +33,11 @@ ARABIC = (
 DONE = "/^(Done|写完了)/.test(document.querySelector('#status').textContent)"
 
 
-def choose(browser: Browser, name: str, value: str) -> None:
-    """Set a control of the page."""
-    browser.run(
-        f"(() => {{ const s = document.querySelector('#{name}'); s.value = '{value}';"
-        "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); })()"
-    )
+STILL = (
+    "new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame("
+    "done)), 250))"
+)
+"""A promise of a picture after the highlights were painted."""
 
 
 def write(browser: Browser, text: str = "") -> None:
@@ -46,17 +47,8 @@ def write(browser: Browser, text: str = "") -> None:
     if text:
         browser.type(text)
     browser.press("Enter", CONTROL)
-    browser.wait(DONE, 60)
-    time.sleep(1.2)
-
-
-def point(browser: Browser, offset: int) -> tuple[float, float]:
-    """The middle of a character of the text."""
-    x, y = browser.run(
-        f"(() => {{ const b = writer.surface.range({offset}, {offset} + 1).getBoundingClientRect();"
-        "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-    )
-    return x, y
+    browser.wait(DONE, 120)
+    browser.wait("document.querySelectorAll('#bars .rival').length > 1", 30)
 
 
 def desk(browser: Browser, shoot: Shoot) -> None:
@@ -67,26 +59,24 @@ def desk(browser: Browser, shoot: Shoot) -> None:
     write(browser, BEGINNING)
     shoot("written")
     choose(browser, "colour", "surprise")
-    time.sleep(1.5)
+    browser.wait("CSS.highlights.size > 3")
     browser.run("document.querySelector('#paper').scrollTop = 0")
     browser.move(*point(browser, 130))
-    time.sleep(0.6)
+    browser.wait("document.querySelector('#tip')")
     shoot("hover")
     browser.move(5, 5)
     browser.click(*point(browser, 130))
-    time.sleep(0.8)
+    browser.wait("writer.chosen?.index >= 0")
+    browser.run("document.querySelector('#status').textContent = ''")
     browser.run("document.querySelectorAll('.rival:not(.own)')[1].click()")
-    browser.wait("writer.running.length === 0 && writer.tree.branches(writer.tree.roots[0]).length")
-    browser.wait(DONE, 60)
-    time.sleep(1)
-    browser.run("document.querySelector('#paper').scrollTop = 0")
-    time.sleep(0.3)
+    browser.wait(DONE, 120)
     browser.click(*point(browser, 180))
-    time.sleep(0.8)
+    browser.wait("writer.chosen?.index >= 0")
+    browser.run("document.querySelector('#paper').scrollTop = 0")
+    browser.move(5, 5)
     shoot("write")
     choose(browser, "colour", "copied")
     browser.run("writer.choose(null)")
-    time.sleep(1.2)
     shoot("copied")
     choose(browser, "colour", "none")
     browser.run("document.querySelector('#compare').click()")
@@ -96,27 +86,27 @@ def desk(browser: Browser, shoot: Shoot) -> None:
     browser.run(
         "document.querySelector('#compare').click(); document.querySelector('#help').click()"
     )
-    time.sleep(0.3)
     shoot("help")
     browser.run("document.querySelector('#help-box').close()")
 
 
 def scripts(browser: Browser, shoot: Shoot) -> None:
-    """Other scripts, themes and sizes."""
-    browser.media(prefers_color_scheme="dark")
-    choose(browser, "colour", "rank")
-    time.sleep(0.8)
-    shoot("dark")
+    """Other scripts and themes."""
+    browser.media(prefers_color_scheme="dark", **CALM)
+    if browser.run("writer.tree.nodes.size === 0"):
+        write(browser, BEGINNING)
+    for colour in ("rank", "surprise"):
+        choose(browser, "colour", colour)
+        shoot(f"dark-{colour}")
     choose(browser, "colour", "none")
-    browser.media(prefers_color_scheme="light")
+    browser.media(prefers_color_scheme="light", **CALM)
     browser.run("writer.fresh()")
     browser.run("document.querySelector('#typed').focus()")
     browser.type(ARABIC)
     browser.run("writer.take(); writer.show()")
-    time.sleep(1)
     shoot("arabic")
     browser.run("document.querySelector('#language').click()")
-    time.sleep(0.6)
+    browser.wait("document.documentElement.lang.startsWith('zh')")
     names = browser.run("writer.models.map(({ id }) => id)")
     chinese = next((name for name in names if "tang" in name or "chinese" in name), None)
     browser.run("writer.fresh()")
@@ -127,51 +117,94 @@ def scripts(browser: Browser, shoot: Shoot) -> None:
         browser.type("月落乌啼霜满天，江枫渔火对愁眠。")
     shoot("chinese")
     browser.run("location.hash = '#train'")
-    time.sleep(1)
+    browser.wait("document.querySelector('.corpora button')")
     shoot("chinese-train")
     browser.run("document.querySelector('#language').click()")
-    time.sleep(0.6)
+    browser.wait("document.documentElement.lang === 'en'")
+    browser.run("location.hash = '#write'")
+    browser.run(f"writer.use({names[0]!r})")
 
 
 def phone(browser: Browser, shoot: Shoot) -> None:
     """A narrow screen."""
     browser.size(360, 720, phone=True, scale=2)
+    browser.run("location.hash = '#train'")
+    browser.wait("document.querySelector('.corpora button')")
     shoot("phone-train")
     browser.run("location.hash = '#write'")
+    if browser.run("writer.tree.nodes.size === 0"):
+        write(browser, BEGINNING)
     browser.run("writer.go(writer.tree.tip(writer.tree.roots[0]))")
-    time.sleep(0.8)
     shoot("phone")
     for side in ("branches", "settings"):
         browser.run(f"document.querySelector('#show-{side}').click()")
-        time.sleep(0.5)
         shoot(f"phone-{side}")
         browser.run(f"document.querySelector('#show-{side}').click()")
     browser.size(1280, 800)
 
 
+def kinds(browser: Browser, shoot: Shoot) -> None:
+    """A forecast, drawings, answers, and a piece of music."""
+    views = {
+        "series": "document.querySelector('.fan .inner-band')",
+        "strokes": "document.querySelector('.drawing')",
+        "pairs": "document.querySelector('#pairs-inputs')",
+        "music": "!document.querySelector('#write').hidden",
+    }
+    listing = "writer.models.map(({ id, kind }) => [id, kind])"
+    for name, kind in browser.run(listing):
+        if kind not in views:
+            continue
+        browser.run(
+            "(() => { const s = document.querySelector('#kind:not([hidden]) #kind-model')"
+            f" ?? document.querySelector('#model'); s.value = {name!r};"
+            "s.dispatchEvent(new Event('change')); })()"
+        )
+        browser.wait(views[kind], 120)
+        if kind == "pairs":
+            browser.run("document.querySelector('#pairs-inputs').focus()")
+            browser.type("Friday, 19 June 2015\n7. März 1998\n3 de mayo de 2021")
+            browser.wait("document.querySelectorAll('.answer').length > 2", 120)
+        if kind == "music":
+            browser.run("writer.fresh()")
+            choose(browser, "length", "300")
+            write(browser)
+            browser.wait("document.querySelector('.note')", 120)
+        shoot(f"kind-{kind}")
+        browser.media(prefers_color_scheme="dark", **CALM)
+        shoot(f"kind-{kind}-dark")
+        browser.media(prefers_color_scheme="light", **CALM)
+        browser.size(360, 720, phone=True, scale=2)
+        shoot(f"kind-{kind}-phone")
+        browser.size(1280, 800)
+
+
 def training(browser: Browser, shoot: Shoot) -> None:
     """A run from its source to its end."""
     browser.run("location.hash = '#train'")
-    time.sleep(1)
+    browser.wait("document.querySelector('.corpora button')")
     shoot("train-empty")
     browser.run(
         "[...document.querySelectorAll('.corpora button')]"
         ".find((b) => b.textContent.startsWith('python-docs')).click()"
     )
     browser.wait("document.querySelector('#train-go')", 90)
-    time.sleep(0.3)
     shoot("train-plan")
-    choose(browser, "minutes", "0.7")
+    choose(browser, "minutes", "1")
     browser.run("document.querySelector('#train-go').click()")
-    browser.wait("document.querySelectorAll('.chart .dot').length > 5", 120)
-    time.sleep(1)
+    browser.wait("document.querySelectorAll('.chart .dot').length > 5", 240)
     shoot("train")
-    browser.media(prefers_color_scheme="dark")
+    browser.media(prefers_color_scheme="dark", **CALM)
     shoot("train-dark")
-    browser.media(prefers_color_scheme="light")
-    browser.wait("document.querySelector('.pill.done')", 120)
-    time.sleep(0.4)
+    browser.media(prefers_color_scheme="light", **CALM)
+    browser.wait("document.querySelector('.pill.done')", 240)
     shoot("trained")
+
+
+CALM = {"prefers_reduced_motion": "reduce"}
+PARTS: dict[str, Callable[[Browser, Shoot], None]] = {
+    "desk": desk, "scripts": scripts, "phone": phone, "kinds": kinds, "training": training,
+}  # fmt: skip
 
 
 class Shoot:
@@ -187,7 +220,7 @@ class Shoot:
 
     def __call__(self, name: str) -> None:
         """Save a picture."""
-        time.sleep(0.15)
+        self._browser.run(STILL)
         self._browser.picture(self._folder / f"page-{name}.png")
 
 
@@ -196,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("pictures"))
+    parser.add_argument("--part", choices=list(PARTS), action="append")
     options = parser.parse_args()
     runs, folder = [run.resolve() for run in options.runs], options.output.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,13 +240,12 @@ def main() -> None:
         thread.start()
         with Browser() as browser:
             browser.size(1280, 800)
-            browser.media(prefers_color_scheme="light")
+            browser.media(prefers_color_scheme="light", **CALM)
             browser.open(f"{server.url}#token={server.state.token}")
-            ready = "writer.models.every((model) => model.status !== 'loading')"
-            browser.wait(f"writer.models.length && {ready}", 120)
+            browser.wait(READY, 240)
             shoot = Shoot(browser, folder)
-            for part in (desk, scripts, phone, training):
-                part(browser, shoot)
+            for name in options.part or PARTS:
+                PARTS[name](browser, shoot)
             for problem in browser.problems():
                 print(problem)
         server.stop()

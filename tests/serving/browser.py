@@ -18,6 +18,9 @@ KEYS = {
     "Enter": ("Enter", 13, "\r"),
     "Escape": ("Escape", 27, ""),
     "Tab": ("Tab", 9, ""),
+    " ": (" ", 32, " "),
+    "Home": ("Home", 36, ""),
+    "End": ("End", 35, ""),
     "ArrowLeft": ("ArrowLeft", 37, ""),
     "ArrowUp": ("ArrowUp", 38, ""),
     "ArrowRight": ("ArrowRight", 39, ""),
@@ -187,8 +190,33 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def drop(self, path: Path, selector: str) -> None:
+        """Drop a file onto an element, as from a file manager."""
+        x, y = self.middle(selector)
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def choose_file(self, path: Path, selector: str) -> None:
+        """Choose a file in an input, as the dialog of the system does."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
+    def tab_to(self, selector: str, most: int = 60) -> None:
+        """Press Tab until an element has the focus."""
+        for _ in range(most):
+            if self.run(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+            self.press("Tab")
+        raise BrowserError(f"Tab does not lead to {selector}")
+
     def click_on(self, selector: str) -> None:
-        """Click in the middle of an element, which must be in sight."""
+        """Click in the middle of an element."""
+        self.click(*self.middle(selector))
+
+    def middle(self, selector: str) -> tuple[float, float]:
+        """The middle of an element, which is brought into sight and which nothing covers."""
         where = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'nearest'}); const b = e.getBoundingClientRect();"
@@ -197,7 +225,7 @@ class Browser:
         )
         if not where[2]:
             raise BrowserError(f"something covers {selector}")
-        self.click(where[0], where[1])
+        return where[0], where[1]
 
     def problems(self) -> list[str]:
         """Errors of scripts, of the console and of requests so far."""

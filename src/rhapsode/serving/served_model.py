@@ -37,7 +37,7 @@ class ServedModel:
         self.created = int(_modified(model.path))
         self.writes_text = model.prompts_are_text
         self.has_ids = self.writes_text and model.elements_have_ids
-        self.answers_inputs = False
+        self.answers_inputs = model.answers_inputs
         """True if a prompt is an input, and not the beginning of the answer."""
         self._ready = False
         self.problem: str | None = None
@@ -66,7 +66,6 @@ class ServedModel:
             self.model.ready(beginning)
             if self.has_ids:
                 prompt = self.model.prompt("", beginning)
-                self.answers_inputs = prompt.condition is not None
                 predictor = self.predictor(adapt=False)
                 state, waiting = prompt.start(predictor)
                 predictor.advance(prompt.stack(waiting), state)
@@ -75,6 +74,9 @@ class ServedModel:
         except RhapsodeError as problem:
             self.problem = str(problem)
             log.warning(f"{self.name}: {problem}")
+        except Exception as problem:  # the other models must not wait for this one
+            self.problem = type(problem).__name__
+            log.exception(f"{self.name} cannot be loaded")
 
     def _fingerprint(self) -> str:
         """Hash of what decides the text: bundle, counts, engine and its weights."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rhapsode.serving.http.exchange import Handler
 from rhapsode.serving.page.job_routes import JobRoutes
+from rhapsode.serving.page.kind_routes import KindRoutes
 from rhapsode.serving.page.page_routes import PageRoutes
 from rhapsode.serving.page.training_jobs import TrainingJobs
 from rhapsode.serving.served_model import open_models
@@ -35,12 +36,16 @@ def training_jobs(server: ServerState, runs: Path = RUNS) -> TrainingJobs:
 
 def page_routes(server: ServerState, jobs: TrainingJobs) -> list[tuple[str, str, Handler]]:
     """Method, path and handler of every route of the page."""
-    page, training = PageRoutes(server), JobRoutes(jobs)
+    page, training, kinds = PageRoutes(server), JobRoutes(jobs), KindRoutes(server)
     return [
         ("GET", "/", page.home),
         ("GET", "/static/{name}", page.static),
         ("GET", "/api/session", page.session),
         ("POST", "/api/copies", page.copies),
+        ("GET", "/api/models", kinds.models),
+        ("POST", "/api/forecast", kinds.forecast),
+        ("POST", "/api/drawings", kinds.drawings),
+        ("POST", "/api/answers", kinds.answers),
         ("GET", "/api/corpora", training.corpora),
         ("POST", "/api/uploads", training.upload),
         ("POST", "/api/survey", training.survey),

@@ -21,10 +21,11 @@ from rhapsode.serving.page.uploads import Uploads
 from rhapsode.serving.wire.api_errors import ApiError, refused
 
 _PROCESS = "rhapsode.serving.page.training_process"
+_SURVEY = "rhapsode.serving.page.survey_process"
 _JOB = "job.json"
 _NAME = re.compile(r"\w[\w-]{0,63}")
 _OVER = ("done", "interrupted", "failed")
-SURVEY_SECONDS = 120.0
+SURVEY_SECONDS = 300.0
 MINUTES = 24 * 60
 """Longest run from the page."""
 
@@ -56,7 +57,7 @@ class TrainingJobs:
             return await self._survey(source)
 
     async def _survey(self, source: str) -> dict[str, Any]:
-        words = ["-m", "rhapsode", "data", "info", source, "--json"]
+        words = ["-m", _SURVEY, source]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *words,
@@ -69,7 +70,7 @@ class TrainingJobs:
                 answer, told = await process.communicate()
         except TimeoutError:
             raise ApiError(
-                400, "time_limit_exceeded", "the file could not be read in two minutes"
+                400, "time_limit_exceeded", "the file could not be read in five minutes"
             ) from None
         finally:
             if process.returncode is None:

@@ -68,6 +68,40 @@ export const moment = (seconds) => new Intl.DateTimeFormat(language === "zh" ? "
   dateStyle: "medium", timeStyle: "short",
 }).format(new Date(seconds * 1000));
 
+/* ---- Parts of forms and pictures ---------------------------------------- */
+
+/** A control with the word of its name. */
+export const field = (name, control) =>
+  el("div", { class: "field" }, el("label", { for: control.id }, t(name)), control);
+
+/** A choice among [value, words]. */
+export function choice(id, values, chosen, change) {
+  const select = el("select", { id, onchange: () => change(select.value) }, values.map(([value, words]) =>
+    el("option", { value, selected: value === chosen }, words)));
+  return field(id, select);
+}
+
+/** A table of a head and rows of words. */
+export function cells(head, rows) {
+  const line = (tag, values) => el("tr", {}, values.map((value) => el(tag, tag === "th" ? { scope: "col" } : {}, value)));
+  return el("table", {}, el("thead", {}, line("th", head)), el("tbody", {}, rows.map((row) => line("td", row))));
+}
+
+/** Give a file to whoever looks at the page. */
+export function download(name, content, type) {
+  const link = el("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Round numbers between two bounds. */
+export function* ticks(low, high, count) {
+  const raw = (high - low) / count;
+  const scale = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find((each) => each * scale >= raw) * scale;
+  for (let tick = Math.ceil(low / step) * step; tick <= high + step / 1e6; tick += step) yield tick;
+}
+
 /* ---- Requests ---------------------------------------------------------- */
 
 export class Refused extends Error {

@@ -1,14 +1,15 @@
 // The start of the page: session, language, theme, parts.
 
 import { $, el, get, language, loadWords, post, preference, t, translate } from "./base.js";
-import { Writer } from "./write.js";
+import { Writer, writes } from "./write.js";
 
 const KEYS = [
   ["Ctrl ⏎", "key-write"], ["Ctrl ⇧ ⏎", "key-again"], ["Esc", "key-stop"],
   ["← →", "key-elements"], ["⏎", "key-rivals"], ["Alt ← →", "key-depth"], ["Alt ↑ ↓", "key-beside"], ["?", "key-help"],
 ];
-const writer = new Writer();
+const writer = new Writer({ other: (name) => useOther(name) });
 let trainer = null;
+let kinds = null;
 
 async function session() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -25,14 +26,29 @@ function theme(wanted) {
   $("#theme").setAttribute("aria-pressed", String(now === "dark"));
 }
 
+/** The model of another kind that is looked at; none while a text is written. */
+function otherModel() {
+  const others = writer.models.filter(({ kind, status }) => !writes(kind) && status !== "failed");
+  const chosen = others.find(({ id }) => id === preference("other"));
+  return chosen ?? (writer.models.some(({ kind }) => writes(kind)) ? null : others[0]);
+}
+
 async function part() {
   const name = location.hash === "#train" ? "train" : "write";
+  const other = name === "write" && otherModel();
+  for (const one of ["write", "kind", "train"]) $(`#${one}`).hidden = one !== (other ? "kind" : name);
   for (const one of ["write", "train"]) {
-    $(`#${one}`).hidden = one !== name;
     if (one === name) $(`#to-${one}`).setAttribute("aria-current", "page");
     else $(`#to-${one}`).removeAttribute("aria-current");
   }
   document.title = `${t(`${name}-tab`)} · rhapsode`;
+  if (other) {
+    const { KindView } = await import("./kinds.js");
+    kinds ??= new KindView($("#kind"), { models: () => writer.models, choose: useModel });
+    kinds.open(other);
+  } else if (name === "write") {
+    writer.place();
+  }
   if (name === "train" && !trainer) {
     const { Trainer } = await import("./train.js");
     trainer = new Trainer($("#train"), { mayWrite: state.may_write, opened: openModel });
@@ -40,23 +56,42 @@ async function part() {
   }
 }
 
+async function useOther(name) {
+  preference("other", name);
+  await part();
+  $("#kind-model").focus();
+}
+
+/** Write or ask with a model, whatever its kind. */
+async function useModel(name) {
+  const model = writer.models.find(({ id }) => id === name);
+  if (!writes(model.kind)) return useOther(name);
+  preference("other", null);
+  writer.use(name);
+  await part();
+  return $("#model").focus();
+}
+
 /** Write with a model that has just been trained; the server may still be opening it. */
 async function openModel(name) {
-  location.hash = "#write";
   let model;
-  for (let tries = 0; tries < 40 && (model?.status ?? "loading") === "loading"; tries += 1) {
+  for (let tries = 0; tries < 120 && (model?.status ?? "loading") === "loading"; tries += 1) {
     if (tries) await new Promise((done) => setTimeout(done, 500));
     await writer.loadModels();
     model = writer.models.find(({ id }) => id === name);
   }
-  if (!model || model.modality === "series.v1") {
-    writer.tell(t(model ? "series-model" : "not-served", { name }));
+  if (!model || model.status === "failed") {
+    writer.tell(t(model ? "cannot-open" : "not-served", { name }));
     return;
   }
-  writer.settings.which = 0;
-  writer.settings.change("model", name);
-  $("#model").value = name;
-  writer.fresh();
+  if (writes(model.kind)) {
+    writer.use(name);
+    writer.fresh();
+  }
+  preference("other", writes(model.kind) ? null : name);
+  history.pushState(null, "", "#write");
+  await part();
+  $(writes(model.kind) ? "#typed" : "#kind-model").focus();
 }
 
 function help() {
@@ -84,6 +119,7 @@ function listen() {
     await speak(language === "zh" ? "en" : "zh");
     writer.draw();
     trainer?.draw();
+    kinds?.draw();
     part();
   });
   $("#help").addEventListener("click", help);

@@ -1,7 +1,7 @@
 // Training from the page: a source, what it is taken for, a run that outlives the page.
 
 import {
-  $, Refused, announce, duration, el, moment, get, number, post, preference, problemWords, t,
+  $, Refused, announce, cells, duration, el, moment, get, number, post, preference, problemWords, t, ticks,
 } from "./base.js";
 
 const FACTS = ["documents", "characters", "series", "notes", "bars", "elements", "vocabulary"];
@@ -137,8 +137,7 @@ export class Trainer {
   surveyed() {
     const { survey } = this;
     const plan = survey.training ?? {};
-    const kind = survey.notes ? "music" : survey.series ? "series" : survey.strokes ? "strokes" : survey.characters ? "text" : "series";
-    const facts = [[t("taken-for"), t(`kind-${kind}`)]];
+    const facts = [[t("taken-for"), t(`kind-${survey.kind}`)]];
     for (const name of FACTS) {
       const value = survey[name];
       const size = typeof value === "number" ? value : value?.size;
@@ -231,6 +230,7 @@ export class Trainer {
     try {
       const job = await (await post("api/jobs", { ...source, name: this.name, minutes: this.minutes })).json();
       this.survey = null;
+      this.moved = true;
       this.jobs.unshift(job);
       this.open(job.name);
     } catch (problem) {
@@ -314,8 +314,10 @@ export class Trainer {
     }
     if (!active) acts.push(el("button", { type: "button", class: "plain", onclick: () => this.another() }, t("new-run")));
     const code = el("code", { tabindex: 0 }, run.command ?? "");
+    const focused = this.root.contains(document.activeElement) || this.moved;
+    this.moved = false;
     this.root.replaceChildren(el("div", { class: "train-sheet" },
-      el("div", { class: "stage" }, el("h2", {}, el("bdi", {}, run.name)), el("span", { class: `pill ${run.stage}` }, t(`stage-${run.stage}`))),
+      el("div", { class: "stage" }, el("h2", { tabindex: -1 }, el("bdi", {}, run.name)), el("span", { class: `pill ${run.stage}` }, t(`stage-${run.stage}`))),
       el("div", { class: "progress", role: "progressbar", "aria-label": t(`stage-${run.stage}`), "aria-valuemin": 0, "aria-valuemax": 100 }, el("div", { "data-part": "progress" })),
       run.stage === "failed" ? el("p", { class: "failure", role: "alert" }, [run.what, run.hint].filter(Boolean).join("\n")) : null,
       el("dl", { class: "facts", "data-part": "facts" }),
@@ -326,6 +328,8 @@ export class Trainer {
       el("div", { "data-part": "samples" }),
       run.command ? el("h3", {}, t("as-command")) : null,
       run.command ? this.commandLine(code) : null));
+    // Where the focus was is gone; it goes to what can be done now.
+    if (focused) ($(".acts .primary", this.root) ?? $(".acts button", this.root) ?? $("h2", this.root)).focus();
   }
 
   async act(name) {
@@ -449,19 +453,11 @@ function chart({ steps, evaluations, baseline, fraction, stage }) {
   return picture;
 }
 
-function* ticks(low, high, count) {
-  const raw = (high - low) / count;
-  const scale = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((each) => each * scale >= raw) * scale;
-  for (let tick = Math.ceil(low / step) * step; tick <= high + step / 1e6; tick += step) yield tick;
-}
-
 function table({ steps, evaluations }) {
   const means = smooth(steps);
   const rows = evaluations.map(([step, loss]) => {
     const i = steps.findLastIndex(([at]) => at <= step);
-    return el("tr", {}, el("td", {}, number(step)), el("td", {}, i < 0 ? "–" : number(means[i], 3)), el("td", {}, number(loss, 3)));
+    return [number(step), i < 0 ? "–" : number(means[i], 3), number(loss, 3)];
   });
-  const head = el("tr", {}, ["updates", "loss-train", "loss-valid"].map((name) => el("th", { scope: "col" }, t(name))));
-  return el("details", {}, el("summary", {}, t("table")), el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
+  return el("details", {}, el("summary", {}, t("table")), cells(["updates", "loss-train", "loss-valid"].map((name) => t(name)), rows));
 }

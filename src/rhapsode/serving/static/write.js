@@ -1,7 +1,7 @@
 // Writing with a model: the text, its colours, rivals, branches, comparisons.
 
 import {
-  $, $$, Refused, announce, el, events, get, number, post, preference, problemWords, t,
+  $, $$, Refused, announce, download, el, events, get, number, post, preference, problemWords, t,
 } from "./base.js";
 import { Bars, Settings, drawSliders, percent, visible } from "./samplers.js";
 import { Surface, canColour, paint } from "./surface.js";
@@ -9,8 +9,13 @@ import { Elements, RIVALS, TextTree, TreeView } from "./tree.js";
 
 const SCORED = 20000; // characters that are scored or looked up at once
 
+/** True of kinds of models that continue a text or a notation. */
+export const writes = (kind) => kind === "text" || kind === "music";
+
 export class Writer {
-  constructor() {
+  /** `other(name)` is told of a chosen model that does not continue texts. */
+  constructor({ other }) {
+    this.other = other;
     this.tree = new TextTree();
     this.settings = new Settings();
     this.models = [];
@@ -54,10 +59,7 @@ export class Writer {
     $("#colour").value = this.colour;
     $("#colour").disabled = !canColour;
     $("#colour").addEventListener("change", (event) => this.setColour(event.target.value));
-    $("#model").addEventListener("change", (event) => {
-      this.settings.change("model", event.target.value);
-      this.lookAhead();
-    });
+    $("#model").addEventListener("change", (event) => this.choseModel(event.target.value));
     $("#length").value = this.settings.length;
     $("#length").addEventListener("change", (event) => {
       this.settings.length = Math.min(100000, Math.max(1, Math.round(Number(event.target.value)) || 400));
@@ -84,6 +86,13 @@ export class Writer {
     }, { passive: true });
     paper.addEventListener("click", ({ target }) => {
       if (target === paper || target.className === "sheet") typed.focus();
+    });
+    paper.addEventListener("dragover", (event) => event.preventDefault());
+    paper.addEventListener("drop", (event) => {
+      const [file] = event.dataTransfer.files;
+      if (!file) return; // a passage that is moved
+      event.preventDefault();
+      this.takeFile(file);
     });
     this.listenToText($("#text"));
     document.addEventListener("keydown", (event) => this.key(event));
@@ -183,6 +192,7 @@ export class Writer {
     this.useSet(on ? 1 : 0);
     if (!on) this.closeColumns();
     this.buttons();
+    this.grow();
   }
 
   setColour(colour) {
@@ -210,26 +220,25 @@ export class Writer {
 
   async loadModels() {
     try {
-      this.models = (await get("v1/models")).data;
+      this.models = (await get("api/models")).data;
     } catch (problem) {
       this.problem(problem);
       return;
     }
     const select = $("#model");
     select.replaceChildren(...this.models.map((model) => {
-      const state = model.modality === "series.v1" ? t("no-text") : { loading: t("loading"), failed: t("failed") }[model.status];
-      return el("option", {
-        value: model.id, disabled: model.modality === "series.v1" || model.status === "failed",
-      }, state ? `${model.id} (${state})` : model.id);
+      const state = { loading: t("loading"), failed: t("failed") }[model.status];
+      return el("option", { value: model.id, disabled: model.status === "failed" }, state ? `${model.id} (${state})` : model.id);
     }));
-    const usable = this.models.filter((model) => model.modality !== "series.v1" && model.status !== "failed");
+    const usable = this.models.filter(({ kind, status }) => writes(kind) && status !== "failed");
     const [first, second] = this.settings.sets;
     const known = (name) => usable.some(({ id }) => id === name);
     if (!known(first.model)) first.model = usable[0]?.id ?? null;
     if (!known(second.model)) second.model = null;
     select.value = this.settings.model(this.settings.which);
     $("#no-models").hidden = usable.length > 0;
-    $(".sheet").hidden = !usable.length;
+    $(".sheet", $("#paper")).hidden = !usable.length;
+    this.music();
     if (this.models.some(({ status }) => status === "loading")) {
       clearTimeout(this.asking);
       this.asking = setTimeout(() => this.loadModels(), 1000);
@@ -237,6 +246,40 @@ export class Writer {
       this.lookAhead();
     }
     this.buttons();
+  }
+
+  /** A choice in the list of models. */
+  choseModel(name) {
+    if (writes(this.models.find(({ id }) => id === name)?.kind)) {
+      this.settings.change("model", name);
+      this.place();
+      this.lookAhead();
+      this.music();
+      return;
+    }
+    $("#model").value = this.settings.model(this.settings.which);
+    this.other(name);
+  }
+
+  /** Write with a model from now on. */
+  use(name) {
+    this.compare(false);
+    $("#model").value = name;
+    this.choseModel(name);
+  }
+
+  /** The piano roll of what a model of music writes. */
+  async music() {
+    $("#write").dataset.kind = this.model(0)?.kind ?? "text";
+    if (this.model(0)?.kind !== "music" && !this.roll) return;
+    if (!this.roll) {
+      this.roll = import("./roll.js").then(({ Roll }) => new Roll($("#music"), () => ({ model: this.model(0), text: this.surface.text })));
+    }
+    const roll = await this.roll;
+    if (!this.running.length && this.model(0)?.status === "ready") {
+      await roll.update();
+      if (this.stick) this.scrollDown();
+    }
   }
 
   model(which) {
@@ -262,6 +305,32 @@ export class Writer {
     }
     typed.value = "";
     this.grow();
+  }
+
+  /** Take a file as the next piece: a text as it is, music as the notation of the model. */
+  async takeFile(file) {
+    if (this.running.length) return;
+    const model = this.model(0);
+    try {
+      if (model?.kind === "music") {
+        const content = new Uint8Array(await file.arrayBuffer());
+        const codes = [];
+        for (let at = 0; at < content.length; at += 8192) codes.push(String.fromCharCode(...content.subarray(at, at + 8192)));
+        const answer = await post("v1/completions", {
+          model: model.id, prompt: { base64: btoa(codes.join("")), suffix: file.name.slice(file.name.lastIndexOf(".")).toLowerCase() }, echo: true, max_tokens: 0,
+        });
+        $("#typed").value = (await answer.json()).choices[0].text;
+      } else {
+        $("#typed").value = await file.text();
+      }
+    } catch (problem) {
+      this.problem(problem);
+      return;
+    }
+    this.take();
+    this.show();
+    this.scrollDown();
+    this.lookAhead();
   }
 
   async write() {
@@ -393,7 +462,7 @@ export class Writer {
     let file = new Blob([this.surface.text], { type: "text/plain;charset=utf-8" });
     let suffix = ".txt";
     try {
-      if (model?.modality === "music.v1") {
+      if (model?.kind === "music") {
         suffix = ".mid";
         const answer = await post("v1/completions", {
           model: model.id, prompt: this.surface.text, echo: true, max_tokens: 0, document: suffix,
@@ -405,9 +474,7 @@ export class Writer {
       this.problem(problem);
       return;
     }
-    const link = el("a", { href: URL.createObjectURL(file), download: `${model?.id ?? "text"}${suffix}` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    download(`${model?.id ?? "text"}${suffix}`, file, file.type);
   }
 
   fresh() {
@@ -490,6 +557,7 @@ export class Writer {
     preference("current", current && { id: current.node.id, end: current.end });
     this.buttons();
     this.grow();
+    this.music();
     paint();
   }
 
@@ -508,12 +576,13 @@ export class Writer {
 
   /** What is typed begins where the text ends, also in the middle of a line. */
   place() {
+    if ($("#write").hidden) return;
     const typed = $("#typed");
     const { surface } = this;
     const line = surface.tail.slice(surface.tail.lastIndexOf("\n") + 1);
     const composer = typed.parentElement;
     composer.style.marginTop = "";
-    typed.placeholder = (line ? "  " : "") + t(surface.length ? "typed-more" : "typed-first");
+    typed.placeholder = (line ? "  " : "") + t(surface.length ? "typed-more" : this.model(0)?.kind === "music" ? "typed-music" : "typed-first");
     typed.dir = "auto";
     typed.style.textIndent = "";
     if (!line || !surface.length || composer.hidden) return;
