@@ -58,7 +58,9 @@ def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list
     """Name, training files, test files by name, and flags of each case."""
     data = Path(os.environ["RHAPSODE_DATA"])
     words = data / "cmudict_g2p"
-    yield "cmudict", [words / "train.tsv"], {"test": words / "test.tsv"}, []
+    spelled = [words / "train.tsv"], {"test": words / "test.tsv"}
+    yield "cmudict", *spelled, []
+    yield "cmudict-window", *spelled, ["--set", "pairs.attention=gaussian_window"]
     for language in LANGUAGES:
         place = data / "inflection" / "conll2018"
         train, test = (place / f"{language}-{part}.tsv" for part in ("train-high", "test"))

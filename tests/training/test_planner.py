@@ -52,6 +52,13 @@ def test_every_plan_is_of_settings_that_the_family_has(
     assert all(found.reasons)
 
 
+def test_passes_are_counted_by_the_elements_of_an_update() -> None:
+    facts = {"context": "fresh", "elements": 700_000, "documents": 100_000, "seconds": None}
+    found = plan(**facts, steps=2000, read_at_once=700)
+    assert found.passes == pytest.approx(2.0)
+    assert found.network["dropout"] < plan(**facts, steps=2000).network["dropout"]
+
+
 def test_short_documents_are_read_whole_with_units_that_remember() -> None:
     found = plan(context="fresh", elements=1_030_000, documents=10_000)
     assert found.training["window"] >= 2 * 103

@@ -102,7 +102,10 @@ class Encoder(ABC):
         """
 
     def encode_all(self, texts: Iterable[str]) -> Iterator[NDArray[np.unsignedinteger]]:
-        """Ids of each text; faster than `encode` where texts are many and short."""
+        """Ids of each text.
+
+        Where texts are many and short it is faster than `encode`.
+        """
         return map(self.encode, texts)
 
     def decode(self, ids: Ids) -> str:

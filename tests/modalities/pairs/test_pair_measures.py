@@ -62,6 +62,19 @@ def test_symbols_between_spaces_become_elements() -> None:
     assert learn_side(["bread"] * 40, "auto", {}).name == "characters.v1"
 
 
+def test_frequent_words_of_joined_fields_become_elements() -> None:
+    lemmas = ["tasata", "vapiti", "piste", "kala", "lumi"]
+    texts = [f"{lemma}{n % 7} {kind};PL" for n in range(20) for lemma in lemmas for kind in "NV"]
+    encoder = learn_side(texts, "auto", {}, joined=True)
+    labels = [encoder.label(int(element)) for element in encoder.encode("tasata3 V;PL")]
+    assert labels == [*"tasata3", " V", ";", "PL"]
+    assert encoder.decode(encoder.encode("pata9 N;PL")) != ""
+    assert not encoder.unknown("aatsi1 V;PL")
+    assert learn_side(texts, "auto", {}).name == "characters.v1"
+    for one, text in zip(encoder.encode_all(texts[:9]), texts, strict=False):
+        assert one.tolist() == encoder.encode(text).tolist()
+
+
 def test_pictures_of_an_alignment_name_its_elements() -> None:
     alignment = {
         "source": ["a", "<", "<end>"],

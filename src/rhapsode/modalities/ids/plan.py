@@ -161,7 +161,7 @@ def plan_ids(
 
 
 def _read_at_once(train: ElementStore, rows: int | None) -> int | None:
-    """Elements of an update on pairs, whose rows are known; None for other data."""
+    """Elements of an update on pairs; None for other data or unknown rows."""
     if train.sources is None or rows is None:
         return None
     return max(1, rows * len(train) // max(1, len(train.starts)))

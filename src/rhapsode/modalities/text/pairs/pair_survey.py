@@ -98,7 +98,7 @@ def _side(texts: Sequence[str], encoder: Encoder) -> dict[str, Any]:
 
 
 def describe_split(pairs: Sequence[Pair], encoders: tuple[Encoder, Encoder]) -> dict[str, Any]:
-    """Sizes of a split, and elements that the encoders of the training split lack.
+    """Sizes of a split, and elements that training lacks.
 
     Arguments:
         pairs: of the split.
