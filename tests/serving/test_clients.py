@@ -63,6 +63,28 @@ def test_clients_read_the_same_text(running: ModelServer) -> None:
     assert found["llm"]["text"] == expected
 
 
+NODE = PEERS.parents[1] / "node"
+
+
+@pytest.mark.skipif(not NODE.is_dir(), reason=f"no library of Node at {NODE}")
+def test_node_reads_the_same_text(running: ModelServer) -> None:
+    done = subprocess.run(
+        ["node", str(SCRIPT.with_name("serving_client.mjs")), running.url.rstrip("/"), "mixed"],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "NODE_PATH": str(NODE)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    expected = str(rh.load(MODELS / "mixed").generate("The ", length=20, seed=7))[4:]
+    assert found["text"] == expected
+    assert found["models"] == ["mixed"]
+    assert [name for name, *_ in found["errors"]] == [
+        "BadRequestError",
+        "NotFoundError",
+        "BadRequestError",
+    ]
+
+
 TASK = """
 task: own
 dataset_path: json
@@ -92,6 +114,7 @@ def test_lm_eval_has_the_likelihood_of_evaluate(running: ModelServer, tmp_path: 
          "--include_path", str(tmp_path), "--model_args", arguments,
          "--output_path", str(tmp_path / "out"), "--log_samples"],
         capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (results,) = (tmp_path / "out").rglob("results*.json")

@@ -82,7 +82,10 @@ class ServerState:
             self._apart -= 1
 
     def refusal(self) -> ApiError | None:
-        """Count and give the error of a request that no model has room for; None if one has."""
+        """Count a request that is refused unread, and return its error.
+
+        None if a model has room.
+        """
         error, names = None, []
         for served in self.models:
             error = served.scheduler.full()

@@ -50,7 +50,10 @@ class EarlyRefusal:
         self._headers = b"".join(b"%s: %s\r\n" % pair for pair in headers)
 
     def announced(self, data: bytes) -> Announced | None:
-        """What a connection's next bytes announce; None for what the parser must see."""
+        """The request that some bytes announce.
+
+        None for what the parser must see.
+        """
         if not data.startswith(self._beginnings):
             return None
         head, end, body = data.partition(b"\r\n\r\n")
@@ -86,11 +89,7 @@ class EarlyRefusal:
         content = encode_json(error.to_mapping())
         own = [(name.encode(), value.encode()) for name, value in error.headers]
         lines = b"".join(b"%s: %s\r\n" % pair for pair in (*more, *own))
-        return b"HTTP/1.1 %d \r\n%s%s%scontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
-            error.status,
-            self._headers,
-            lines,
-            b"connection: close\r\n" if closes else b"",
-            len(content),
-            content,
-        )  # fmt: skip
+        status = b"HTTP/1.1 %d \r\n" % error.status
+        kind = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content)
+        end = b"connection: close\r\n" if closes else b""
+        return b"".join((status, self._headers, lines, end, kind, content))

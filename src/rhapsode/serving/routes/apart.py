@@ -1,4 +1,7 @@
-"""Answers that a model writes by itself, outside the slots: searches, and elements without ids."""
+"""Answers outside the slots.
+
+Searches, and models whose elements have no ids, are written by the model itself.
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Scheduler:
             worker.start()
 
     def full(self, works: int = 1) -> ApiError | None:
-        """The error of works that can neither begin nor wait; None if there is room."""
+        """The error of works without room; None with room."""
         busy, waiting = self.busy, self.waiting
         idle = busy == 0 and waiting == 0
         if idle or self._queue.has_room(works, max(0, self.slots - busy)):
