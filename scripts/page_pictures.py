@@ -192,7 +192,7 @@ def training(browser: Browser, shoot: Shoot) -> None:
     shoot("train-plan")
     choose(browser, "minutes", "1")
     browser.run("document.querySelector('#train-go').click()")
-    browser.wait("document.querySelectorAll('.chart .dot').length > 5", 240)
+    browser.wait("document.querySelectorAll('.chart .dot').length > 3", 400)
     shoot("train")
     browser.media(prefers_color_scheme="dark", **CALM)
     shoot("train-dark")

@@ -123,6 +123,34 @@ class Browser:
             raise BrowserError(details.get("exception", details).get("description", str(details)))
         return answer["result"].get("value")
 
+    def longest_task(self, script: str) -> float:
+        """Milliseconds of the longest task of the page while a script runs.
+
+        This is time of the processor, so that other programs do not count.
+        """
+        known = {"includedCategories": ["toplevel"], "excludedCategories": ["*"]}
+        self._send("Tracing.start", transferMode="ReportEvents", traceConfig=known)
+        self.run(script)
+        self._send("Tracing.end")
+        while not any(each.get("method") == "Tracing.tracingComplete" for each in self.events):
+            self.events.append(self._read())
+        parts = [e for e in self.events if e.get("method", "").startswith("Tracing.")]
+        self.events = [each for each in self.events if each not in parts]
+        trace = [event for part in parts for event in part["params"].get("value", ())]
+        pages = {
+            (event["pid"], event["tid"])
+            for event in trace
+            if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+        }
+        times = [
+            event["tdur"] / 1000
+            for event in trace
+            if event["name"].endswith("RunTask")
+            and (event["pid"], event["tid"]) in pages
+            and "tdur" in event
+        ]
+        return max(times)
+
     def wait(self, condition: str, seconds: float = 10.0) -> None:
         """Wait until an expression of the page is true."""
         end = time.monotonic() + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,8 @@ def test_drawings_go_on_from_a_beginning(client: Client) -> None:
     assert client.post("/api/drawings", json=fields).json() == found
     free = client.post("/api/drawings", json={"model": "zigzags", "count": 1}).json()
     assert free["drawings"][0]["given"] == 0
-    for wrong in ("x", [[[1], [1, 2]]], [[[], []]], [[["a"], ["b"]]], [[[1e300], [0]]]):
+    wrongs: tuple[Any, ...] = ("x", [[[1], [1, 2]]], [[[], []]], [[["a"], ["b"]]], [[[1e300], [0]]])
+    for wrong in wrongs:
         error = client.refused("/api/drawings", model="zigzags", begun=wrong)
         assert error["param"] == "begun"
 
