@@ -142,7 +142,7 @@ class Browser:
             for event in trace
             if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
         }
-        times = [
+        times: list[float] = [
             event["tdur"] / 1000
             for event in trace
             if event["name"].endswith("RunTask")

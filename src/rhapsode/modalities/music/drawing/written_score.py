@@ -49,7 +49,7 @@ def notated(score: Score) -> str:
 
 
 def drum_part(part: str) -> str:
-    """A part of drums without a key, with stems up and crosses for cymbals."""
+    """Drums without a key, stems up, with crosses for cymbals."""
 
     def signed(found: re.Match[str]) -> str:
         head = "<notehead>x</notehead>" if int(found[1]) in _CROSSES else ""
