@@ -94,7 +94,7 @@ class ModelServer:
     def __init__(self, models: Sequence[str | Path], settings: ServeSettings) -> None:
         keys = read_keys(settings)
         check_address(settings, keys=bool(keys))
-        table = open_models(list(models) or models_in(RUNS), settings)
+        table = open_models(list(models) or models_in(RUNS), settings, found=not models)
         self._socket = _listen(settings)
         self.port: int = self._socket.getsockname()[1]
         app, self.state = build_app(table, settings, keys)

@@ -175,8 +175,15 @@ def models_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (-_modified(path / MODEL_FILE), path.name))
 
 
-def open_models(paths: Sequence[str | Path], settings: ServeSettings) -> ModelTable:
+def open_models(
+    paths: Sequence[str | Path], settings: ServeSettings, *, found: bool = False
+) -> ModelTable:
     """Open models, named after their folders.
+
+    Arguments:
+        paths: run folders or model files.
+        settings: of the server.
+        found: whether nobody has named them; those that cannot be opened are told and left out.
 
     Raises:
         RhapsodeError: a model that cannot be opened.
@@ -184,7 +191,13 @@ def open_models(paths: Sequence[str | Path], settings: ServeSettings) -> ModelTa
     opened: list[ServedModel] = []
     names: set[str] = set()
     for path in paths:
-        model = rh.load(path)
+        try:
+            model = rh.load(path)
+        except RhapsodeError as problem:
+            if not found:
+                raise
+            log.warning(f"{path} is not served: {problem}")
+            continue
         stem = model.path.parent.name if model.path.name == MODEL_FILE else model.path.stem
         name, number = stem or "model", 2
         while name in names:
