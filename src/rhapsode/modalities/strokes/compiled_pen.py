@@ -228,7 +228,7 @@ def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: 
 
 
 @_compiled
-def _width(raw: float, numbers: Any) -> float:
+def _width(raw: float, numbers: Any) -> Any:
     least = numbers[LEAST_LOG]
     high, low = max(raw, least), min(raw, least)
     wide = min(max(high + math.log1p(math.exp(low - high)), -_WIDEST), _WIDEST)
