@@ -1,4 +1,6 @@
-"""A network of LSTM layers that moves a pen, in compiled code: reads given moves, draws new ones.
+"""LSTM layers that move a pen, in compiled code.
+
+They read given moves and draw new ones.
 
 All functions are in this file, so that cached code is renewed with it.
 """
@@ -242,9 +244,9 @@ def move_pen(
     letters: int, past_B: Any, count_B: Any, least_past: int, most_past: int, out_BT3: Any, end_B: Any,
     place_BT: Any,
 ) -> None:  # fmt: skip
-    """Read given moves, then draw moves for all rows; states go on in place.
+    """Read given moves, then draw moves for all rows.
 
-    Rows do not meet: what is drawn in one does not depend on the others.
+    States go on in place. Rows do not meet: what is drawn in one does not depend on the others.
 
     Arguments:
         spec: whole numbers of the network.

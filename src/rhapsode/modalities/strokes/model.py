@@ -132,7 +132,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
         return opened(self.specimen_in(path)[1])
 
     def specimen_in(self, path: Path) -> tuple[Specimen, Floats]:
-        """The first drawing of a file, and its moves, prepared as in training.
+        """The first drawing of a file, and its prepared moves.
 
         Raises:
             DataError: it cannot be read.
