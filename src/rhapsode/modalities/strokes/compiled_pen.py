@@ -241,8 +241,8 @@ def _width(raw: float, numbers: Any) -> Any:
 def move_pen(
     spec: Any, w: Any, numbers: Any, values_BV: Any, kappa_BK: Any, seen_BD: Any, memory_BM: Any,
     feature_BF: Any, key_SD: Any, value_SE: Any, given_T3: Any, normal_BT2: Any, third_BT: Any,
-    letters: int, past_B: Any, count_B: Any, least_past: int, most_past: int, out_BT3: Any, end_B: Any,
-    place_BT: Any,
+    letters: int, past_B: Any, count_B: Any, least_past: int, most_past: int, out_BT3: Any,
+    end_B: Any, place_BT: Any,
 ) -> None:  # fmt: skip
     """Read given moves, then draw moves for all rows.
 
