@@ -124,6 +124,8 @@ def test_compiled_code_draws_what_torch_draws(model: Any) -> None:
         a == b for one, other in zip(*drawn, strict=True) for a, b in zip(one, other, strict=False)
     ]
     assert np.mean(same) > 0.9
+    short = list(model.continuations("ab ca", count=4, seed=3, length=2))
+    assert [len(one.chosen) for one in short] == [min(2, len(each)) for each in drawn[0]]
     alone = next(iter(model.continuations("ab ca", count=1, seed=3)))
     assert alone.chosen == drawn[0][0]
 

@@ -229,7 +229,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
                 for place, move in enumerate(moves_T3, first + 1):
                     element = tuple(move)
                     line, last = texts[owner].feed(element), None
-                    if rows.count_B[row] == place:
+                    if end is not None and rows.count_B[row] == place:
                         last = end
                     elif place == length:
                         last = "length"
