@@ -340,7 +340,9 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     @torch.no_grad()
     def attended(self, features_TD: Singles, state: ValueState) -> NDArray[np.int64]:
-        """The element of the source that the network attends to most before each target, (T,).
+        """The elements of the source that are attended to most, (T,).
+
+        There is one before each target.
 
         Arguments:
             features_TD: of one series.

@@ -124,6 +124,8 @@ def test_compiled_code_draws_what_torch_draws(model: Any) -> None:
         a == b for one, other in zip(*drawn, strict=True) for a, b in zip(one, other, strict=False)
     ]
     assert np.mean(same) > 0.9
+    short = list(model.continuations("ab ca", count=4, seed=3, length=2))
+    assert [len(one.chosen) for one in short] == [min(2, len(each)) for each in drawn[0]]
     alone = next(iter(model.continuations("ab ca", count=1, seed=3)))
     assert alone.chosen == drawn[0][0]
 
@@ -134,11 +136,12 @@ def test_a_style_stands_before_the_line(learnt: Any, tmp_path: Path) -> None:
     written = []
     for height in (0.6, 1.4):
         path = tmp_path / "style.json"
-        style = {"drawing": line_of("ac bac abbc abcab", random, height), "y": "up"}
-        path.write_text(json.dumps({**style, "text": "ac bac abbc abcab"}))
+        style = {"drawing": line_of("ac bac abbcc abcab", random, height), "y": "up"}
+        path.write_text(json.dumps({**style, "text": "ac bac abbcc abcab"}))
         own = read_style(learnt, path, WriteSettings())
-        assert own.text == "ac bac abbc"  # the first words, with their ink
-        assert read_back(strokes_of(own.moves_T3)) == "acbacabbc"
+        assert own.text == "ac bac abbcc"  # the first words, with their ink
+        found = read_back(strokes_of(own.moves_T3))
+        assert SequenceMatcher(None, "acbacabbcc", found).ratio() > 0.85
         written.append(rh.write(learnt, "caca", style=str(path), seed=1))
     assert written[0].elements != written[1].elements
     # The line is new ink alone, from its own origin.

@@ -1,4 +1,6 @@
-"""A network of LSTM layers that moves a pen, in compiled code: reads given moves, draws new ones.
+"""LSTM layers that move a pen, in compiled code.
+
+They read given moves and draw new ones.
 
 All functions are in this file, so that cached code is renewed with it.
 """
@@ -228,7 +230,7 @@ def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: 
 
 
 @_compiled
-def _width(raw: float, numbers: Any) -> float:
+def _width(raw: float, numbers: Any) -> Any:
     least = numbers[LEAST_LOG]
     high, low = max(raw, least), min(raw, least)
     wide = min(max(high + math.log1p(math.exp(low - high)), -_WIDEST), _WIDEST)
@@ -239,12 +241,12 @@ def _width(raw: float, numbers: Any) -> float:
 def move_pen(
     spec: Any, w: Any, numbers: Any, values_BV: Any, kappa_BK: Any, seen_BD: Any, memory_BM: Any,
     feature_BF: Any, key_SD: Any, value_SE: Any, given_T3: Any, normal_BT2: Any, third_BT: Any,
-    letters: int, past_B: Any, count_B: Any, least_past: int, most_past: int, out_BT3: Any, end_B: Any,
-    place_BT: Any,
+    letters: int, past_B: Any, count_B: Any, least_past: int, most_past: int, out_BT3: Any,
+    end_B: Any, place_BT: Any,
 ) -> None:  # fmt: skip
-    """Read given moves, then draw moves for all rows; states go on in place.
+    """Read given moves, then draw moves for all rows.
 
-    Rows do not meet: what is drawn in one does not depend on the others.
+    States go on in place. Rows do not meet: what is drawn in one does not depend on the others.
 
     Arguments:
         spec: whole numbers of the network.

@@ -20,7 +20,10 @@ def learn_characters(texts: Sequence[str]) -> Encoder:
 
 
 def condition_of(texts: Sequence[str], encoder: Encoder) -> Condition:
-    """Texts as a condition, one a row; characters that were never seen are unknown."""
+    """Texts as a condition, one a row.
+
+    Characters that were never seen are unknown.
+    """
     store = SourceStore.of([encoder.encode(text) for text in texts])
     return store.condition(np.arange(len(store), dtype=np.int64))
 
@@ -42,7 +45,7 @@ def check_seen(text: str, encoder: Encoder) -> None:
 
 
 def own_texts(texts: Sequence[str | None], use: str) -> list[str] | None:
-    """The texts of drawings where a model is to write from them; None where it is not.
+    """The texts that a model is to write from; None without.
 
     Arguments:
         texts: of each drawing; None or empty where it has none.

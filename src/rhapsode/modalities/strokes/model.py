@@ -146,7 +146,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
         return opened(self.specimen_in(path)[1])
 
     def specimen_in(self, path: Path) -> tuple[Specimen, Floats]:
-        """The first drawing of a file, and its moves, prepared as in training.
+        """The first drawing of a file, and its prepared moves.
 
         Raises:
             DataError: it cannot be read.
@@ -243,7 +243,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
                 for place, move in enumerate(moves_T3, first + 1):
                     element = tuple(move)
                     line, last = texts[owner].feed(element), None
-                    if rows.count_B[row] == place:
+                    if end is not None and rows.count_B[row] == place:
                         last = end
                     elif place == length:
                         last = "length"

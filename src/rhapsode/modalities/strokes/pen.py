@@ -1,4 +1,4 @@
-"""A model of strokes in compiled code, packed from its file. No torch."""
+"""A model of strokes, packed for compiled code. No torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GREEDY_BELOW = 1e-5
 
 
 def unsupported(bundle: StrokeBundle) -> str | None:
-    """The reason why compiled code cannot draw with a model; None where it can."""
+    """The reason why compiled code cannot draw; None where it can."""
     config = bundle.config
     if len(bundle.members) != 1:
         return "the model has several networks"
@@ -203,7 +203,9 @@ class Pen:
 
 
 def draws_of(seeds_B: NDArray[np.uint64], indices_B: Ints, first: int, count: int) -> Any:
-    """Normals (B, T, 2) and uniforms (B, T) of draws, the same ones as in the loop of torch.
+    """Normals (B, T, 2) and uniforms (B, T) of draws.
+
+    They are those of the loop in torch.
 
     Arguments:
         seeds_B: of the rows.

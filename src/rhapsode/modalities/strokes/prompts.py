@@ -76,7 +76,7 @@ class StrokeDocument:
         write_ink(self, Path(path))
 
     def pictured(self, width: int) -> Sequence[Any]:
-        """The drawing in Braille dots, its text and its numbers, for a terminal."""
+        """Drawing in Braille dots, text and numbers, for a terminal."""
         from rich.text import Text
 
         from rhapsode.views.terminal.small_drawing import braille_lines

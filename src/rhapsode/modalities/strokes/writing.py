@@ -100,8 +100,9 @@ def write_text(model: StrokeModel, text: str, settings: WriteSettings) -> Stroke
 
 
 def wrapped(text: str, most: int) -> list[str]:
-    """Lines of a text, broken between words where they are longer than `most`.
+    """Lines of a text, broken between words.
 
+    None is longer than `most` characters, except for a single word.
     A line that would be left with a short rest is broken evenly.
     """
     lines: list[str] = []
@@ -184,7 +185,10 @@ def shortened(model: StrokeModel, style: Style, *, told: bool = False) -> Style:
 
 
 def letters_read(model: StrokeModel, style: Style) -> Any:
-    """The character, from 0, on which the window stands before each move of a drawing, (T,)."""
+    """The characters, from 0, under the window, (T,).
+
+    There is one before each move of the drawing.
+    """
     from rhapsode.bundle import ValueCondition
 
     predictor = model.predictor

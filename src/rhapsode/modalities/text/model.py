@@ -98,7 +98,7 @@ class TextModel(IdModel):
                 where="prompt",
                 hint="give the input, or a file of inputs with --input",
             )
-        return super().begin(value, settings)
+        return self.prompt(self.without_open_space(value), settings)
 
     def without_open_space(self, value: Any) -> Any:
         # An input is read whole.

@@ -13,7 +13,7 @@ from rhapsode.models.contract import SequenceModel, State, shared, state_datacla
 
 @state_dataclass
 class AttentiveState(State):
-    """States of layers and mechanism, what is fed back, and the memory of the rows."""
+    """States of layers, mechanism and feedback, and the memory of the rows."""
 
     below: State
     attention: State

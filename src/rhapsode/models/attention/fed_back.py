@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @state_dataclass
 class LastContext(State):
-    """What was last attended to."""
+    """The context that is fed back next."""
 
     fed_BH: Tensor
 

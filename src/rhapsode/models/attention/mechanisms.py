@@ -236,7 +236,7 @@ def _window(height: Tensor, width: Tensor, kappa: Tensor, places_S: Tensor) -> T
 
 @state_dataclass
 class ReadingPlace(WindowPlace):
-    """Centres of the Gaussians of a window, and the key of what it last read."""
+    """Centres of a window, and the key of what it last read."""
 
     seen_BD: Tensor
 
@@ -250,7 +250,9 @@ class ReadingConfig(WindowConfig):
 
 
 class ReadingWindow(Attention):
-    """A window of Gaussians that only moves forward, and knows what it stands on.
+    """A window of Gaussians that knows what it stands on.
+
+    It only moves forward.
 
     After Graves 2013, equations 46 to 51, where the window's content is fed back into the layer of
     the queries. Here it is fed back into the window alone: whether an element has been dealt with
@@ -295,7 +297,8 @@ class ReadingWindow(Attention):
         if self.by_steps and query_BTD.device.type == "cpu" and query_BTD.shape[1] > 1:
             tensors = (query_BTD, keys_BSD, memory.lengths_M, weight, bias, kappa_BK, seen_BD)
             precise = (each.to(kind) if each.is_floating_point() else each for each in tensors)
-            weights_BTS, kappa_BK, seen_BD = ReadingSteps.apply(*precise)  # type: ignore[no-untyped-call]
+            steps: Any = ReadingSteps.apply
+            weights_BTS, kappa_BK, seen_BD = steps(*precise)
             return weights_BTS, ReadingPlace(kappa_BK, _heaviest(weights_BTS[:, -1]), seen_BD)
         places_S = torch.arange(1, memory.longest + 1, device=kappa_BK.device).to(kind)
         inside_BS = memory.inside_MS.to(kind)

@@ -1,7 +1,9 @@
-"""The loop of the reading window in compiled code, forwards and backwards, on a CPU.
+"""The loop of the reading window in compiled code, on a CPU.
 
 Each step is small: in torch its calls take longer than its numbers.
 """
+
+# ruff: noqa: PLR0917  # compiled code is called by position
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def forwards(
     query_BTD: Any, keys_BSD: Any, length_B: Any, weight_GD: Any, bias_G: Any, kappa_BK: Any,
     seen_BD: Any, weights_BTS: Any, joined_BTD: Any, shape_BTG: Any, kappa_BTK: Any,
 ) -> None:  # fmt: skip
-    """All steps of all rows; centres and last keys go on in place.
+    """All steps of all rows.
+
+    Centres and last keys go on in place.
 
     Arguments:
         query_BTD: projected queries.
@@ -148,14 +152,14 @@ class ReadingSteps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights (B, T, S), centres (B, K) and keys (B, D) of a stretch.
+        """Weights, last centres and last keys of a stretch.
 
         The tensors are queries, keys, lengths, weights, biases, centres and last keys.
         """
         query, keys, lengths, weight, bias, kappa, seen = (
             tensor.detach().contiguous() for tensor in tensors
         )
-        rows, time, meeting = query.shape
+        rows, time, _ = query.shape
         weights = query.new_zeros(rows, time, keys.shape[1])
         joined, shape = torch.empty_like(query), query.new_empty(rows, time, len(bias))
         kappas = query.new_empty(rows, time, kappa.shape[1])

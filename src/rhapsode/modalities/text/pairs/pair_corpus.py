@@ -116,11 +116,15 @@ def prepare_pairs(
         log.info(line)
     sides = [f"{each.vocab_size:,} {each.name.partition('.')[0]}" for each in encoders]
     log.info(f"{plural(len(store), 'pair')}; inputs of {sides[0]}, outputs of {sides[1]}")
-    encoded = [encode_pairs(part, encoder, source_encoder) for part in (train, validation, test)]
+    train_store, validation_store, test_store = (
+        encode_pairs(part, encoder, source_encoder) for part in (train, validation, test)
+    )
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
     return TextCorpus(
         encoder,
-        *encoded,
+        train_store,
+        validation_store,
+        test_store,
         store.sha256,
         store.characters,
         len(store),
