@@ -570,7 +570,7 @@ def test_ranking_all_jobs_in_one_call_changes_nothing(monkeypatch: pytest.Monkey
     most=st.integers(1, 4),
 )
 def test_fewer_continuations_are_the_best_of_all(
-    seed: int, length: int, beams: int, groups: int, alpha: float, most: int
+    *, seed: int, length: int, beams: int, groups: int, alpha: float, most: int
 ) -> None:
     model, jobs = Markov.random(4, seed), [job_of(length, (1,)), job_of(length, (2, 3))]
     how: dict[str, Any] = {

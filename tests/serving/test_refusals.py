@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rhapsode.errors import RhapsodeError
 from rhapsode.serving.serve_settings import ServeSettings
+from rhapsode.serving.served_model import MODEL_FILE, open_models
 from rhapsode.serving.wire.api_errors import CODES
 from tests.serving.served import MODELS, Client, served
 
@@ -153,3 +156,14 @@ def test_a_request_has_so_much_time() -> None:
         assert error["code"] == "time_limit_exceeded"
         while client.state.models.get(None).scheduler.busy:
             pass
+
+
+def test_a_found_model_that_cannot_be_opened_is_left_out(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / MODEL_FILE).write_bytes(b"no model")
+    paths = [broken, MODELS / "lstm"]
+    with pytest.raises(RhapsodeError, match="broken"):
+        open_models(paths, ServeSettings())
+    table = open_models(paths, ServeSettings(), found=True)
+    assert [served.name for served in table] == ["lstm"]

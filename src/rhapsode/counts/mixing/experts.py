@@ -196,7 +196,8 @@ class Experts:
     @property
     def width(self) -> int:
         """Integers of the state of words and measures."""
-        if self.remember and self.has_words and len(self.tables[kernels.KEYS]):
+        key_K: Any = self.tables[kernels.KEYS]
+        if self.remember and self.has_words and len(key_K):
             return kernels.BEGUN_WIDTH
         return WIDTH if self.measured else WORDS
 

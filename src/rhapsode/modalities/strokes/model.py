@@ -281,7 +281,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
             step = next(drawn, None)
             if step is None:
                 return
-            going = []
+            going: list[int] = []
             read_R = _letters_read(rows.state) if letters is not None else None
             for place, (owner, plain) in enumerate(
                 zip(owners, step.elements.tolist(), strict=True)
@@ -290,6 +290,7 @@ class StrokeModel(ValueModel[StrokeBundle]):
                 if read_R is not None and letters is not None:
                     past[owner] = past[owner] + 1 if read_R[place] >= letters else 0
                 lifted = element[2] == LIFTS
+                end: str | None
                 if element[2] == ENDS:
                     end = "stop"
                 elif past[owner] >= (LEAST_AFTER if lifted else MOST_AFTER):
