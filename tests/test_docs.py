@@ -91,7 +91,11 @@ def write_ink(folder: Path) -> None:
     rows = [
         [[0, 0, 0], *[[9 + place % 3, -5, 0] for _ in range(4)], [8, 20, 1]] for place in range(30)
     ]
-    lines = [json.dumps({"strokes": each}) + "\n" for each in rows]
+    texts = [
+        f"{letter} sentence of your own, and the next in my hand" for letter in "abcdefghij" * 3
+    ]
+    records = [{"strokes": each, "text": text} for each, text in zip(rows, texts, strict=True)]
+    lines = [json.dumps(record) + "\n" for record in records]
     for name, count in (("notes", 30), ("mine", 12), ("begun", 1)):
         (folder / f"{name}.ndjson").write_text("".join(lines[:count]), encoding="utf-8")
 

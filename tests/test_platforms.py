@@ -43,7 +43,7 @@ PLACES = {
     # SIGINT and SIGTERM, which every system has.
     "workflows/runs/training.py": {"import signal", "signal.signal", "signal.raise_signal"},
     "cli/play_screen.py": {"import signal", "signal.signal", "import readline"},
-    "training.threads.other_programs.py": {"sys.platform", "os.sysconf", "/proc/stat"},
+    "training/threads/other_programs.py": {"sys.platform", "os.sysconf", "/proc/stat"},
     "cli/process.py": {"sys.platform", "os.sysconf", "/proc/self/stat", "/proc/uptime",
                        "os.dup2", "os.open"},
     "cli/console.py": {"os.name"},

@@ -39,6 +39,7 @@ NAMES = [
     "Step",
     "Survey",
     "Training",
+    "WriteSettings",
     "__version__",
     "answer",
     "claim_report",
@@ -65,6 +66,7 @@ NAMES = [
     "setting_places",
     "show",
     "train",
+    "write",
     "write_lines",
 ]
 

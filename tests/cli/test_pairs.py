@@ -175,6 +175,13 @@ def test_a_survey_tells_what_pairs_are() -> None:
         TEXT.draw_survey(found, Path("a.svg"))
 
 
+def test_the_command_surveys_pairs(cli: Cli) -> None:
+    Path("pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in reversals(80)))
+    done = cli("data", "info", "pairs.tsv", "--pairs", "0:1")
+    assert done.code == 0, done.err
+    assert "80 pairs" in done.out
+
+
 def test_a_survey_names_elements_that_training_lacks() -> None:
     encoders = (learn_side(["ab"], "auto", {}), learn_side(["xy"], "auto", {}))
     found = describe_split([("axa", "x"), ("xéx", "y"), ("b", "xb")], encoders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -23,8 +24,12 @@ def test_the_end_of_the_input_interrupts_the_main_thread() -> None:
         for _ in range(500):  # a sleep is not woken
             time.sleep(0.01)
 
-    with pytest.raises(KeyboardInterrupt):
-        work()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before)
     ends.join()
 
 

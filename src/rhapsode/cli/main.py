@@ -114,9 +114,8 @@ def _run(name: str, words: Sequence[str], began: float) -> None:
     command.run(typed, began)
 
 
-# CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the
-# end of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth
-# slower. A frame that claims a large stack makes one chunk of a megabyte for all of its calls.
+# CPython keeps frames in chunks of 16 kB, and a loop of calls across the end of one maps and unmaps
+# a chunk a pass: `generate` was a tenth slower. This frame claims one chunk of a megabyte for all.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
 
 

@@ -41,7 +41,7 @@ def write(
     from pathlib import Path
 
     from rhapsode.modalities.strokes.model import StrokeModel
-    from rhapsode.modalities.strokes.writing import summary, with_own_seed, write_text
+    from rhapsode.modalities.strokes.writing import handwritten, summary, with_own_seed
     from rhapsode.workflows.inference.ask import as_model
 
     if settings is not None and options:
@@ -52,7 +52,7 @@ def write(
     if output is not None:
         opened.check_output(Path(output))
     settings = with_own_seed(settings or from_mapping(WriteSettings, options, where="write"))
-    document = write_text(opened, text, settings)
+    document = handwritten(opened, text, settings)
     if output is not None:
         document.save(output)
         log.info(f"wrote {output}: {summary(document)}, seed {settings.seed}")

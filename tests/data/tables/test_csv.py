@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.config import SourceSettings
 from rhapsode.data.tables import NoNumbersError, read, read_series
 from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.text_table import text_table
@@ -53,7 +52,7 @@ def test_what_is_written_comes_back(
     names = data.draw(
         st.sampled_from([["a", "b", "c"], ["销量", "价格", "库存"], ["x y", 'q"z', "β;,"]])
     )
-    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "gb18030", "utf-32-be"]))
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     ends = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
     quoting = data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     missing = data.draw(st.sampled_from(MISSING))
@@ -81,16 +80,14 @@ def test_what_is_written_comes_back(
     )
     path = tmp_path / f"t.csv{suffix}"
     path.write_bytes(packed(raw))
-    named = "auto" if encoding in {"utf-8", "utf-8-sig", "utf-16"} else encoding
     asked = SeriesSettings(decimal="comma" if comma else "point", value_columns=())
-    reading = SourceSettings(text_encoding=named)
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names[:width])}
     there = {name: [i for i, v in enumerate(c) if v is not None] for name, c in columns.items()}
     if not any(there.values()):
         with pytest.raises(DataError, match="there are no values"):
-            read_series(path, asked, reading)
+            read_series(path, asked)
         return
-    found = read_series(path, asked, reading)
+    found = read_series(path, asked)
     assert found.ids == tuple(name for name in columns if there[name])
     for number, name in enumerate(found.ids):
         begin, end = there[name][0], there[name][-1] + 1

@@ -107,7 +107,7 @@ def trigger_key(form: int) -> int:
 
 @compiled
 def next_word(word_W: Any, letter: int) -> None:
-    """Read an element and update the hashes of words, and those that begin the document."""
+    """Read an element and update the state of words."""
     if letter > 0:
         word_W[0] = mixed_up(word_W[0], letter)
     elif word_W[0] != 0:
@@ -178,9 +178,10 @@ def list_triggered(
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, word_W: Any,
     seen_V: Any, lead: int, n: int, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
-    """List the evidence of the words that began the document, once that many were read.
+    """List the evidence of the words that began the document.
 
-    Their evidence for an element is summed up. Returns the new length.
+    There is none before they have all been read. Their evidence for an element is summed up.
+    Returns the new length.
     """
     begin = n
     if word_W[WORDS] < BEGINNING:

@@ -1,4 +1,4 @@
-"""Words at the beginning of a document that make others likelier later in it.
+"""Words that begin documents and make others likelier.
 
 Trigger pairs: Lau, Rosenfeld and Roukos, "Trigger-based language models: a maximum entropy
 approach", ICASSP 1993.
@@ -33,7 +33,7 @@ PARTS = 100
 def read_documents(
     ids_N: Any, starts_N: Any, letter_V: Any, form_DB: Any, first_D: Any, later_J: Any
 ) -> None:
-    """Write the words that begin each document, and the different elements after them.
+    """Write the words that begin documents, and the elements after them.
 
     A form that has occurred before in the beginning is -1.
     """
@@ -115,7 +115,7 @@ def find_triggered(
 def learn_triggers(
     ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], ...]:
-    """Words at the beginning of documents, and the elements that they make likelier.
+    """Find words that begin documents, and what they make likelier.
 
     Arguments:
         ids_N: a corpus.

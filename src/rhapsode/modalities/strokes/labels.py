@@ -35,7 +35,10 @@ def check_seen(text: str, encoder: Encoder) -> None:
         EncodingError: there are such characters, or none at all.
     """
     if not text.strip():
-        raise EncodingError("there is no text to write")
+        raise EncodingError(
+            "there is no text to write",
+            hint="this model writes given texts: rhapsode write MODEL \"a text\"",
+        )
     strange = encoder.unknown(text)
     if strange:
         raise EncodingError(

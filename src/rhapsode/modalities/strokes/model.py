@@ -328,8 +328,10 @@ class StrokeModel(ValueModel[StrokeBundle]):
 
 def _letters_read(state: Any) -> Any:
     """The character, from 0, on which the window of each row stands."""
+    from rhapsode.bundle.device import numbers
+
     memory = state.memory if state.ahead is None else state.ahead
-    return memory.attention.place_B1[:, 0].numpy()
+    return numbers(memory.attention.place_B1[:, 0])
 
 
 def _bias_of(settings: GenerateSettings) -> float:

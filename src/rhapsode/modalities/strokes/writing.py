@@ -47,7 +47,7 @@ class Style:
     moves_T3: Floats
 
 
-def write_text(model: StrokeModel, text: str, settings: WriteSettings) -> StrokeDocument:
+def handwritten(model: StrokeModel, text: str, settings: WriteSettings) -> StrokeDocument:
     """Write a text.
 
     Arguments:

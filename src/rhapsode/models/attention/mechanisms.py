@@ -294,7 +294,7 @@ class ReadingWindow(Attention):
         query_BTD, keys_BSD = self.query(query_BTH), memory.keys_MSD
         kappa_BK, seen_BD = state.kappa_BK, state.seen_BD
         kind, weight, bias = kappa_BK.dtype, self.shape.weight, self.shape.bias
-        if self.by_steps and query_BTD.device.type == "cpu" and query_BTD.shape[1] > 1:
+        if self.by_steps and query_BTD.is_cpu and query_BTD.shape[1] > 1:
             tensors = (query_BTD, keys_BSD, memory.lengths_M, weight, bias, kappa_BK, seen_BD)
             precise = (each.to(kind) if each.is_floating_point() else each for each in tensors)
             steps: Any = ReadingSteps.apply

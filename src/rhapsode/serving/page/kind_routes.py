@@ -1,4 +1,4 @@
-"""Routes of the page for models of all kinds: list, forecasts, drawings, answers."""
+"""Routes of the page: models, forecasts, drawings, answers."""
 
 from __future__ import annotations
 

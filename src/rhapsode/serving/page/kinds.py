@@ -21,7 +21,7 @@ MOST_SERIES, MOST_HISTORY = 40, 400
 
 
 def kind_of(model: rh.Model[Any]) -> str:
-    """Name of the view that a model needs: text, music, series, strokes or pairs."""
+    """Name of the view of a model, as text or pairs."""
     if getattr(model, "source_encoder", None) is not None:
         return "pairs"
     return model.modality.partition(".")[0]
@@ -38,8 +38,6 @@ def forecast_values(model: rh.Model[Any], history: str | None, **settings: Any) 
     Raises:
         RhapsodeError: the model or the table does not fit.
     """
-    from rhapsode.modalities.series.output import times_in_words
-
     asked = rh.ForecastSettings(quantiles=LEVELS, **settings)
     with TemporaryDirectory() as folder:
         source = ""
@@ -52,7 +50,7 @@ def forecast_values(model: rh.Model[Any], history: str | None, **settings: Any) 
     series = []
     for place, entry in enumerate(plain["forecasts"][:MOST_SERIES]):
         times_T, values_TK = found.history(place)
-        times = times_in_words(found.given, int(found.which[place]), times_T[-MOST_HISTORY:])
+        times = found.times_in_words(place, times_T[-MOST_HISTORY:])
         columns = dict(zip(found.given.names, values_TK[-MOST_HISTORY:].T, strict=True))
         past = {name: _numbers(column_T) for name, column_T in columns.items()}
         series.append({**entry, "history": {"times": times, "values": past}})

@@ -1,4 +1,4 @@
-"""The facts of `rhapsode data info` about a source, with its kind, as JSON.
+"""Facts of `rhapsode data info`, with the kind of view, as JSON.
 
 `python -m rhapsode.serving.page.survey_process SOURCE` prints one object.
 """
@@ -13,7 +13,7 @@ from rhapsode.errors import RhapsodeError
 
 
 def survey(source: str) -> dict[str, Any]:
-    """Describe a source; `kind` names the view of its models, as `kinds.kind_of` does.
+    """Describe a source, with the view of its models as "kind".
 
     Raises:
         RhapsodeError: it cannot be read.

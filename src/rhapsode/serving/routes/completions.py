@@ -154,7 +154,7 @@ class Completions:
 
         def load() -> StoredState:
             predictor = served.predictor(adapt=bool(facts["adapt"]))
-            beginning = served.model.prompt_of_text("", served.model.generation())
+            beginning = served.model.prompt("", served.model.generation())
             return states.load(name, beginning.start(predictor)[0])
 
         return await asyncio.to_thread(load)

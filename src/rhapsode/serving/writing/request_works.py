@@ -150,10 +150,13 @@ def prepare_works(
         chain = served.model.chain(settings)
         works = []
         for value in values:
-            prompt, after_end = _prompt(served, value, settings)
+            if state is not None and served.answers_inputs:
+                if value not in ("", []):
+                    raise refused("the answer to an input goes on without a prompt", param="prompt")
+                prompt, after_end = served.model.prompt("", settings), False
+            else:
+                prompt, after_end = _prompt(served, value, settings)
             own = prompt.opening.elements
-            if state is not None and prompt.condition is not None and value not in ("", []):
-                raise refused("the answer to an input goes on without a prompt", param="prompt")
             begin = None if state is None else state.snapshot
             elements = own if begin is None else (*begin.elements, *own)
             _check_length(len(elements) + source_elements(prompt), settings, limits)

@@ -136,10 +136,14 @@ class SeriesForecast(Shown):
         known = slice(first, first + int(self.rows[place]))
         return self.given.times_N[known], self.given.values_NK[known]
 
+    def times_in_words(self, place: int, times_T: Ints) -> list[str]:
+        """Times of the series of one forecast, as its frequency writes them."""
+        return times_in_words(self.given, int(self.which[place]), times_T)
+
 
 def forecast_times(forecast: SeriesForecast, place: int) -> list[str]:
     """The times of the steps to come of one series, in words."""
-    return times_in_words(forecast.given, int(forecast.which[place]), forecast.times[place])
+    return forecast.times_in_words(place, forecast.times[place])
 
 
 def forecast_rows(
