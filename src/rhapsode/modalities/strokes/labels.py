@@ -37,7 +37,7 @@ def check_seen(text: str, encoder: Encoder) -> None:
     if not text.strip():
         raise EncodingError(
             "there is no text to write",
-            hint="this model writes given texts: rhapsode write MODEL \"a text\"",
+            hint='this model writes given texts: rhapsode write MODEL "a text"',
         )
     strange = encoder.unknown(text)
     if strange:
