@@ -23,6 +23,7 @@ from rhapsode.counts.mixing.ngram_evidence import (
     DISCOUNT,
     KINDS,
     LEAD,
+    SAID,
     kind_of,
     next_node,
     word_keys,
@@ -279,7 +280,7 @@ class TextEvidence:
     @staticmethod
     def _words(ngram: NGramModel, experts: Experts) -> tuple[NDArray[Any], ...]:
         words = ngram.words
-        if words is None or experts.has_words:
+        if words is None or words.letter_V[0] <= SAID:
             none = np.zeros(0, np.int32)
             return np.zeros(1, np.int32), none, none, np.zeros(0, np.int64)
         first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)
@@ -325,7 +326,7 @@ def _word_places(
 ) -> NDArray[np.int32]:
     """Row of the part of a word before every element, (N,); -1 where it is unknown."""
     words = ngram.words
-    if words is None or not len(words.key_K):
+    if words is None or not len(words.key_K) or words.letter_V[0] <= SAID:
         return np.full(len(ids_N), -1, np.int32)
     key_N = np.empty(len(ids_N), np.int64)
     word_keys(ids_N, starts_N, words.letter_V, 0, key_N)
