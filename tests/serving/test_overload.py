@@ -129,5 +129,7 @@ def test_what_is_recognised() -> None:
     assert refusal.answer([], closes=False) is None
     for strange in (HEAD[:-2], HEAD.replace(b"length: ", b"length: -"), REQUEST + b"x",
                     HEAD.replace(b"content-length", b"content-length: 5\r\ncontent-length"),
+                    REQUEST.replace(b"host", b"x: y\norigin: http://evil.example\r\nhost"),
+                    REQUEST.replace(b"host", b"origin : http://evil.example\r\nhost"),
                     b"GET" + HEAD[4:], b""):  # fmt: skip
         assert refusal.announced(strange) is None

@@ -57,11 +57,13 @@ class EarlyRefusal:
         if not data.startswith(self._beginnings):
             return None
         head, end, body = data.partition(b"\r\n\r\n")
-        if not end or b"\n " in head or b"\n\t" in head:
+        if not end or b"\n " in head or b"\n\t" in head or b"\n" in head.replace(b"\r\n", b""):
             return None
         length, closes = -1, False
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
+            if name != name.strip():
+                return None
             name, value = name.lower(), value.strip()
             if name == b"content-length":
                 if length >= 0 or not value.isdigit() or len(value) > 9:
