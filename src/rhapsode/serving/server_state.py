@@ -63,9 +63,12 @@ class ServerState:
             ApiError: too many of them wait.
         """
         waiting = self._apart - SCORING
-        if waiting >= self.settings.queue:
+        if self._full_apart():
             message = f"{max(0, waiting):,} requests are waiting"
             raise ApiError(429, "queue_full", message, retry_after=1)
+
+    def _full_apart(self) -> bool:
+        return self._apart - SCORING >= self.settings.queue
 
     @contextmanager
     def waiting_apart(self) -> Iterator[None]:
@@ -81,11 +84,17 @@ class ServerState:
         finally:
             self._apart -= 1
 
-    def refusal(self) -> ApiError | None:
+    def refusal(self, may_search: bool = False) -> ApiError | None:
         """Count a request that is refused unread, and return its error.
 
         None if a model has room.
+
+        Arguments:
+            may_search: True for what may need no slot; None is returned while such requests can
+                wait.
         """
+        if may_search and not self._full_apart():
+            return None
         error, names = None, []
         for served in self.models:
             error = served.scheduler.full()
