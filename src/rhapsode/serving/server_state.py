@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rhapsode.serving.http.element_rate import ElementRate
 from rhapsode.serving.serve_settings import ServeSettings
@@ -15,6 +15,8 @@ from rhapsode.serving.served_model import ModelTable
 from rhapsode.serving.server_metrics import ServerMetrics
 from rhapsode.serving.states.state_store import StateStore
 from rhapsode.serving.wire.api_errors import ApiError
+
+T = TypeVar("T")
 
 # Prompts that are scored, searches, forecasts and drawings at the same time.
 SCORING = 2
@@ -83,6 +85,16 @@ class ServerState:
             yield
         finally:
             self._apart -= 1
+
+    async def start_apart(self, work: Callable[[], T]) -> asyncio.Task[T]:
+        """Start work in a thread, when one of those outside the slots is free.
+
+        The thread keeps its place until it ends, even if nobody waits for it any more.
+        """
+        await self.scoring.acquire()
+        task = asyncio.create_task(asyncio.to_thread(work))
+        task.add_done_callback(lambda _: self.scoring.release())
+        return task
 
     def refusal(self, may_search: bool = False) -> ApiError | None:
         """Count a request that is refused unread, and return its error.

@@ -113,22 +113,23 @@ class KindRoutes:
         """Answer with values that a thread finds.
 
         Raises:
-            ApiError: they cannot be found, or not in time.
+            ApiError: they cannot be found, or not in time, or too many requests wait.
             ClientLeft: the client left.
         """
-        exchange.model = served.name
+        server, exchange.model = self._server, served.name
 
         async def answer() -> None:
             try:
-                async with asyncio.timeout(self._server.settings.seconds), self._server.scoring:
-                    found = await asyncio.to_thread(find)
+                async with asyncio.timeout(server.settings.seconds):
+                    found = await asyncio.shield(await server.start_apart(find))
             except TimeoutError:
                 raise ApiError(400, "time_limit_exceeded", "the request took too long") from None
             except RhapsodeError as problem:
                 raise of_problem(problem, names=_FIELDS) from None
             await exchange.answer({"model": served.name, **found})
 
-        await while_there(exchange, answer())
+        with server.waiting_apart():
+            await while_there(exchange, answer())
 
 
 def _whole(body: dict[str, Any], name: str, least: int, most: int, default: int | None) -> Any:
