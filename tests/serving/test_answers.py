@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import rhapsode as rh
+from rhapsode.log import log
 from rhapsode.serving.serve_settings import ServeSettings
 from tests.serving.served import Client, served
 
@@ -45,6 +46,17 @@ def test_answers_are_those_of_generate(pairs: tuple[Client, Any]) -> None:
         json={"messages": [{"role": "user", "content": "abc"}], "seed": 3, "max_tokens": 6},
     ).json()
     assert chat["choices"][0]["message"]["content"] == listed[0]["text"]
+
+
+def test_the_log_holds_no_inputs(
+    pairs: tuple[Client, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, model = pairs
+    with caplog.at_level("INFO", logger=log.name):
+        client.text("ab\N{SNOWMAN}", max_tokens=2)
+        assert "\N{SNOWMAN}" not in caplog.text
+        model.generate("ab\N{SNOWMAN}", length=2)
+        assert "\N{SNOWMAN}" in caplog.text
 
 
 def test_an_answer_goes_on_after_a_pause(pairs: tuple[Client, Any]) -> None:

@@ -110,6 +110,7 @@ def test_drawings_go_on_from_a_beginning(client: Client) -> None:
     for wrong in wrongs:
         error = client.refused("/api/drawings", model="zigzags", begun=wrong)
         assert error["param"] == "begun"
+    assert client.refused("/api/drawings", model="zigzags", text="abc")["param"] == "text"
 
 
 def test_answers_to_inputs(client: Client, words: Path) -> None:

@@ -98,6 +98,8 @@ class PlaySession:
         self.settings = self._complete(settings or model.generation())
         self.model.chain(self.settings)  # refuses what does not fit this model
         self.prompt: Prompt = model.begin(prompt, self.settings)
+        if model.answers_inputs:
+            model.tell_notes([self.prompt], self.settings)
         self.current = 1
         """Number of the current branch."""
         self._branches = {1: Branch(model, self.prompt, adapt=self.settings.adapt)}

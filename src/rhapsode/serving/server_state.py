@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rhapsode.serving.http.element_rate import ElementRate
 from rhapsode.serving.serve_settings import ServeSettings
@@ -15,6 +15,8 @@ from rhapsode.serving.served_model import ModelTable
 from rhapsode.serving.server_metrics import ServerMetrics
 from rhapsode.serving.states.state_store import StateStore
 from rhapsode.serving.wire.api_errors import ApiError
+
+T = TypeVar("T")
 
 # Prompts that are scored, searches, forecasts and drawings at the same time.
 SCORING = 2
@@ -63,9 +65,12 @@ class ServerState:
             ApiError: too many of them wait.
         """
         waiting = self._apart - SCORING
-        if waiting >= self.settings.queue:
+        if self._full_apart():
             message = f"{max(0, waiting):,} requests are waiting"
             raise ApiError(429, "queue_full", message, retry_after=1)
+
+    def _full_apart(self) -> bool:
+        return self._apart - SCORING >= self.settings.queue
 
     @contextmanager
     def waiting_apart(self) -> Iterator[None]:
@@ -81,11 +86,27 @@ class ServerState:
         finally:
             self._apart -= 1
 
-    def refusal(self) -> ApiError | None:
+    async def start_apart(self, work: Callable[[], T]) -> asyncio.Task[T]:
+        """Start work in a thread, when one of those outside the slots is free.
+
+        The thread keeps its place until it ends, even if nobody waits for it any more.
+        """
+        await self.scoring.acquire()
+        task = asyncio.create_task(asyncio.to_thread(work))
+        task.add_done_callback(lambda _: self.scoring.release())
+        return task
+
+    def refusal(self, may_search: bool = False) -> ApiError | None:
         """Count a request that is refused unread, and return its error.
 
         None if a model has room.
+
+        Arguments:
+            may_search: True for what may need no slot; None is returned while such requests can
+                wait.
         """
+        if may_search and not self._full_apart():
+            return None
         error, names = None, []
         for served in self.models:
             error = served.scheduler.full()

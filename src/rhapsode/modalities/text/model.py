@@ -19,7 +19,7 @@ from rhapsode.modalities.text.facts import TextFacts
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
     from rhapsode.encoding import Encoder
-    from rhapsode.modalities.opened import Answered
+    from rhapsode.modalities.opened import Answered, Prompt
     from rhapsode.modalities.text.pairs.pair_prompts import PairPrompt
     from rhapsode.modalities.text.quality.text_index import TextIndex
 
@@ -115,12 +115,19 @@ class TextModel(IdModel):
         encoder = self.source_encoder
         assert encoder is not None
         text = input_text(text, encoder)
-        missing = encoder.unknown(text)
-        if missing and settings.unknown == "skip":
+        if settings.unknown == "skip" and encoder.unknown(text):
             text = encoder.without_unknown(text)
-        elif missing:
-            log.warning(f"the training inputs had no {named(missing)}: read as the unknown element")
         return PairPrompt(self, text, encoder)
+
+    def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
+        encoder = self.source_encoder
+        if encoder is None:
+            return super().unknown_notes(prompts)
+        texts = [getattr(prompt, "source", "") for prompt in prompts]
+        missing = list(dict.fromkeys(piece for text in texts for piece in encoder.unknown(text)))
+        if not missing:
+            return []
+        return [f"the training inputs had no {named(missing)}: read as the unknown element"]
 
     def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
         if self.source_encoder is not None and set(saved) == {"source"}:

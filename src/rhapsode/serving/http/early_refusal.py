@@ -14,9 +14,13 @@ from rhapsode.serving.serve_settings import BODY_BYTES
 from rhapsode.serving.wire.api_errors import ApiError
 from rhapsode.serving.wire.json_text import encode_json
 
-Refuse = Callable[[], ApiError | None]
-"""Gives the error by which requests for continuations are refused now; None while they are not."""
+Refuse = Callable[[bool], ApiError | None]
+"""Gives the error by which requests for continuations are refused now; None while they are not.
 
+True is for requests that may be searches, which need no slot.
+"""
+
+_SEARCHES = (b'"beams"', b'"best_of"')
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"origin", b"connection")
 
 
@@ -27,10 +31,12 @@ class Announced:
     Arguments:
         left: bytes of its body that have not.
         closes: True if the client wants no further exchange on the connection.
+        may_search: True if its body asks for a search, or has not arrived.
     """
 
     left: int
     closes: bool
+    may_search: bool = False
 
 
 class EarlyRefusal:
@@ -57,11 +63,13 @@ class EarlyRefusal:
         if not data.startswith(self._beginnings):
             return None
         head, end, body = data.partition(b"\r\n\r\n")
-        if not end or b"\n " in head or b"\n\t" in head:
+        if not end or b"\n " in head or b"\n\t" in head or b"\n" in head.replace(b"\r\n", b""):
             return None
         length, closes = -1, False
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
+            if name != name.strip():
+                return None
             name, value = name.lower(), value.strip()
             if name == b"content-length":
                 if length >= 0 or not value.isdigit() or len(value) > 9:
@@ -74,16 +82,17 @@ class EarlyRefusal:
                 closes = value == b"close"
         if not len(body) <= length <= BODY_BYTES:
             return None
-        return Announced(length - len(body), closes)
+        left = length - len(body)
+        return Announced(left, closes, left > 0 or any(name in body for name in _SEARCHES))
 
-    def answer(self, more: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes | None:
+    def answer(self, more: Iterable[tuple[bytes, bytes]], announced: Announced) -> bytes | None:
         """The refusal of the moment; None if there is room.
 
         Arguments:
             more: further headers.
-            closes: True to announce the end of the connection.
+            announced: the request.
         """
-        error = self._refuse()
+        error = self._refuse(announced.may_search)
         if error is None:
             return None
         content = encode_json(error.to_mapping())
@@ -91,5 +100,5 @@ class EarlyRefusal:
         lines = b"".join(b"%s: %s\r\n" % pair for pair in (*more, *own))
         status = b"HTTP/1.1 %d \r\n" % error.status
         kind = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content)
-        end = b"connection: close\r\n" if closes else b""
+        end = b"connection: close\r\n" if announced.closes else b""
         return b"".join((status, self._headers, lines, end, kind, content))

@@ -8,12 +8,19 @@ from typing import Any
 
 from rhapsode.errors import RhapsodeError
 from rhapsode.serving.http.exchange import Exchange, while_there
-from rhapsode.serving.page.kinds import answer_values, drawing_values, forecast_values, kind_of
+from rhapsode.serving.page.kinds import (
+    answer_values,
+    drawing_values,
+    forecast_values,
+    kind_of,
+    writes_texts,
+)
 from rhapsode.serving.served_model import ServedModel
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.wire.api_errors import ApiError, of_problem, refused
 
 MOST_POINTS, MOST_DRAWINGS = 20_000, 24
+TEXT_CHARACTERS = 500
 MOST_INPUTS, INPUT_CHARACTERS, MOST_ANSWERS = 200, 5000, 20
 MOST_STEPS, MOST_PATHS = 2000, 2000
 _FIELDS = frozenset({"model", "history", "horizon", "seed", "temperature", "begun", "inputs"})
@@ -31,7 +38,10 @@ class KindRoutes:
 
     async def models(self, exchange: Exchange) -> None:
         """List the models with the view that each needs."""
-        listing = [{**one.card(), "kind": kind_of(one.model)} for one in self._server.models]
+        listing = [
+            {**one.card(), "kind": kind_of(one.model), "writes_texts": writes_texts(one.model)}
+            for one in self._server.models
+        ]
         await exchange.answer({"data": listing})
 
     async def forecast(self, exchange: Exchange) -> None:
@@ -56,6 +66,7 @@ class KindRoutes:
         body = await exchange.json()
         served = self._served(body, "strokes")
         begun, count = _strokes(body.get("begun")), _whole(body, "count", 1, MOST_DRAWINGS, 6)
+        text = _text(body, served, begun=bool(begun))
         settings = {
             "temperature": _number(body, "temperature", 0.0, 10.0, 1.0),
             "pen_bias": _number(body, "pen_bias", 0.0, 20.0, 0.0),
@@ -64,7 +75,7 @@ class KindRoutes:
         if seed is not None:
             settings["seed"] = seed
         await self._answer(
-            exchange, served, lambda: drawing_values(served.model, begun, count, **settings)
+            exchange, served, lambda: drawing_values(served.model, begun, text, count, **settings)
         )
 
     async def answers(self, exchange: Exchange) -> None:
@@ -113,22 +124,23 @@ class KindRoutes:
         """Answer with values that a thread finds.
 
         Raises:
-            ApiError: they cannot be found, or not in time.
+            ApiError: they cannot be found, or not in time, or too many requests wait.
             ClientLeft: the client left.
         """
-        exchange.model = served.name
+        server, exchange.model = self._server, served.name
 
         async def answer() -> None:
             try:
-                async with asyncio.timeout(self._server.settings.seconds), self._server.scoring:
-                    found = await asyncio.to_thread(find)
+                async with asyncio.timeout(server.settings.seconds):
+                    found = await asyncio.shield(await server.start_apart(find))
             except TimeoutError:
                 raise ApiError(400, "time_limit_exceeded", "the request took too long") from None
             except RhapsodeError as problem:
                 raise of_problem(problem, names=_FIELDS) from None
             await exchange.answer({"model": served.name, **found})
 
-        await while_there(exchange, answer())
+        with server.waiting_apart():
+            await while_there(exchange, answer())
 
 
 def _whole(body: dict[str, Any], name: str, least: int, most: int, default: int | None) -> Any:
@@ -147,6 +159,26 @@ def _number(body: dict[str, Any], name: str, least: float, most: float, default:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise refused(f"{name} is a number from {least:g} to {most:g}", param=name)
     return float(value)
+
+
+def _text(body: dict[str, Any], served: ServedModel, *, begun: bool) -> str:
+    """The text to write; empty for a model that writes none.
+
+    Raises:
+        ApiError: it is missing, too long or not for this model, or a drawing is begun.
+    """
+    text = body.get("text")
+    if not writes_texts(served.model):
+        if text is not None:
+            raise refused(f"{served.name} draws, and writes no texts", param="text")
+        return ""
+    if begun:
+        raise refused(f"{served.name} writes texts, and begins with no strokes", param="begun")
+    if not isinstance(text, str) or not text.strip():
+        raise refused("give a text to write", param="text")
+    if len(text) > TEXT_CHARACTERS:
+        raise refused(f"a text has at most {TEXT_CHARACTERS:,} characters", param="text")
+    return text
 
 
 def _strokes(value: Any) -> list[list[list[float]]]:

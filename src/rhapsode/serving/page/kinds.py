@@ -27,6 +27,12 @@ def kind_of(model: rh.Model[Any]) -> str:
     return model.modality.partition(".")[0]
 
 
+def writes_texts(model: rh.Model[Any]) -> bool:
+    """True for a model of strokes that writes given texts."""
+    facts = model.bundle.facts
+    return kind_of(model) == "strokes" and getattr(facts, "source", None) is not None
+
+
 def forecast_values(model: rh.Model[Any], history: str | None, **settings: Any) -> dict[str, Any]:
     """A forecast, and the last values of its history.
 
@@ -64,13 +70,14 @@ def forecast_values(model: rh.Model[Any], history: str | None, **settings: Any) 
 
 
 def drawing_values(
-    model: rh.Model[Any], begun: Sequence[Any], count: int, **settings: Any
+    model: rh.Model[Any], begun: Sequence[Any], text: str, count: int, **settings: Any
 ) -> dict[str, Any]:
     """New drawings, y growing downwards.
 
     Arguments:
         model: of strokes.
         begun: strokes [[x, ...], [y, ...]] of the beginning, y growing downwards; may be empty.
+        text: to write, for a model that writes texts; others have none.
         count: of drawings.
         settings: of the request.
 
@@ -78,13 +85,11 @@ def drawing_values(
         RhapsodeError: the model or the beginning does not fit.
     """
     asked = model.request(None, {"count": count, **settings})
-    with TemporaryDirectory() as folder:
-        source = ""
-        if begun:
-            path = Path(folder) / "begun.ndjson"
-            path.write_bytes(json.dumps({"y": "down", "strokes": begun}).encode())
-            source = str(path)
-        prompt = model.prompt(source, asked)
+    if begun:
+        content = json.dumps({"y": "down", "strokes": begun}).encode()
+        prompt = model.prompt_of_file(content, ".ndjson", asked)
+    else:
+        prompt = model.prompt(text, asked)
     drawings = []
     for one in collect(model.write([prompt], asked), [prompt.text], asked):
         document: Any = prompt.document((*prompt.opening.elements, *one.chosen))

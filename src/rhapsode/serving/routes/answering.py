@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rhapsode.errors import RhapsodeError
@@ -135,8 +136,8 @@ class Answering:
                 echo.text = work.prompt.text
                 if work.top is not None:
                     predictor = request.served.predictor_of(work)
-                    async with self._server.scoring:
-                        echo.entries = await asyncio.to_thread(prompt_entries, work, predictor)
+                    find = partial(prompt_entries, work, predictor)
+                    echo.entries = await asyncio.shield(await self._server.start_apart(find))
             for index in range(work.count):
                 place = number * work.count + index
                 text = ChoiceText(work, index, len(echo.text))

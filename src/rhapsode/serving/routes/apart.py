@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rhapsode.errors import RhapsodeError
@@ -99,13 +100,12 @@ class AnsweringApart:
     async def _answer(self) -> None:
         limit = self._server.settings.seconds
         try:
-            async with asyncio.timeout(limit), self._server.scoring:
-                writing = asyncio.create_task(asyncio.to_thread(self._write, self._put()))
+            async with asyncio.timeout(limit):
+                await self._server.start_apart(partial(self._write, self._put()))
                 try:
                     await (self._stream() if self._request.asked.stream else self._whole())
                 finally:
                     self._ended.set()
-                    writing.cancel()
         except TimeoutError:
             raise ApiError(
                 400, "time_limit_exceeded", f"the request took more than {limit:g} seconds"

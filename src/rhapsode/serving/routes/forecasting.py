@@ -8,6 +8,7 @@ import binascii
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,10 +68,9 @@ class Forecasts:
 
         async def answer() -> None:
             try:
-                async with asyncio.timeout(self._server.settings.seconds), self._server.scoring:
-                    found = await asyncio.to_thread(
-                        _forecast, served, content, suffix, settings, reading
-                    )
+                async with asyncio.timeout(self._server.settings.seconds):
+                    find = partial(_forecast, served, content, suffix, settings, reading)
+                    found = await asyncio.shield(await self._server.start_apart(find))
             except TimeoutError:
                 raise ApiError(400, "time_limit_exceeded", "the forecast took too long") from None
             except RhapsodeError as problem:

@@ -33,7 +33,7 @@ export class KindView {
     }, model.id)));
     this.root.replaceChildren(el("div", { class: "kind-sheet" },
       el("div", { class: "kind-head" }, el("h2", {}, t(`${view.kind}-title`)), field("model", select)),
-      el("p", { class: "intro" }, t(`${view.kind}-intro`)), ...view.parts()));
+      el("p", { class: "intro" }, t(view.intro ?? `${view.kind}-intro`)), ...view.parts()));
     view.show();
     view.begin();
   }
@@ -330,6 +330,7 @@ class Drawings extends View {
   constructor(model) {
     super(model, "strokes", { count: 6, temperature: 1, pen_bias: 0, seed: null });
     this.begun = [];
+    this.intro = model.writes_texts ? "strokes-intro-text" : "strokes-intro";
   }
 
   parts() {
@@ -339,12 +340,17 @@ class Drawings extends View {
     this.clear = el("button", { type: "button", class: "plain", onclick: () => this.wipe() }, t("pad-clear"));
     this.listen();
     this.inked();
-    return [this.form(
+    const { writes_texts: writes } = this.model;
+    const text = writes ? [this.input("text", { type: "text", maxlength: 500, required: true, dir: "auto", autocomplete: "off" })] : [];
+    const form = this.form(
+      ...text,
       this.input("count", { type: "number", min: 1, max: 24, step: 1, required: true }),
       this.input("temperature", { type: "number", min: 0, max: 10, step: "any", required: true }),
       this.input("pen_bias", { type: "number", min: 0, max: 20, step: "any", required: true }),
       this.input("seed", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, placeholder: t("seed-any") }),
-    ), el("div", { class: "easel" },
+    );
+    if (writes) return [form, ...this.places()];
+    return [form, el("div", { class: "easel" },
       el("div", {}, el("div", { class: "pad-head" }, el("span", { class: "caption" }, t("pad")), this.clear), this.pad),
       el("div", {}, ...this.places()))];
   }
@@ -390,6 +396,10 @@ class Drawings extends View {
     this.begun = [];
     this.inked();
     this.ask();
+  }
+
+  begin() {
+    if (!this.model.writes_texts || this.values.text) super.begin();
   }
 
   question() {
