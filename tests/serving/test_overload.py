@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -123,24 +122,11 @@ def test_two_requests_at_once_are_both_refused(full: ModelServer) -> None:
     assert found.count(b"HTTP/1.1 429") == 2
 
 
-def test_searches_need_no_slot(full: ModelServer) -> None:
-    search = post({"prompt": "The ", "max_tokens": 5, "beams": 2})
-    with ExitStack() as several:
-        several.enter_context(full.state.waiting_apart())
-        several.enter_context(full.state.waiting_apart())
-        with connected(full, search) as one:
-            refusal_in(one)
-    with connected(full, search) as one:
-        assert one.recv(65536).startswith(b"HTTP/1.1 200")
-
-
 def test_what_is_recognised() -> None:
-    refusal = EarlyRefusal(lambda _: None, ["/v1/completions"], [])
+    refusal = EarlyRefusal(lambda: None, ["/v1/completions"], [])
     assert refusal.announced(REQUEST) == Announced(0, closes=False)
-    assert refusal.announced(HEAD) == Announced(len(BODY), closes=False, may_search=True)
-    search = post({"prompt": "The ", "beams": 2})
-    assert refusal.announced(search) == Announced(0, closes=False, may_search=True)
-    assert refusal.answer([], Announced(0, closes=False)) is None
+    assert refusal.announced(HEAD) == Announced(len(BODY), closes=False)
+    assert refusal.answer([], closes=False) is None
     for strange in (HEAD[:-2], HEAD.replace(b"length: ", b"length: -"), REQUEST + b"x",
                     HEAD.replace(b"content-length", b"content-length: 5\r\ncontent-length"),
                     REQUEST.replace(b"host", b"x: y\norigin: http://evil.example\r\nhost"),

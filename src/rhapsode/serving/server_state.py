@@ -65,12 +65,9 @@ class ServerState:
             ApiError: too many of them wait.
         """
         waiting = self._apart - SCORING
-        if self._full_apart():
+        if waiting >= self.settings.queue:
             message = f"{max(0, waiting):,} requests are waiting"
             raise ApiError(429, "queue_full", message, retry_after=1)
-
-    def _full_apart(self) -> bool:
-        return self._apart - SCORING >= self.settings.queue
 
     @contextmanager
     def waiting_apart(self) -> Iterator[None]:
@@ -96,17 +93,11 @@ class ServerState:
         task.add_done_callback(lambda _: self.scoring.release())
         return task
 
-    def refusal(self, may_search: bool = False) -> ApiError | None:
+    def refusal(self) -> ApiError | None:
         """Count a request that is refused unread, and return its error.
 
         None if a model has room.
-
-        Arguments:
-            may_search: True for what may need no slot; None is returned while such requests can
-                wait.
         """
-        if may_search and not self._full_apart():
-            return None
         error, names = None, []
         for served in self.models:
             error = served.scheduler.full()

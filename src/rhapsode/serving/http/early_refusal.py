@@ -1,8 +1,9 @@
 """Refusal of requests by a full server, before they are parsed.
 
 An overloaded server has to answer many times more requests than it admits, and every one that it
-parses takes time from those. A request that is certain to be refused is therefore recognised by its
-first bytes. Whatever is unusual in it is left to the parser.
+parses takes time from those. A request to write is therefore recognised by its first bytes, and
+refused while all slots and the queue are full, a search, too, although it takes no slot. Whatever is
+unusual is left to the parser.
 """
 
 from __future__ import annotations
@@ -14,13 +15,9 @@ from rhapsode.serving.serve_settings import BODY_BYTES
 from rhapsode.serving.wire.api_errors import ApiError
 from rhapsode.serving.wire.json_text import encode_json
 
-Refuse = Callable[[bool], ApiError | None]
-"""Gives the error by which requests for continuations are refused now; None while they are not.
+Refuse = Callable[[], ApiError | None]
+"""Gives the error by which requests for continuations are refused now; None while they are not."""
 
-True is for requests that may be searches, which need no slot.
-"""
-
-_SEARCHES = (b'"beams"', b'"best_of"')
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"origin", b"connection")
 
 
@@ -31,12 +28,10 @@ class Announced:
     Arguments:
         left: bytes of its body that have not.
         closes: True if the client wants no further exchange on the connection.
-        may_search: True if its body asks for a search, or has not arrived.
     """
 
     left: int
     closes: bool
-    may_search: bool = False
 
 
 class EarlyRefusal:
@@ -82,17 +77,16 @@ class EarlyRefusal:
                 closes = value == b"close"
         if not len(body) <= length <= BODY_BYTES:
             return None
-        left = length - len(body)
-        return Announced(left, closes, left > 0 or any(name in body for name in _SEARCHES))
+        return Announced(length - len(body), closes)
 
-    def answer(self, more: Iterable[tuple[bytes, bytes]], announced: Announced) -> bytes | None:
+    def answer(self, more: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes | None:
         """The refusal of the moment; None if there is room.
 
         Arguments:
             more: further headers.
-            announced: the request.
+            closes: True to announce the end of the connection.
         """
-        error = self._refuse(announced.may_search)
+        error = self._refuse()
         if error is None:
             return None
         content = encode_json(error.to_mapping())
@@ -100,5 +94,5 @@ class EarlyRefusal:
         lines = b"".join(b"%s: %s\r\n" % pair for pair in (*more, *own))
         status = b"HTTP/1.1 %d \r\n" % error.status
         kind = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(content)
-        end = b"connection: close\r\n" if announced.closes else b""
+        end = b"connection: close\r\n" if closes else b""
         return b"".join((status, self._headers, lines, end, kind, content))

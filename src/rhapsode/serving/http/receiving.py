@@ -90,7 +90,7 @@ class TimedProtocol(H11Protocol):
         if announced is None:
             return False
         defaults = self.server_state.default_headers
-        answer = self.refusal.answer(defaults, announced)
+        answer = self.refusal.answer(defaults, closes=announced.closes)
         if answer is None:
             return False
         self._unset_keepalive_if_required()
