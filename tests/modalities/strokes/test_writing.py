@@ -224,7 +224,7 @@ def test_arrays_that_do_not_fit_are_refused(model: Any) -> None:
     pen_of(member.arrays)
     for name, array in member.arrays.items():
         for changed in (array[:-1], array[..., :-1], array[None]):
-            with pytest.raises(BundleError, match="asks for|not three"):
+            with pytest.raises(BundleError, match=r"asks for|not three"):
                 pen_of({**member.arrays, name: changed})
         with pytest.raises(BundleError, match="None, its configuration asks for"):
             pen_of({other: each for other, each in member.arrays.items() if other != name})
