@@ -1,7 +1,7 @@
 """Attention to a source: the contract of a model under every mechanism, parity with torch, padding, shared memories."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -419,3 +419,15 @@ def test_compiled_steps_of_a_window_are_those_of_torch(monkeypatch: pytest.Monke
         found.append([weights_BTS, *torch.autograd.grad(total, leaves)])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["gaussian_window", "reading_window"])
+@pytest.mark.parametrize("time", [1, 3])
+def test_a_window_far_from_its_source_stands_on_the_nearest_element(name: str, time: int) -> None:
+    window = mechanism(name, components=3)
+    memory = memory_of(window, noise(2, 6, 6, seed=1), (6, 4))
+    state = window.zero_state(2, memory)
+    state = replace(state, kappa_BK=torch.full_like(state.kappa_BK, 1000.0))
+    _, after, weights_BTS = window(noise(2, time, 4, seed=2), memory, state)
+    assert not weights_BTS[:, -1].any()
+    assert after.place_B1.tolist() == [[5], [3]]

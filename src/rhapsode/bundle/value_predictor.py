@@ -342,7 +342,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
     def attended(self, features_TD: Singles, state: ValueState) -> NDArray[np.int64]:
         """The elements of the source that are attended to most, (T,).
 
-        There is one before each target.
+        There is one before each target. A window that has left the source attends to nothing: its
+        element is the last one.
 
         Arguments:
             features_TD: of one series.
@@ -350,7 +351,11 @@ class ValuePredictor(Predictor, Generic[B_co]):
         """
         x_1TD = self.network.input(tensor_on(self._device, features_TD[None]))
         weights_1TS = self.network.model.probe(x_1TD, state.memory)["attention"]
-        return np.asarray(numbers(weights_1TS[0].argmax(-1)))
+        weights_TS = numbers(weights_1TS[0])
+        some_T = weights_TS.any(axis=-1)
+        left_T = np.logical_or.accumulate(some_T) & ~some_T
+        heaviest_T = weights_TS.argmax(axis=-1)
+        return np.asarray(np.where(left_T, weights_TS.shape[1] - 1, heaviest_T))
 
     @torch.no_grad()
     def score(self, batch: Batch, state: ValueState | State | None = None) -> tuple[Singles, State]:

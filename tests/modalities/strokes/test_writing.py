@@ -1,6 +1,7 @@
 """Texts that are written: letters of known shapes, styles, ends, compiled draws, errors."""
 
 import json
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,16 @@ import rhapsode as rh
 from rhapsode import load
 from rhapsode.cli.main import main
 from rhapsode.encoding.strokes import strokes_of
-from rhapsode.errors import RhapsodeError
-from rhapsode.modalities.strokes.settings import WriteSettings
+from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.modalities.strokes.corpus import prepare_corpus
+from rhapsode.modalities.strokes.facts import StrokeFacts
+from rhapsode.modalities.strokes.pen import Pen
+from rhapsode.modalities.strokes.settings import (
+    StrokeGenerateSettings,
+    StrokeTrainSettings,
+    WriteSettings,
+    WrittenTextSettings,
+)
 from rhapsode.modalities.strokes.writing import laid_out, read_style, wrapped
 
 # Points of the only stroke of each letter; y grows upwards.
@@ -181,6 +190,79 @@ def test_without_texts_a_model_draws(tmp_path: Path, source: Path) -> None:
         rh.train(str(bare), output=str(tmp_path / "other"), text={"use": "always"}, **small)
     never = rh.train(str(source), output=str(tmp_path / "never"), text={"use": "never"}, **small)
     assert load(str(never.folder)).bundle.facts.source is None
+
+
+def corpus_of(path: Path, records: list[dict[str, Any]], use: Any = "auto") -> Any:
+    ink = {"drawing": line_of("abc", np.random.default_rng(0))}
+    path.write_text("".join(json.dumps({**ink, **record}) + "\n" for record in records * 12))
+    settings = StrokeTrainSettings(text=WrittenTextSettings(use=use))
+    return prepare_corpus([str(path)], settings)
+
+
+def test_names_of_drawings_are_texts_only_where_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "ink.ndjson"
+    assert corpus_of(path, [{"word": "cat"}]).texts is None
+    assert corpus_of(path, [{"text": " "}, {"text": "abc"}]).texts is None
+    assert set(corpus_of(path, [{"word": "cat"}], "always").texts["train"]) == {"cat"}
+    assert set(corpus_of(path, [{"text": "a  b", "word": "cat"}]).texts["train"]) == {"a b"}
+    with pytest.raises(RhapsodeError, match="half of a surrogate pair"):
+        corpus_of(path, [{"text": "\ud800"}])
+
+
+def test_a_window_holds_every_drawing(tmp_path: Path, source: Path) -> None:
+    small = {"network": {"hidden_size": 8}, "steps": 2, "training": {"window": 4}}
+    with pytest.raises(RhapsodeError, match="the longest drawing has"):
+        rh.train(str(source), output=str(tmp_path / "run"), **small)
+
+
+def test_arrays_that_do_not_fit_are_refused(model: Any) -> None:
+    member = model.bundle.members[0]
+
+    def pen_of(arrays: Any) -> Pen:
+        return Pen(replace(model.bundle, members=(replace(member, arrays=arrays),)))
+
+    pen_of(member.arrays)
+    for name, array in member.arrays.items():
+        for changed in (array[:-1], array[..., :-1], array[None]):
+            with pytest.raises(BundleError, match=r"asks for|not three"):
+                pen_of({**member.arrays, name: changed})
+        with pytest.raises(BundleError, match="None, its configuration asks for"):
+            pen_of({other: each for other, each in member.arrays.items() if other != name})
+    with pytest.raises(BundleError, match="no array 'other'"):
+        pen_of({**member.arrays, "other": np.zeros(3)})
+
+
+def test_texts_of_a_file_need_length_and_pace(model: Any) -> None:
+    table, arrays = model.bundle.facts.to_file()
+    for bad in ({"letters": 0}, {"pace": 0.0}):
+        with pytest.raises(BundleError, match="no length or no pace"):
+            StrokeFacts.from_file({**table, **bad}, arrays, model.bundle.encoder)
+
+
+def test_typed_text_is_written_and_files_are_refused(model: Any) -> None:
+    settings = StrokeGenerateSettings()
+    assert model.prompt_of_text("ab  ca", settings).written == "ab ca"
+    with pytest.raises(RhapsodeError, match="does not continue drawings"):
+        model.prompt_of_file(b"{}", ".json", settings)
+
+
+def test_white_space_of_a_text_is_reduced(model: Any) -> None:
+    assert rh.write(model, "ab\t c ", seed=1).written == "ab c"
+
+
+def test_a_drawing_without_text_is_not_scored(model: Any, tmp_path: Path) -> None:
+    bare = write_lines(tmp_path / "bare.ndjson", 3, text=False)
+    with pytest.raises(RhapsodeError, match="a drawing has none"):
+        model.evaluate(str(bare))
+
+
+def test_a_window_far_behind_the_text_stands_on_its_end(model: Any) -> None:
+    prompt, pen = model.prompt("abc", StrokeGenerateSettings()), model.pen
+    rows = pen.start(1)
+    rows.kappa_BK[:] = 1000
+    draws = np.zeros((1, 1, 2)), np.full((1, 1), 0.5)
+    _, place_BT = pen.move(rows, pen.memory(prompt.condition), draws, letters=3)
+    assert place_BT.tolist() == [[3]]
 
 
 def test_a_style_needs_its_text(model: Any, tmp_path: Path) -> None:

@@ -98,7 +98,10 @@ def _attend(
     spec: Any, w: Any, query: Any, kappa: Any, seen: Any, key_SD: Any, value_SE: Any, length: int,
     shape: Any, joined: Any, context: Any,
 ) -> int:  # fmt: skip
-    """Move a window on: its weighted sum of values, and the element of the greatest weight."""
+    """Move a window on: its weighted sum of values, and the element of the greatest weight.
+
+    Where all weights are 0, far from the text, it is the one nearest to the mean centre.
+    """
     gaussians, size = spec[GAUSSIANS], spec[BELOW_SIZE]
     wide = 3 * gaussians
     for j in range(wide):
@@ -136,6 +139,11 @@ def _attend(
             key = key_SD[s]
             for j in range(len(key)):
                 seen[j] += total * key[j]
+    if greatest == np.float32(0.0):
+        centre = 0.0
+        for j in range(gaussians):
+            centre += kappa[j]
+        place = int(min(max(centre / gaussians - 0.5, 0.0), length - 1.0))
     return place
 
 

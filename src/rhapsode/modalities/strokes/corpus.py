@@ -21,7 +21,7 @@ from rhapsode.modalities.strokes.facts import StrokeBundle
 from rhapsode.modalities.strokes.files import Specimen, read_ink
 from rhapsode.modalities.strokes.files.json_ink import read_json
 from rhapsode.modalities.strokes.files.preparing import Prepared, prepare_ink, said
-from rhapsode.modalities.strokes.labels import learn_characters, own_texts
+from rhapsode.modalities.strokes.labels import learn_characters, own_texts, text_of
 from rhapsode.modalities.strokes.settings import StrokeDataSettings, StrokeTrainSettings
 
 NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -36,7 +36,7 @@ class StrokePart:
         moves: (T, 3) of each.
         split: description, for a protocol.
         train: the training split, for baselines; empty where it is not known.
-        texts: what each shows; None where a model does not write from texts.
+        texts: what each shows; None where one has no text, or texts are not used.
     """
 
     moves: list[Floats]
@@ -146,7 +146,9 @@ def prepare_corpus(
             f"the model does not know {', '.join(map(repr, strange))}: read as unknown, and not "
             "learnt"
         )
-    sha256 = hashlib.sha256("\n".join([sha256, *texts]).encode()).hexdigest()
+    sha256 = hashlib.sha256(
+        "\n".join([sha256, *texts]).encode("utf-8", "surrogatepass")
+    ).hexdigest()
     return StrokeCorpus(moves, prepared.grid, prepared.up, sha256, reason, divided, source)
 
 
@@ -158,7 +160,7 @@ def _texts_of(
     Raises:
         DataError: texts are missing that are needed.
     """
-    own = [specimen.text for specimen in prepared.specimens]
+    own = prepared.specimens
     if base is None:
         texts = own_texts(own, settings.text.use)
         if texts is not None:
@@ -166,13 +168,13 @@ def _texts_of(
                 f"every drawing has a text: the model learns to write texts of "
                 f"{len(set(''.join(texts)))} characters; --set text.use=never to draw without them"
             )
-        elif settings.text.use == "auto" and any(own):
-            missing = sum(not text for text in own)
+        elif settings.text.use == "auto" and any(text_of(each, names=False) for each in own):
+            missing = sum(not text_of(each, names=False) for each in own)
             log.info(f"{missing:,} of {len(own):,} drawings have no text: texts are not used")
         return texts, None
     if base.facts.source is None:
         return None, None
-    if not all(own):
+    if not all(map(text_of, own)):
         raise DataError(
             "the model writes texts, and a drawing has none",
             where=named,

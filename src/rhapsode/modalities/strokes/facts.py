@@ -69,6 +69,8 @@ class StrokeFacts(ValueFacts):
             return facts
         if not isinstance(source, dict):
             raise BundleError("the description of its texts is malformed", where="facts")
+        if facts.letters < 1 or facts.pace <= 0:
+            raise BundleError("its texts have no length or no pace", where="facts")
         return replace(facts, source=encoder_from_mapping(source))
 
     def sizes(self, encoder: Any) -> NetworkSizes:

@@ -9,6 +9,7 @@ import numpy as np
 from rhapsode.data import Condition, SourceStore
 from rhapsode.encoding import ENCODERS, Encoder
 from rhapsode.errors import DataError, EncodingError
+from rhapsode.modalities.strokes.files import Specimen
 
 ENCODING = "characters.v1"
 
@@ -47,16 +48,30 @@ def check_seen(text: str, encoder: Encoder) -> None:
         )
 
 
-def own_texts(texts: Sequence[str | None], use: str) -> list[str] | None:
-    """The texts that a model is to write from; None without.
+def text_of(specimen: Specimen, *, names: bool = True) -> str:
+    """The text of a drawing in one line; empty without one.
 
     Arguments:
-        texts: of each drawing; None or empty where it has none.
+        specimen: the drawing.
+        names: whether its name counts where it has no text.
+    """
+    text = " ".join((specimen.text or "").split())
+    return text or " ".join((specimen.label or "").split() if names else ())
+
+
+def own_texts(specimens: Sequence[Specimen], use: str) -> list[str] | None:
+    """The texts that a model is to write from; None without.
+
+    Names of drawings count only where texts are asked for.
+
+    Arguments:
+        specimens: the drawings.
         use: the setting.
 
     Raises:
         DataError: a text is missing, and texts are to be used.
     """
+    texts = [text_of(specimen, names=use == "always") for specimen in specimens]
     missing = sum(not text for text in texts)
     if use == "never" or (use == "auto" and missing):
         return None
@@ -65,4 +80,4 @@ def own_texts(texts: Sequence[str | None], use: str) -> list[str] | None:
             f"{missing:,} of {len(texts):,} drawings have no text",
             hint='give every drawing a "text" beside its strokes',
         )
-    return [" ".join(str(text).split()) for text in texts]
+    return texts

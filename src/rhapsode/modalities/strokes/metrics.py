@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.modalities.scoring import Metrics
 from rhapsode.modalities.strokes.baselines import baseline_losses
@@ -32,10 +33,19 @@ BASELINES = {
 
 
 def encode_part(bundle: StrokeBundle, part: StrokePart) -> ScoredPart:
-    """Encoded drawings of a part, with noise in place of the grid."""
+    """Encoded drawings of a part, with noise in place of the grid.
+
+    Raises:
+        DataError: the model writes texts, and a drawing has none.
+    """
     condition, source = None, bundle.facts.source
     if source is not None:
-        assert part.texts is not None, "the model writes from texts"
+        if part.texts is None:
+            raise DataError(
+                "the model writes texts, and a drawing has none",
+                where=part.split,
+                hint='give every drawing a "text"',
+            )
         condition = condition_of(part.texts, source)
     arrays = encode_drawings(bundle.encoder, part.moves, condition)
     settings = bundle.encoder.settings

@@ -24,7 +24,7 @@ from rhapsode.modalities.strokes.corpus import (
 )
 from rhapsode.modalities.strokes.facts import StrokeBundle, StrokeFacts
 from rhapsode.modalities.strokes.files.preparing import prepare_ink
-from rhapsode.modalities.strokes.labels import condition_of, own_texts
+from rhapsode.modalities.strokes.labels import condition_of, text_of
 from rhapsode.modalities.strokes.metrics import encode_part, measure_strokes, stroke_report
 from rhapsode.modalities.strokes.settings import StrokeTrainSettings
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
@@ -107,10 +107,9 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
         prepared = prepare_ink(specimens, model.reading_settings(), grid=grid)
         prepared.turn(up=model.bundle.facts.up)
         named = ", ".join(map(source_name, sources))
-        texts = None
-        if model.bundle.facts.source is not None:
-            texts = own_texts([specimen.text for specimen in prepared.specimens], "always")
-        return StrokePart(prepared.moves, f"{which} of {named}", [], texts)
+        texts = list(map(text_of, prepared.specimens))
+        whole = texts if all(texts) else None
+        return StrokePart(prepared.moves, f"{which} of {named}", [], whole)
 
     def test_figures(
         self, planned: StrokePlan, part: StrokePart, predictor: ValuePredictor[StrokeBundle]
@@ -196,7 +195,7 @@ class StrokesModality(ValueModality[StrokeTrainSettings, StrokeCorpus, StrokeBun
                 f"there is no drawing {number}, they are numbered 0 to {len(prepared.moves) - 1}",
                 where=", ".join(map(source_name, sources)),
             )
-        text = prepared.specimens[number].text
+        text = text_of(prepared.specimens[number]) or None
         return DrawingSeen(prepared.moves[number], prepared.up, prepared.grid, text)
 
 

@@ -127,7 +127,9 @@ class StrokeModel(ValueModel[StrokeBundle]):
         return self.prompt_of_text(text, settings)
 
     def prompt_of_text(self, text: str, settings: GenerateSettings) -> StrokePrompt:
-        """Make a prompt of typed moves."""
+        """Make a prompt of typed moves, or of a text to write."""
+        if self.bundle.facts.source is not None:
+            return self.prompt(text, settings)
         steps = read_steps(text, 3)
         if steps:
             self.bundle.encoder.checked(np.array(steps).reshape(-1, 3))
@@ -136,6 +138,11 @@ class StrokeModel(ValueModel[StrokeBundle]):
     def prompt_of_file(
         self, content: bytes, suffix: str, settings: GenerateSettings
     ) -> StrokePrompt:
+        if self.bundle.facts.source is not None:
+            raise DataError(
+                "this model writes given texts, it does not continue drawings",
+                hint="give it the text to write",
+            )
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"prompt{suffix}"
             path.write_bytes(content)

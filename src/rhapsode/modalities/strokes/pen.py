@@ -6,16 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from rhapsode.config import from_mapping
 from rhapsode.data import Condition
 from rhapsode.encoding.vectors import FARTHEST, Floats, Singles
+from rhapsode.errors import BundleError
 from rhapsode.generation.draw import uniforms
 from rhapsode.modalities.strokes import compiled_pen as code
 from rhapsode.modalities.strokes.facts import StrokeBundle
+from rhapsode.models.recurrent_config import GatedConfig
 
 Ints = NDArray[np.int64]
 _BELOW, _ABOVE = "model.below.", "model.above."
@@ -23,6 +27,8 @@ _WINDOWS = {"gaussian_window.v1": code.GAUSSIAN, "reading_window.v1": code.READI
 # The least and greatest uniform of a normal, as in the head.
 _TINY = 2.0**-54
 _GREEDY_BELOW = 1e-5
+# In place of the length of an axis: any but 0.
+_ANY = -1
 
 
 def unsupported(bundle: StrokeBundle) -> str | None:
@@ -32,6 +38,8 @@ def unsupported(bundle: StrokeBundle) -> str | None:
         return "the model has several networks"
     if config.input.name != "values.v1":
         return f"no implementation of {config.input.name}"
+    if config.head.name not in {"pen.v1", "pen"}:
+        return f"no implementation of {config.head.name}"
     source = config.source
     families = {config.model.name}
     if source is not None:
@@ -42,6 +50,58 @@ def unsupported(bundle: StrokeBundle) -> str | None:
         families.add(source.above.name)
     strange = families - {"lstm.v1", "lstm"}
     return f"no implementation of {min(strange)}" if strange else None
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Settings of the head `pen.v1` that are read here."""
+
+    components: Annotated[int, Meta(ge=1, le=1 << 10)] = 20
+    least_scale: Annotated[float, Meta(gt=0.0, le=1.0)] = 1e-4
+    by_pen: bool = True
+
+    @property
+    def width(self) -> int:
+        """Parameters of a move."""
+        return 3 + (8 if self.by_pen else 6) * self.components
+
+
+class _Arrays:
+    """Arrays of a network, each taken by name and shape."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._left = dict(arrays)
+
+    def take(self, name: str, *shape: int) -> NDArray[Any]:
+        """An array of the file.
+
+        Raises:
+            BundleError: it is missing, or of another shape.
+        """
+        array = self._left.pop(name, None)
+        found = None if array is None else array.shape
+        if (
+            found is None
+            or len(found) != len(shape)
+            or not all(
+                own == size or (size == _ANY and own > 0)
+                for own, size in zip(found, shape, strict=True)
+            )
+        ):
+            wanted = tuple("any" if size == _ANY else size for size in shape)
+            raise BundleError(
+                f"the array {name!r} has shape {found}, its configuration asks for {wanted}"
+            )
+        return np.asarray(array, dtype=np.float32)
+
+    def finish(self) -> None:
+        """Refuse arrays that were not taken.
+
+        Raises:
+            BundleError: there are some.
+        """
+        if self._left:
+            raise BundleError(f"its configuration asks for no array {min(self._left)!r}")
 
 
 @dataclass
@@ -74,11 +134,17 @@ class Pen:
 
     Arguments:
         bundle: one that `unsupported` does not object to.
+
+    Raises:
+        BundleError: arrays that do not fit the configuration.
     """
 
     def __init__(self, bundle: StrokeBundle) -> None:
-        arrays: Mapping[str, Any] = bundle.members[0].arrays
+        arrays = _Arrays(bundle.members[0].arrays)
         config, source = bundle.config, bundle.config.source
+        letters = bundle.facts.source
+        if (source is None) != (letters is None):
+            raise BundleError("its network and its encoder of sources do not belong together")
         spec = np.zeros(code.FIRST, dtype=np.int64)
         layers, parts, size = [], [], 0
 
@@ -89,39 +155,63 @@ class Pen:
             size += len(flat)
             return size - len(flat)
 
-        def stack(prefix: str) -> int:
-            count = 0
-            while f"{prefix}weight_ih_l{count}" in arrays:
-                new, past = (arrays[f"{prefix}weight_{n}_l{count}"] for n in ("ih", "hh"))
-                bias = arrays[f"{prefix}bias_ih_l{count}"] + arrays[f"{prefix}bias_hh_l{count}"]
-                layers.append([new.shape[1], pack(new.T), pack(past.T), pack(bias), past.shape[1]])
-                count += 1
-            return count
+        def stack(prefix: str, settings: Mapping[str, Any], features: int) -> tuple[int, int]:
+            """Number of layers that are packed, and their units."""
+            form = from_mapping(
+                GatedConfig,
+                {**settings, "input_size": features},
+                where="[model]",
+                error=BundleError,
+            )
+            units = form.hidden_size
+            for layer in range(form.num_layers):
+                new = arrays.take(f"{prefix}weight_ih_l{layer}", 4 * units, features)
+                past = arrays.take(f"{prefix}weight_hh_l{layer}", 4 * units, units)
+                bias = arrays.take(f"{prefix}bias_ih_l{layer}", 4 * units)
+                bias = bias + arrays.take(f"{prefix}bias_hh_l{layer}", 4 * units)
+                layers.append([features, pack(new.T), pack(past.T), pack(bias), units])
+                features = units
+            return form.num_layers, units
 
         spec[code.INPUT] = code.FEATURES
-        if source is None:
-            spec[code.BELOW] = stack("model.")
-        else:
-            assert source.attention is not None
-            spec[code.BELOW] = stack(_BELOW)
-            spec[code.ABOVE] = stack(_ABOVE)
-            spec[code.WINDOW] = _WINDOWS[source.attention.name]
-            shape = arrays["model.attention.shape.weight"]
-            spec[code.GAUSSIANS] = len(shape) // 3
-            spec[code.SHAPE] = pack(shape.T)
-            spec[code.SHAPE_BIAS] = pack(arrays["model.attention.shape.bias"])
-            spec[code.VALUES] = arrays["model.source_encoder.table.weight"].shape[1]
-            if spec[code.WINDOW] == code.READING:
-                query = arrays["model.attention.query.weight"]
-                spec[code.MEETING] = len(query)
-                spec[code.QUERY] = pack(query.T)
-                spec[code.QUERY_BIAS] = pack(arrays["model.attention.query.bias"])
-        spec[code.BELOW_SIZE] = layers[int(spec[code.BELOW]) - 1][-1]
-        spec[code.DEPTH] = layers[-1][-1]
-        head, settings = arrays["head.weight"], config.head.settings
-        spec[code.WIDTH], spec[code.MIXTURE] = len(head), settings["components"]
-        spec[code.BY_PEN] = int(settings["by_pen"])
-        spec[code.HEAD], spec[code.HEAD_BIAS] = pack(head.T), pack(arrays["head.bias"])
+        self._table: NDArray[Any] | None = None
+        self._key: NDArray[Any] | None = None
+        prefix = "model." if source is None else _BELOW
+        spec[code.BELOW], units = stack(prefix, config.model.settings, code.FEATURES)
+        spec[code.BELOW_SIZE] = units
+        if source is not None and source.attention is not None and source.above is not None:
+            window = _WINDOWS[source.attention.name]
+            self._table = arrays.take(
+                "model.source_encoder.table.weight",
+                0 if letters is None else letters.vocab_size,
+                _ANY,
+            )
+            values, read = self._table.shape[1], units
+            if window == code.READING:
+                query = arrays.take("model.attention.query.weight", _ANY, units)
+                read = len(query)
+                spec[code.MEETING], spec[code.QUERY] = read, pack(query.T)
+                spec[code.QUERY_BIAS] = pack(arrays.take("model.attention.query.bias", read))
+                self._key = arrays.take("model.attention.key.weight", read, values)
+            bias = arrays.take("model.attention.shape.bias", _ANY)
+            if len(bias) % 3:
+                raise BundleError("the parameters of its window are not three for each Gaussian")
+            shape = arrays.take("model.attention.shape.weight", len(bias), read)
+            spec[code.WINDOW], spec[code.VALUES] = window, values
+            spec[code.GAUSSIANS] = len(bias) // 3
+            spec[code.SHAPE], spec[code.SHAPE_BIAS] = pack(shape.T), pack(bias)
+            spec[code.ABOVE], units = stack(_ABOVE, source.above.settings, units + values)
+        known = {
+            name: value
+            for name, value in config.head.settings.items()
+            if name in _Head.__dataclass_fields__
+        }
+        head = from_mapping(_Head, known, where="[head]", error=BundleError)
+        spec[code.DEPTH], spec[code.WIDTH] = units, head.width
+        spec[code.MIXTURE], spec[code.BY_PEN] = head.components, int(head.by_pen)
+        spec[code.HEAD] = pack(arrays.take("head.weight", head.width, units).T)
+        spec[code.HEAD_BIAS] = pack(arrays.take("head.bias", head.width))
+        arrays.finish()
         self._spec = np.concatenate((spec, np.array(layers, dtype=np.int64).ravel()))
         self._weights = np.concatenate(parts)
         self._state = 2 * sum(layer[-1] for layer in layers)
@@ -131,10 +221,8 @@ class Pen:
         self._numbers[code.EXTENT] = encoder.settings.extent
         self._numbers[code.GRID] = encoder.settings.grid
         self._numbers[code.UNIT] = encoder.unit
-        self._numbers[code.LEAST_LOG] = math.log(settings["least_scale"])
+        self._numbers[code.LEAST_LOG] = math.log(head.least_scale)
         self._numbers[code.FARTHEST] = FARTHEST
-        self._table = arrays.get("model.source_encoder.table.weight")
-        self._key = arrays.get("model.attention.key.weight")
 
     def start(self, rows: int) -> Rows:
         """Rows that have read nothing."""

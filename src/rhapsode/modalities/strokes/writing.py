@@ -14,7 +14,7 @@ from rhapsode.encoding.strokes import Drawing, moves_of, strokes_of
 from rhapsode.encoding.vectors import Floats
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.log import log
-from rhapsode.modalities.strokes.labels import check_seen
+from rhapsode.modalities.strokes.labels import check_seen, text_of
 from rhapsode.modalities.strokes.prompts import StrokeDocument, StrokePrompt, opened
 from rhapsode.modalities.strokes.settings import StrokeGenerateSettings, WriteSettings
 from rhapsode.views.figures import plural
@@ -66,6 +66,7 @@ def handwritten(model: StrokeModel, text: str, settings: WriteSettings) -> Strok
             "this model draws, it does not write given texts",
             hint="train on drawings that all have a text; rhapsode generate draws",
         )
+    text = "\n".join(" ".join(line.split()) for line in text.splitlines())
     if settings.unknown == "skip":
         text = "\n".join(map(source.without_unknown, text.splitlines()))
     for line in text.splitlines():
@@ -145,7 +146,8 @@ def read_style(model: StrokeModel, path: Path, settings: WriteSettings) -> Style
         EncodingError: its text has characters that the model has never seen.
     """
     specimen, moves_T3 = model.specimen_in(path)
-    if not (specimen.text or "").strip():
+    text = text_of(specimen)
+    if not text:
         raise DataError(
             "the style has no text",
             where=str(path),
@@ -153,7 +155,6 @@ def read_style(model: StrokeModel, path: Path, settings: WriteSettings) -> Style
         )
     source = model.bundle.facts.source
     assert source is not None
-    text = " ".join(str(specimen.text).split())
     if strange := source.unknown(text):
         log.warning(f"the model has never seen {', '.join(map(repr, strange))} of the style")
     return shortened(model, Style(text, moves_T3), told=True)

@@ -220,12 +220,21 @@ class GaussianWindow(Attention):
         places_S = torch.arange(1, memory.longest + 1, device=kappa_BTK.device).to(kappa_BTK.dtype)
         weights_BTS = _window(height_BTK, width_BTK, kappa_BTK, places_S)
         weights_BTS = weights_BTS.masked_fill(~memory.inside_MS[:, None], 0.0)
-        return weights_BTS, WindowPlace(kappa_BTK[:, -1], _heaviest(weights_BTS[:, -1]))
+        kappa_BK = kappa_BTK[:, -1]
+        place_B1 = _heaviest(weights_BTS[:, -1], kappa_BK, memory.lengths_M)
+        return weights_BTS, WindowPlace(kappa_BK, place_B1)
 
 
-def _heaviest(weights_BS: Tensor) -> Tensor:
-    """The element of the greatest weight, (B, 1)."""
-    return weights_BS.detach().argmax(dim=-1, keepdim=True)
+def _heaviest(weights_BS: Tensor, kappa_BK: Tensor, lengths_M: Tensor) -> Tensor:
+    """The element of the greatest weight, (B, 1).
+
+    Where all weights are 0, far from the source, it is the one nearest to the mean centre.
+    """
+    weights_BS, kappa_BK = weights_BS.detach(), kappa_BK.detach()
+    last_M1 = (lengths_M[:, None] - 1).to(kappa_BK.dtype)
+    centre_B1 = (kappa_BK.mean(dim=-1, keepdim=True) - 0.5).clamp(min=0).minimum(last_M1).long()
+    greatest_B1 = weights_BS.amax(dim=-1, keepdim=True)
+    return torch.where(greatest_B1 == 0, centre_B1, weights_BS.argmax(dim=-1, keepdim=True))
 
 
 def _window(height: Tensor, width: Tensor, kappa: Tensor, places_S: Tensor) -> Tensor:
@@ -299,7 +308,8 @@ class ReadingWindow(Attention):
             precise = (each.to(kind) if each.is_floating_point() else each for each in tensors)
             steps: Any = ReadingSteps.apply
             weights_BTS, kappa_BK, seen_BD = steps(*precise)
-            return weights_BTS, ReadingPlace(kappa_BK, _heaviest(weights_BTS[:, -1]), seen_BD)
+            place_B1 = _heaviest(weights_BTS[:, -1], kappa_BK, memory.lengths_M)
+            return weights_BTS, ReadingPlace(kappa_BK, place_B1, seen_BD)
         places_S = torch.arange(1, memory.longest + 1, device=kappa_BK.device).to(kind)
         inside_BS = memory.inside_MS.to(kind)
         answers = []
@@ -311,5 +321,6 @@ class ReadingWindow(Attention):
             weights_BS = _window(height_BK, width_BK, kappa_BK, places_S) * inside_BS
             seen_BD = torch.bmm(weights_BS[:, None].to(keys_BSD.dtype), keys_BSD)[:, 0]
             answers.append(weights_BS)
-        place = ReadingPlace(kappa_BK, _heaviest(weights_BS), seen_BD)
+        place_B1 = _heaviest(weights_BS, kappa_BK, memory.lengths_M)
+        place = ReadingPlace(kappa_BK, place_B1, seen_BD)
         return torch.stack(answers, dim=1), place

@@ -15,7 +15,7 @@ from rhapsode.modalities.strokes.files.specimen import Specimen, checked_strokes
 
 KEYS = ("strokes", "drawing", "points", "ink")
 """Names under which an object holds its strokes."""
-_TEXTS = ("text", "label", "word")
+_LABELS = ("label", "word")
 
 
 def is_ink(value: Any) -> bool:
@@ -91,7 +91,7 @@ def _specimen(value: Any, where: str) -> Specimen:
         dense = dense or key != "drawing"
     if not strokes:
         raise DataError("a drawing without a point", where=where)
-    text = next((facts[name] for name in _TEXTS if isinstance(facts.get(name), str)), None)
+    text, *labels = (_text_of(facts.get(name), where) for name in ("text", *_LABELS))
     split, writer = facts.get("split"), facts.get("writer")
     return Specimen(
         Drawing(strokes, up),
@@ -100,7 +100,23 @@ def _specimen(value: Any, where: str) -> Specimen:
         split if isinstance(split, str) else None,
         text,
         None if writer is None else str(writer),
+        next((label for label in labels if label), None),
     )
+
+
+def _text_of(value: Any, where: str) -> str | None:
+    """A text of an object; None for other values.
+
+    Raises:
+        DataError: half of a surrogate pair.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DataError("a text with half of a surrogate pair", where=where) from None
+    return value
 
 
 def _is_stroke_3(content: Sequence[Any]) -> bool:

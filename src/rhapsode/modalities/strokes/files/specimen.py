@@ -23,6 +23,7 @@ class Specimen:
         split: "train", "valid" or "test", as the file names it; None if it does not.
         text: what is written.
         writer: who wrote it.
+        label: its name, which may be what is written: a class of sketches, the title of a picture.
     """
 
     drawing: Drawing
@@ -31,6 +32,7 @@ class Specimen:
     split: str | None = None
     text: str | None = None
     writer: str | None = None
+    label: str | None = None
 
 
 def checked_strokes(strokes: Sequence[Any], where: str) -> tuple[Any, ...]:

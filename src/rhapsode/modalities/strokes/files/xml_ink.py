@@ -154,7 +154,7 @@ def read_svg(content: bytes, where: str) -> Iterator[Specimen]:
     if not strokes:
         raise DataError("the picture has no path or line", where=where)
     title = root.find("title")
-    yield Specimen(Drawing(strokes), True, where, text=None if title is None else title.text)
+    yield Specimen(Drawing(strokes), True, where, label=None if title is None else title.text)
 
 
 def _lines(element: Element, matrix: Matrix, where: str) -> Iterator[np.ndarray]:

@@ -53,6 +53,8 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
     if base is not None:
         plan = gentler_plan(plan, base, moves, asked=settings.training.learning_rate)
         encoder, config = base.bundle.encoder, base.bundle.config
+    if corpus.source is not None:
+        plan = _of_whole_drawings(plan, train, settings.training.window)
     settings = resolved_values(settings, plan)
     if base is None:
         encoder = _encoder(train, corpus.grid, settings.encoder)
@@ -92,6 +94,24 @@ def plan_stroke_run(corpus: StrokeCorpus, request: RunRequest[StrokeTrainSetting
         ),
     )
     return Planned(settings, corpus, bundle, plan, moves, most_steps=most, own=own)
+
+
+def _of_whole_drawings(
+    plan: PlannedSettings, train: list[Any], window: int | None
+) -> PlannedSettings:
+    """The plan with a window that cuts no drawing: each begins its text anew.
+
+    Raises:
+        SettingsError: a smaller window was asked for.
+    """
+    longest = max(map(len, train))
+    if window is not None and window < longest:
+        raise SettingsError(
+            f"the longest drawing has {longest:,} moves, and a part of it has no text of its own",
+            where="training.window",
+            hint=f"leave it out, or set at least {longest}",
+        )
+    return replace(plan, training={**plan.training, "window": longest})
 
 
 def _facts(corpus: StrokeCorpus, lengths: list[int]) -> StrokeFacts:
