@@ -84,7 +84,7 @@ class ServerState:
             self._apart -= 1
 
     async def start_apart(self, work: Callable[[], T]) -> asyncio.Task[T]:
-        """Start work in a thread, when one of those outside the slots is free.
+        """Start work in a thread when one outside the slots is free.
 
         The thread keeps its place until it ends, even if nobody waits for it any more.
         """

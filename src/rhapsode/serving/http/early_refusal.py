@@ -2,8 +2,8 @@
 
 An overloaded server has to answer many times more requests than it admits, and every one that it
 parses takes time from those. A request to write is therefore recognised by its first bytes, and
-refused while all slots and the queue are full, a search, too, although it takes no slot. Whatever is
-unusual is left to the parser.
+refused while all slots and the queue are full. So is a search, although it takes no slot. Whatever
+is unusual is left to the parser.
 """
 
 from __future__ import annotations
