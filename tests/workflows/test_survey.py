@@ -188,3 +188,12 @@ def test_how_a_file_was_read_is_told(tmp_path: Path) -> None:
     assert found["reading"]["encodings"] == {"cp1252": 1}
     assert found["text"]["line_ends"] == {"lf": 0, "crlf": 60, "cr": 0}
     assert any("read as cp1252" in line for line in found["reading"]["lines"])
+
+
+def test_a_setting_of_another_kind_names_it(tmp_path: Path) -> None:
+    """A text's encoding beside a table of numbers tells how the file was read."""
+    table = tmp_path / "table.csv"
+    table.write_text("date,v\n" + "".join(f"2020-01-0{day},{day}\n" for day in range(1, 9)))
+    with pytest.raises(SettingsError, match=r"read as series.*source\.text_encoding") as caught:
+        survey(str(table), source={"text_encoding": "latin-1"})
+    assert "--modality text" in str(caught.value)
