@@ -98,7 +98,7 @@ def of_beginnings(experts: Experts, weight: float) -> Experts:
     """Experts with a weight for words that begin a document, which differs by kind."""
     weight_F = np.zeros(experts.size)
     weight_F[kernels.NETWORK] = 1.0
-    weight_F[-kernels.KINDS :] = weight * np.arange(1, kernels.KINDS + 1)
+    weight_F[-2 * kernels.KINDS :] = weight * np.arange(1, 2 * kernels.KINDS + 1)
     return Experts(counted(0), weight_F, remember=True, keep=experts.keep)
 
 
@@ -118,13 +118,13 @@ def test_the_first_words_of_a_document_raise_later_ones(keep: bool) -> None:
         begin = 0 if t < len(one) else len(one)
         known = [element for element in read[begin : t + 1] if element > 1]
         sums: dict[int, list[float]] = defaultdict(list)
-        if len(known) >= 16:
-            for form in {int(FORMS[e]) for e in known[:16]}:
-                for element, parts in raised.get(form, {}).items():
-                    sums[element].append(parts / 100)
+        for form in {int(FORMS[e]) for e in known[:16]}:
+            for element, parts in raised.get(form, {}).items():
+                sums[element].append(parts / 100)
         z_V = own_1TV[0, t].astype(np.float64)
         for element, nats in sums.items():
             kind = min(len(nats), 4) - 1 + 4 * ((sum(nats) >= 1) + (sum(nats) >= 2))
+            kind += 12 * (len(known) < 16)
             z_V[element] += 0.1 * (kind + 1) * sum(nats)
         changed += bool(sums)
         np.testing.assert_allclose(whole_1TV[0, t], z_V - np.logaddexp.reduce(z_V), atol=1e-5)
@@ -144,8 +144,8 @@ def test_their_weights_are_a_group_of_their_own() -> None:
     groups = Groups.of(experts)
     assert groups.names[-2:] == ("read", "beginning")
     own_F = groups.group_F == len(groups.names) - 1
-    assert own_F.sum() == kernels.KINDS
-    assert own_F[-kernels.KINDS :].all()
+    assert own_F.sum() == 2 * kernels.KINDS
+    assert own_F[-2 * kernels.KINDS :].all()
     assert "beginning" not in Groups.of(Experts(counted(0))).names
 
 

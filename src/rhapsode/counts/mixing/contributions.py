@@ -130,7 +130,7 @@ class Groups:
         if experts.remember:
             names.append("read")
         if experts.width == kernels.BEGUN_WIDTH:
-            group_F[experts.size - kinds :] = len(names)
+            group_F[experts.size - 2 * kinds :] = len(names)
             names.append("beginning")
         return cls(tuple(names), group_F, lead + kinds * lengths)
 

@@ -180,8 +180,9 @@ class Experts:
     @property
     def size(self) -> int:
         """Number of weights, with those of elements read."""
-        said = 2 * kernels.KINDS if self.has_words else 0
-        return self.lead + kernels.KINDS * kernels.LENGTHS + len(self.measure_F) + said
+        key_K: Any = self.tables[kernels.KEYS]
+        said = 0 if not self.has_words else 3 if len(key_K) else 2
+        return self.lead + kernels.KINDS * (kernels.LENGTHS + said) + len(self.measure_F)
 
     @property
     def has_words(self) -> bool:

@@ -178,15 +178,13 @@ def list_triggered(
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, word_W: Any,
     seen_V: Any, lead: int, n: int, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
-    """List the evidence of the words that began the document.
+    """List the evidence of the words that began the document, as far as they have been read.
 
-    There is none before they have all been read. Their evidence for an element is summed up.
-    Returns the new length.
+    Their evidence for an element is summed up. Returns the new length.
     """
     begin = n
-    if word_W[WORDS] < BEGINNING:
-        return n
-    for place in range(BEGINNING):
+    early = 0 if word_W[WORDS] == BEGINNING else KINDS
+    for place in range(word_W[WORDS]):
         key = word_W[WORDS + 1 + place]
         k = row_of_key(bucket_B, key_K, key) if key > 0 else -1
         if k < 0:
@@ -202,7 +200,7 @@ def list_triggered(
             value_E[e] += evidence_J[j]
     for e in range(begin, n):
         strong = 0 if value_E[e] < 1.0 else 1 if value_E[e] < 2.0 else 2
-        weight_E[e] += lead + 4 * strong - 1
+        weight_E[e] += lead + early + 4 * strong - 1
         seen_V[element_E[e]] = 0
     return n
 

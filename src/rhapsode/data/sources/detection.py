@@ -221,12 +221,13 @@ def _near_best(found: list[tuple[float, float, str]]) -> bool:
 def _east_asian(sample: bytes) -> list[str]:
     """Likely Chinese, Japanese and Korean encodings, the likeliest first.
 
-    An encoding is likely if the decoded text has many of its commonest characters.
+    An encoding is likely if the decoded text has many of its commonest characters. A word counts
+    once, since a table may repeat one in each row.
     """
     scores: list[tuple[float, str]] = []
     for codec in ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949"):
         steps = codecs.getincrementaldecoder(codec)("replace")
-        text = steps.decode(sample)
+        text = "\n".join(dict.fromkeys(re.findall(r"[^\x00-\x7f]+", steps.decode(sample))))
         high = [character for character in text if not character.isascii()]
         if not high or text.count("\ufffd") > 0.01 * len(high):
             continue
