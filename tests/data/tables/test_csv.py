@@ -254,8 +254,12 @@ def test_other_sources_are_told_apart(tmp_path: Path):
         read_series(tmp_path / "none.csv")
     with pytest.raises(DataError, match="a folder"):
         read_series(tmp_path)
-    with pytest.raises(DataError, match=r"\.json files are not read"):
+    with pytest.raises(DataError, match="the table is empty"):
         series_of(tmp_path, "[]", name="a.json")
+    with pytest.raises(DataError, match="record 2: not an object"):
+        series_of(tmp_path, '[{"t": 1, "v": 2}, 3]', name="a.json")
+    with pytest.raises(DataError, match=r"\.feather files are not read"):
+        series_of(tmp_path, "1,2", name="a.feather")
     with pytest.raises(DataError, match="a int cannot be read as series"):
         read_series(5)
 

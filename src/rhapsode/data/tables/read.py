@@ -2,10 +2,11 @@
 
 import importlib.util
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rhapsode.config.source import SourceSettings
 from rhapsode.data.sources.blob import Blob, Found, first_bytes, in_any_order
 from rhapsode.data.sources.compression import bare_name, unpacked
+from rhapsode.data.sources.fields.json_records import json_records
 from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
@@ -39,14 +41,15 @@ _DEFAULT = SeriesSettings()
 _READING = SourceSettings()
 _HEAD, _LARGE = 1 << 20, 4 << 20
 _CLEAR = 100
-_REFUSED = {".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".feather", ".pkl", ".h5"}
+JSON = (".json", ".jsonl", ".ndjson")
+_REFUSED = {".xlsx", ".xls", ".ods", ".feather", ".pkl", ".h5"}
 
 
 def read_series(source: Any, settings: SeriesSettings = _DEFAULT) -> SeriesSet:
     """Read series from a file, named corpus, data frame or array.
 
     Files are CSV, TSV and similar text (delimiter, header, text encoding, decimal comma and
-    compression are detected), Parquet, .npy and .npz; a file in an archive is named as
+    compression are detected), records of JSON, Parquet, .npy and .npz; a file in an archive is named as
     archive.zip/file.csv. A path that exists takes precedence over a name. Frames are those of
     pandas, polars, pyarrow and other libraries that narwhals supports.
 
@@ -181,11 +184,58 @@ def _blob_table(blob: Blob, settings: SeriesSettings) -> Table:
         with in_any_order(unpacked(blob)) as file:
             return parquet_table(file, blob.name, settings)
     plain = unpacked(blob)
+    if suffix in JSON:
+        return _json_table(plain, settings)
     head = first_bytes(plain.open, _LARGE)
     if len(head) == _LARGE and not settings.value_columns:
         beginning = _whole_lines(head[:_HEAD])
         _refuse_text(Blob(blob.name, blob.relative, lambda: BytesIO(beginning)), settings)
     return _text_table(plain, settings)
+
+
+def first_records(source: str, most: int = 1000) -> SeriesSet:
+    """Series of the first JSON records of a file.
+
+    Raises:
+        DataError: they are no table of numbers.
+    """
+    found = named_file(source)
+    if found is None or found[1]:
+        raise DataError("no such file", where=source)
+    return assemble(_json_table(unpacked(found[0]), _DEFAULT, most), _DEFAULT)
+
+
+def _json_table(plain: Blob, settings: SeriesSettings, most: int | None = None) -> Table:
+    """A table of JSON records, with a column for each field that is no list."""
+    import polars as pl
+
+    found = Found()
+    chunks = text_chunks(plain.open, plain.name, _READING, found, zeros=True)
+    cells: dict[str, list[str | None]] = {}
+    rows = 0
+    for record in islice(json_records(chunks, plain.name, None), most):
+        if not isinstance(record, dict):
+            raise DataError("not an object with fields", where=f"{plain.name}, record {rows + 1}")
+        for name, cell in _fields(record):
+            column = cells.setdefault(name, [])
+            column += [None] * (rows - len(column))
+            column.append(cell)
+        rows += 1
+    for short in cells.values():
+        short += [None] * (rows - len(short))  # noqa: PLW2901 - it grows in place
+    frame = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String))
+    table = polars_table(frame, plain.name, settings)
+    return replace(table, notes=(*found.notes, *table.notes))
+
+
+def _fields(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str | None]]:
+    """Fields of a record by name; those of an object in it are named "object.field"."""
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _fields(value, f"{before}{name}.")
+        elif not isinstance(value, list):
+            text = str(value).lower() if isinstance(value, bool) else value
+            yield before + name, text
 
 
 def _whole_lines(head: bytes) -> bytes:

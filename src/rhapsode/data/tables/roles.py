@@ -255,7 +255,8 @@ class _Finder:
         candidates = [column for column in candidates if recur(column)]
         doubles = count - distinct()
         if not doubles and self.settings.layout == "auto":
-            return ()
+            back = (when[1:] < when[:-1]).any() and (when[1:] > when[:-1]).any()
+            return [c for c in candidates if back and _in_order_within(when, c)][:1]
         for size in range(1, min(len(candidates), 4) + 1):
             for columns in itertools.combinations(candidates, size):
                 if distinct(*columns) == count and recur(*columns):
@@ -322,6 +323,15 @@ def _rises_with(times: Times, column: Column) -> bool:
 def _changes_at(rows: pl.Series, column: Column) -> bool:
     """True of whole numbers that change at some rows and nowhere else."""
     return column.is_whole and bool((rows == (column.values[1:] != column.values[:-1])).all())
+
+
+def _in_order_within(when: pl.Series, column: Column) -> bool:
+    """True if times rise, or fall, within all rows of each entry of a column."""
+    import polars as pl
+
+    frame = pl.DataFrame([when.alias("time"), column.values.alias("entry")]).drop_nulls()
+    steps = frame.select(pl.col("time").diff().over("entry")).to_series().drop_nulls()
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _groups(columns: Sequence[pl.Series], there: pl.Series | None = None) -> pl.DataFrame:

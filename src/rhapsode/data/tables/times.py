@@ -44,6 +44,8 @@ _EPOCHS = (
     ("nanoseconds", 10**17, 9 * 10**18, 1),
 )
 _HEAD = 100
+# Fewest rows of years with decimals, and how far these may be from even steps.
+_LEAST_YEARS, _YEAR_DECIMALS = 10, 0.003
 
 
 class Times(NamedTuple):
@@ -84,6 +86,7 @@ def named_times(table: Table, settings: SeriesSettings, columns: Sequence[Column
 def find_times(table: Table, settings: SeriesSettings, free: Sequence[Column]) -> Times | None:
     """The times of a table; None if no column holds times."""
     if dates := [column for column in free if column.kind == "time"]:
+        dates = [column for column in dates if column.values.n_unique() > 1] or dates
         likely = (column for column in dates if plain_name(column.name) in TIME_NAMES)
         date = next(likely, dates[0])
         clocks = (c for c in free if c.kind == "clock" or _part_of(c, c.name) == "hour")
@@ -231,6 +234,8 @@ def numeric_times(
     import polars as pl
 
     there = values.drop_nulls()
+    if (years := _decimal_years(values)) is not None:
+        return years, "time", "decimal years"
     if not len(there) or not ((there == there.floor()) & (there.abs() < 2.0**63)).all():
         return None
     steps = there.diff()[1:]
@@ -249,6 +254,27 @@ def numeric_times(
             return whole * factor, "time", f"{name} since 1970"
     even = rising and steps.n_unique() == 1 and len(there) >= 10
     return (whole, "integer", "whole numbers") if sure or named or even else None
+
+
+def _decimal_years(values: pl.Series) -> pl.Series | None:
+    """Times of years with decimals, in even steps: the months, or the days, that they lie in."""
+    import polars as pl
+
+    steps = values.diff()[1:]
+    if len(values) < _LEAST_YEARS or values.null_count() or (values == values.floor()).all():
+        return None
+    step = float(steps.median())  # type: ignore[arg-type]
+    even = (steps - step).abs() <= 0.2 * step + _YEAR_DECIMALS
+    if not (even & (steps > 0)).all() or not values.is_between(1600, 2300).all():
+        return None
+    year, rest = values.floor().cast(pl.Int32), values - values.floor()
+    if abs(step - 1 / 12) <= _YEAR_DECIMALS:
+        month, days = (12 * rest + 0.1).floor() + 1, pl.Series([0.0])
+    else:
+        month, days = pl.Series([1.0]), (365.2425 * rest + 0.1).floor()
+    first = pl.select(pl.date(year, month.cast(pl.Int8), 1)).to_series().cast(pl.Datetime("ns"))
+    times = first.cast(pl.Int64) + days.cast(pl.Int64) * DAY
+    return times if (times.diff()[1:] > 0).all() else None
 
 
 def zoned_times(times: Times, notes: list[str]) -> tuple[pl.Series, Zone | None]:

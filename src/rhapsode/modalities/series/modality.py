@@ -20,6 +20,7 @@ from rhapsode.data.sources.fields.record_tables import are_numbers
 from rhapsode.data.sources.formats.workbooks import WORKBOOKS, is_workbook
 from rhapsode.data.tables import SERIES as NAMED_SERIES
 from rhapsode.data.tables import NoNumbersError, read_series
+from rhapsode.data.tables.read import JSON, first_records
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
 from rhapsode.files import is_there, source_name
@@ -73,7 +74,7 @@ MASE = Measure("mase", "MASE")
 # Forecasts of the test split when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 250
 
-TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz", *WORKBOOKS)
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz", *JSON, *WORKBOOKS)
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 PLAIN = (".txt", ".dat", ".data", ".asc", ".prn")
@@ -87,6 +88,18 @@ def _is_plain_table(path: Path) -> bool:
         return False
     with path.open(encoding="latin-1") as file:
         return are_numbers(file.read(1 << 15))
+
+
+def _claim_records(source: str) -> Claim:
+    """The claim on a file of JSON, which is text unless its records hold times and numbers."""
+    try:
+        found = first_records(source)
+        if found.kind == "time" and not found.texts:
+            return Claim(Degree.LIKELY, "records of numbers", read_series(source))
+    except DataError:
+        return Claim(Degree.NONE, "no records of numbers")
+    log.info(f"{source}: read as text; --field NAME reads one field of its records")
+    return Claim(Degree.NONE, "no records of numbers by time")
 
 
 class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBundle]):
@@ -128,6 +141,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         name = table.with_suffix("") if table.suffix.lower() in PACKED else table
         if table.is_dir() or not (name.suffix.lower() in TABLES or _is_plain_table(table)):
             return Claim(Degree.NONE, "no table by its suffix")
+        if name.suffix.lower() in JSON:
+            return _claim_records(source)
         try:
             found = read_series(source)
         except NoNumbersError as problem:

@@ -16,11 +16,12 @@ from rhapsode.errors import DataError
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
+def json_records(chunks: Iterator[str], where: str, selector: Selector | None) -> Iterator[Any]:
     """Records of JSON text.
 
     The text is a list, JSON Lines, or an object with a list; only the last is not streamed. Numbers
-    are kept as strings, as they are spelled.
+    are kept as strings, as they are spelled. An object with the field that the selector asks for is
+    a record itself.
 
     Raises:
         DataError: malformed JSON, with line and column.
@@ -35,7 +36,8 @@ def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Itera
         value = text.value()
         number += 1
         # A first object without the field may be all there is, with the records inside.
-        odd = number == 1 and isinstance(value, dict) and not selector.is_in(value)
+        asked = selector is not None and selector.is_in(value)
+        odd = number == 1 and isinstance(value, dict) and not asked
         if odd and text.peek() is None:
             yield from _within(value)
             return

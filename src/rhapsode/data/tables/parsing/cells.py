@@ -19,6 +19,7 @@ NUMBER = r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?
 """Pattern of plain numbers."""
 _MARK = r"^[(\[]?(?:[\p{L}\p{P}\p{S}]{1,2}|\p{L}/\p{L})[)\]]?$"  # X, (D), ** and the like
 _FEW_MARKS = 3
+_UNIT = r"\d\s*([\p{L}°][\p{L}\d°/²³^·]*)$"  # kWh, °C, km/h
 _YEAR_MONTH = r"^(?:19|20)\d\d\.(?:0[1-9]|1[0-2])$"
 
 
@@ -57,6 +58,13 @@ def column_of(
         signs = "numbers read without their signs of currency, percent or magnitude"
         told = f"column {name!r}: {'true and false read as 1 and 0' if words else signs}"
         return Column(name, "number", signed, cells, notes=(told,))
+    units = cells.str.strip_chars().str.extract(_UNIT).drop_nulls().unique()
+    if len(units) == 1:
+        bare = cells.str.strip_chars().str.strip_suffix(units[0])
+        bare, odd = parse_numbers(bare, decimal, missing)
+        if not odd.any():
+            told = f"column {name!r}: numbers read without their unit, {units[0]}"
+            return Column(name, "number", bare, cells, notes=(told,))
     total = int(wrong.sum())
     if few and 2 * total < total + values.count():
         marks = cells.filter(wrong).str.strip_chars().unique(maintain_order=True)
