@@ -23,8 +23,8 @@ class ForecastCommand(rh.SeriesSettings, rh.ForecastSettings):
     """Output, and training on a table."""
 
     model: Positional[Annotated[str, option("MODEL|TABLE")]]
-    """Run folder or model file, or a table to train on: CSV, TSV, Parquet, .npy, .npz, or the name
-    of a corpus."""
+    """Run folder or model file, or a table to train on: CSV, TSV, JSON, Parquet, .npy, .npz, or the
+    name of a corpus."""
     history: Positional[Annotated[str, option("HISTORY", "the training data")]] = ""
     """Table with the values before the forecast; - reads it from standard input."""
 
