@@ -135,7 +135,8 @@ class NoteEncoder(MusicEncoder):
 
     def marks(self) -> Table:
         kind_V = self._elements.kind_V
-        return np.where(kind_V == Kind.BAR, -2, np.where(kind_V == Kind.AT, -1, 0))
+        marks_V = np.where(kind_V == Kind.BAR, -2, np.where(kind_V == Kind.AT, -1, 0))
+        return np.where(self.pitch_V >= 0, (1 << 32) + self.pitch_V, marks_V)
 
     def transposition(self, semitones: int) -> Table:
         moved_V = super().transposition(semitones)
