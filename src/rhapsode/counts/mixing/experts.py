@@ -195,7 +195,7 @@ class Experts:
     def size(self) -> int:
         """Number of weights, with those of elements read."""
         said = 2 * kernels.KINDS if self.has_words else 0
-        return self.measures.stop + self.steps + said
+        return int(self.measures.stop) + self.steps + said
 
     @property
     def measures(self) -> slice:
