@@ -154,13 +154,17 @@ def place_before(history: Gram, period: int) -> tuple[int | None, int, int]:
     return place, equal, steps
 
 
-def step_context(history: Gram, period: int) -> Any:
+# Periods of contexts of steps, and whether they contain the number of the measure.
+STEPS = [(period, numbered) for numbered in (True, False) for period in (1, 2, 4, 8)]
+
+
+def step_context(history: Gram, period: int, numbered: bool) -> Any:
     """The context of steps of a period; None without one."""
     place, _, steps = place_before(history, period)
     if place is None:
         return None
     heights = last_height(history), last_height(history[:place])
-    return history[place], history.count(0) % 16, steps, heights
+    return history[place], numbered and history.count(0) % 16, steps, heights
 
 
 class Oracle:
@@ -179,12 +183,12 @@ class Oracle:
                 so_far, before = word_before(document[:t], counted.letter_V)
                 for found, key in zip(self.after, (so_far, (so_far, before)), strict=True):
                     found.setdefault(key, Counter())[element] += 1
-        self.stepped: tuple[dict[Any, Counter[int]], ...] = ({}, {}, {}, {})
+        self.stepped: list[dict[Any, Counter[int]]] = [{} for _ in STEPS]
         has_heights = counted.measures and counted.heights
         for document in documents if has_letters and has_heights else ():
             for t, element in enumerate(document):
-                for found, period in zip(self.stepped, (1, 2, 4, 8), strict=True):
-                    key = step_context(document[:t], period)
+                for found, step in zip(self.stepped, STEPS, strict=True):
+                    key = step_context(document[:t], *step)
                     if key is not None:
                         found.setdefault(key, Counter())[element] += 1
         self.prior_V = [smooth.probability((), element) for element in range(VOCABULARY)]
@@ -279,8 +283,8 @@ class Oracle:
         One occurrence of an element may be left out. Contexts that occurred once are not kept.
         """
         found = []
-        for number, (period, after) in enumerate(zip((1, 2, 4, 8), self.stepped, strict=True)):
-            counts = Counter(after.get(step_context(history, period), {}))
+        for number, (step, after) in enumerate(zip(STEPS, self.stepped, strict=True)):
+            counts = Counter(after.get(step_context(history, *step), {}))
             if counts.total() < 2:
                 continue
             if left_out is not None:

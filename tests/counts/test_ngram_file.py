@@ -419,7 +419,7 @@ def third_kind(words: dict[str, np.ndarray]) -> None:
 
 
 def far_kind(words: dict[str, np.ndarray]) -> None:
-    words["which_K"][-1] = 7
+    words["which_K"][-1] = 11
 
 
 def few_letters(words: dict[str, np.ndarray]) -> None:

@@ -31,7 +31,7 @@ from rhapsode.counts.mixing import ngram_evidence as kernels
 from rhapsode.counts.mixing.ngram_measures import (
     HIGH,
     MOST_REMEMBERED,
-    STEP_PERIODS,
+    STEP_CONTEXTS,
     WIDTH,
     WORDS,
 )
@@ -144,7 +144,7 @@ class Experts:
         self.steps = 0
         """Number of weights of contexts of steps."""
         if words is not None and (words.which_K >= STEP).any():
-            self.steps = kernels.KINDS * STEP_PERIODS
+            self.steps = kernels.KINDS * STEP_CONTEXTS
         no_letters = np.zeros(self.vocab_size, np.int64)
         self.letter_V = no_letters if words is None else words.letter_V
         contexts = self._contexts(words, share_V, order)

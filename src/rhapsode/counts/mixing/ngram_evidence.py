@@ -18,7 +18,7 @@ from rhapsode.compiling import compiled, vectorised
 from rhapsode.counts.mixing.ngram_measures import (
     HIGH,
     PERIODS,
-    STEP_PERIODS,
+    STEP_CONTEXTS,
     WIDTH,
     WORDS,
     follow,
@@ -58,7 +58,7 @@ def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
     read = LENGTHS * OCCURRENCES + len(PERIODS) + 2 * MOST_SAID
     return (
-        (LEAD + WORDS + STEP_PERIODS + 16) * vocab + read + min(vocab, BEGINNING * MOST_TRIGGERED)
+        (LEAD + WORDS + STEP_CONTEXTS + 16) * vocab + read + min(vocab, BEGINNING * MOST_TRIGGERED)
     )
 
 
@@ -310,7 +310,7 @@ def collect(
                 weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
                 n += 1
-        for p in range(STEP_PERIODS if len(key_K) > 0 else 0):
+        for p in range(STEP_CONTEXTS if len(key_K) > 0 else 0):
             key = step_key(word_W, recent_N, read, letter_V, p)
             k = row_of_key(bucket_B, key_K, key) if key >= 0 else -1
             if k >= 0:

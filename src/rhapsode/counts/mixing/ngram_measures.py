@@ -36,10 +36,11 @@ WIDTH = FOLLOWED + EACH * len(PERIODS)
 # the measure.
 AGREEMENTS, NUMBERS = 4, 16
 MEASURE_KINDS = AGREEMENTS * NUMBERS
-# The first of the periods have contexts of steps, from one height to the next. Steps agree if they
-# differ by so much at most; so many in a row are told apart. A height is looked for among the last
-# elements before a place.
+# The first of the periods have contexts of steps, from one height to the next, with the number of
+# the measure and without it. Steps agree if they differ by so much at most; so many in a row are
+# told apart. A height is looked for among the last elements before a place.
 STEP_PERIODS, SLACK, MOST_AGREED, FAR = 4, 1, 3, 32
+STEP_CONTEXTS = 2 * STEP_PERIODS
 # Elements of a document that are remembered.
 MOST_REMEMBERED = 1 << 11
 # Weight of an element some measures before that is always right, and how often one is right that
@@ -171,15 +172,20 @@ def place_of(word_W: Any, p: int) -> int:
 
 
 @compiled
-def step_key(word_W: Any, recent_N: Any, read: int, letter_V: Any, p: int) -> int:
-    """Key of the context of steps of a period; -1 without a corresponding place."""
+def step_key(word_W: Any, recent_N: Any, read: int, letter_V: Any, s: int) -> int:
+    """Key of a context of steps; -1 without a corresponding place.
+
+    The first half of the contexts contains the number of the measure.
+    """
+    p = s % STEP_PERIODS
     place = place_of(word_W, p)
     if place < 0:
         return -1
     before = height_before(word_W, recent_N, read, letter_V, read)
     begin = height_before(word_W, recent_N, read, letter_V, place)
-    key = mixed_up(WORDS + 2 + p, recent_N[place % len(recent_N)])
-    key = mixed_up(key, MEASURE_KINDS * word_W[FOLLOWED + EACH * p + 2] + word_W[WORDS] % NUMBERS)
+    number = word_W[WORDS] % NUMBERS if s < STEP_PERIODS else 0
+    key = mixed_up(WORDS + 2 + s, recent_N[place % len(recent_N)])
+    key = mixed_up(key, MEASURE_KINDS * word_W[FOLLOWED + EACH * p + 2] + number)
     return int(np.int64(mixed_up(mixed_up(key, before + 1), begin + 1)))
 
 
@@ -242,7 +248,7 @@ def places_before(
 def step_keys(
     ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], opening: int
 ) -> NDArray[np.int64]:
-    """Keys of the contexts of steps before every element, (N, S), for S periods.
+    """Keys of the contexts of steps before every element, (N, S), for S contexts.
 
     -1 where there is none. S is 0 without measures or heights.
 
@@ -253,7 +259,7 @@ def step_keys(
         opening: as in `places_before`.
     """
     has_steps = np.isin(letter_V, (PLACE, MEASURE)).any() and (letter_V >= HIGH).any()
-    key_NS = np.empty((len(ids_N), STEP_PERIODS if has_steps else 0), np.int64)
+    key_NS = np.empty((len(ids_N), STEP_CONTEXTS if has_steps else 0), np.int64)
     if has_steps:
         follow_text(
             ids_N, starts_N, letter_V, opening, np.zeros(MOST_REMEMBERED, np.int32),

@@ -28,7 +28,7 @@ from rhapsode.counts.mixing.ngram_evidence import (
     next_node,
     word_keys,
 )
-from rhapsode.counts.mixing.ngram_measures import STEP_PERIODS, WORDS, places_before, step_keys
+from rhapsode.counts.mixing.ngram_measures import STEP_CONTEXTS, WORDS, places_before, step_keys
 from rhapsode.counts.mixing.word_contexts import STEP
 from rhapsode.counts.ngram import NGramModel
 
@@ -36,7 +36,7 @@ from rhapsode.counts.ngram import NGramModel
 from rhapsode.counts.ngram_counting import find_child
 
 # Weights of order 0, of every context, and of those of steps beside a network in training.
-ORDER_0_WEIGHT, CONTEXT_WEIGHT, STEP_WEIGHT = 0.3, 0.3, 0.15
+ORDER_0_WEIGHT, CONTEXT_WEIGHT, STEP_WEIGHT = 0.3, 0.3, 0.1
 # Elements of the longest contexts. With longer ones, or with contexts of two words, the network
 # learnt less of what holds elsewhere.
 LONGEST = 4
@@ -277,7 +277,7 @@ class TextEvidence:
             share_V, experts.prior_V, float(share_V[short:].sum()), short,
             ids_N, node_T, _rows(ngram, ids_N, starts_N, opening),
             *_measure_places(ngram, ids_N, starts_N, opening),
-            np.append(weight_F, np.full(KINDS * STEP_PERIODS, STEP_WEIGHT)), int(leave_out),
+            np.append(weight_F, np.full(KINDS * STEP_CONTEXTS, STEP_WEIGHT)), int(leave_out),
         )  # fmt: skip
 
     @staticmethod

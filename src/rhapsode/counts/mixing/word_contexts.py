@@ -20,7 +20,7 @@ from rhapsode.counts.mixing.ngram_measures import (
     HIGH,
     MEASURE_KINDS,
     PERIODS,
-    STEP_PERIODS,
+    STEP_CONTEXTS,
     WORDS,
     measure_weights,
     step_keys,
@@ -31,7 +31,7 @@ from rhapsode.counts.ngram_file import packed, unpacked
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
 # The kind of context that is a word at the beginning of a document, and the first of those of
-# steps, one for each of their periods.
+# steps.
 TRIGGER, STEP = 2, 3
 _SMALL = ("size_K", "which_K", "element_J", "count_J")
 
@@ -47,7 +47,7 @@ class WordContexts:
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
         which_K: 0 for a part of a word, 1 for one together with the word before it, 2 for a word
-            that begins a document, 3 and more for steps, by period; int32.
+            that begins a document, 3 and more for steps; int32.
         element_J: these elements, context after context, int32.
         count_J: how often each follows; the evidence for it after a word that begins a document,
             in hundredths of a nat; int32.
@@ -89,9 +89,9 @@ class WordContexts:
         kinds = range(WORDS) if ((letter_V > 0) & (letter_V < HIGH)).any() else ()
         parts = [_counted(ids_N, _word_keys(ids_N, starts_N, letter_V, kind)) for kind in kinds]
         key_NS = step_keys(ids_N, starts_N, letter_V, -1)
-        for period in range(key_NS.shape[1]):
-            often_N = _occurs_again(key_NS[:, period])
-            parts.append(_counted(ids_N[often_N], key_NS[often_N, period]))
+        for key_N in key_NS.T:
+            often_N = _occurs_again(key_N)
+            parts.append(_counted(ids_N[often_N], key_N[often_N]))
         which = [*kinds, *range(STEP, STEP + key_NS.shape[1])]
         if not which:
             none = np.zeros(0, np.int32)
@@ -178,7 +178,7 @@ def _kinds(letter_V: NDArray[np.int64]) -> tuple[int, ...]:
     """Kinds of contexts among such letters."""
     if letter_V[0] <= kernels.SAID:
         return (TRIGGER,)
-    return (*range(WORDS), *range(STEP, STEP + STEP_PERIODS))
+    return (*range(WORDS), *range(STEP, STEP + STEP_CONTEXTS))
 
 
 def _are_letters(letter_V: NDArray[np.int64]) -> bool:
