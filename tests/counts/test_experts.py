@@ -154,17 +154,19 @@ def place_before(history: Gram, period: int) -> tuple[int | None, int, int]:
     return place, equal, steps
 
 
-# Periods of contexts of steps, and whether they contain the number of the measure.
-STEPS = [(period, numbered) for numbered in (True, False) for period in (1, 2, 4, 8)]
+# Periods of contexts of steps, and whether they contain heights.
+STEPS = [(period, high) for high in (True, False) for period in (1, 2, 4, 8)]
 
 
-def step_context(history: Gram, period: int, numbered: bool) -> Any:
+def step_context(history: Gram, period: int, high: bool) -> Any:
     """The context of steps of a period; None without one."""
     place, _, steps = place_before(history, period)
     if place is None:
         return None
-    heights = last_height(history), last_height(history[:place])
-    return history[place], numbered and history.count(0) % 16, steps, heights
+    known = history[place], history.count(0) % 16
+    if not high:
+        return known
+    return *known, steps, last_height(history), last_height(history[:place])
 
 
 class Oracle:

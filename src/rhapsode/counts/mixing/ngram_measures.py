@@ -36,9 +36,9 @@ WIDTH = FOLLOWED + EACH * len(PERIODS)
 # the measure.
 AGREEMENTS, NUMBERS = 4, 16
 MEASURE_KINDS = AGREEMENTS * NUMBERS
-# The first of the periods have contexts of steps, from one height to the next, with the number of
-# the measure and without it. Steps agree if they differ by so much at most; so many in a row are
-# told apart. A height is looked for among the last elements before a place.
+# The first of the periods have contexts of steps, from one height to the next, and contexts without
+# heights. Steps agree if they differ by so much at most; so many in a row are told apart. A height
+# is looked for among the last elements before a place.
 STEP_PERIODS, SLACK, MOST_AGREED, FAR = 4, 1, 3, 32
 STEP_CONTEXTS = 2 * STEP_PERIODS
 # Elements of a document that are remembered.
@@ -175,18 +175,21 @@ def place_of(word_W: Any, p: int) -> int:
 def step_key(word_W: Any, recent_N: Any, read: int, letter_V: Any, s: int) -> int:
     """Key of a context of steps; -1 without a corresponding place.
 
-    The first half of the contexts contains the number of the measure.
+    All contain the element there and the number of the measure. The first half also contain the
+    last heights before both places, and how many steps agreed.
     """
     p = s % STEP_PERIODS
     place = place_of(word_W, p)
     if place < 0:
         return -1
-    before = height_before(word_W, recent_N, read, letter_V, read)
-    begin = height_before(word_W, recent_N, read, letter_V, place)
-    number = word_W[WORDS] % NUMBERS if s < STEP_PERIODS else 0
+    number = word_W[WORDS] % NUMBERS
     key = mixed_up(WORDS + 2 + s, recent_N[place % len(recent_N)])
-    key = mixed_up(key, MEASURE_KINDS * word_W[FOLLOWED + EACH * p + 2] + number)
-    return int(np.int64(mixed_up(mixed_up(key, before + 1), begin + 1)))
+    if s < STEP_PERIODS:
+        before = height_before(word_W, recent_N, read, letter_V, read)
+        begin = height_before(word_W, recent_N, read, letter_V, place)
+        key = mixed_up(mixed_up(key, before + 1), begin + 1)
+        number += MEASURE_KINDS * word_W[FOLLOWED + EACH * p + 2]
+    return int(np.int64(mixed_up(key, number)))
 
 
 @compiled
