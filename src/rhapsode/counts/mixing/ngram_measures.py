@@ -80,9 +80,9 @@ def height_before(word_W: Any, recent_N: Any, read: int, letter_V: Any, place: i
 def next_agreed(
     word_W: Any, recent_N: Any, read: int, letter_V: Any, element: int, place: int, agreed: int
 ) -> int:
-    """Steps in a row that agree with those before a place, after an element is read.
+    """Number of steps that agree in a row, after an element.
 
-    Steps last from one height to the next; elements without a height change nothing.
+    They are compared with those before a place. Steps last from one height to the next; elements without a height change nothing.
     """
     if place < 0:
         return 0
@@ -197,9 +197,9 @@ def follow_text(
     elements_T: Any, starts_N: Any, letter_V: Any, opening: int, recent_N: Any, word_W: Any,
     element_TP: Any, kind_TP: Any, key_TS: Any,
 ) -> None:  # fmt: skip
-    """Write the corresponding elements along a text, their kinds, and keys of steps.
+    """Write the corresponding elements along a text, with kinds and keys.
 
-    An element or key is -1 where there is none. Arrays without columns are not written.
+    Keys are those of contexts of steps. An element or key is -1 where there is none. Arrays without columns are not written.
     """
     start = read = 0
     for t in range(len(elements_T)):
@@ -251,9 +251,9 @@ def places_before(
 def step_keys(
     ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], opening: int
 ) -> NDArray[np.int64]:
-    """Keys of the contexts of steps before every element, (N, S), for S contexts.
+    """Keys of the contexts of steps before every element.
 
-    -1 where there is none. S is 0 without measures or heights.
+    They are (N, S), for S contexts; -1 where there is none. S is 0 without measures or heights.
 
     Arguments:
         ids_N: a corpus.

@@ -54,9 +54,9 @@ def transposed_chord(name: str, semitones: int) -> str:
 
 
 def chord_root(name: str) -> int | None:
-    """The root of a chord symbol in semitones above C, 0 to 11.
+    """Semitones from C up to the root of a chord symbol.
 
-    None for what is no chord symbol.
+    0 to 11; None for what is no chord symbol.
     """
     match = _CHORD.fullmatch(name)
     return None if match is None else ROOTS.index(_moved(match[1], match[2], 0))
