@@ -3,9 +3,9 @@
     python music_remi.py NANOGPT nottingham midi_classical irish_abc --steps 700 --work DIR
 
 Runs in an environment with rhapsode, torch and miditok. Both programs get the same training pieces
-in the same keys; ends of pieces are scored, too. rhapsode makes so many updates with one thread,
-and nanoGPT then trains for as many seconds of the processor as that took with everything, so that
-other programs on the machine favour neither. The scores are those that the encoding `notes` keeps.
+in the same keys; ends of pieces are scored, too. rhapsode makes so many updates, and nanoGPT then
+trains for as many seconds of the processor as that took with everything, so that other programs on
+the machine favour neither. The scores are those that the encoding `notes` keeps.
 What is done is kept in the work folder, so that a run can be continued.
 REMI has bars, positions, pitches, velocities, durations, programs, time signatures and tempos.
 """
@@ -174,7 +174,7 @@ def sweep(model: Any, ids_N: np.ndarray) -> tuple[float, int]:
     return total, count
 
 
-def peer(clone: Path, work: Path, name: str, seconds: float) -> dict[str, Any]:
+def peer(clone: Path, work: Path, name: str, seconds: float, threads: int) -> dict[str, Any]:
     """Train nanoGPT and score the test pieces."""
     import torch
 
@@ -184,7 +184,7 @@ def peer(clone: Path, work: Path, name: str, seconds: float) -> dict[str, Any]:
     pieces, vocab_size, notes = tokens(work, name)
     opening = vocab_size
     torch.manual_seed(1)
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     model = GPT(GPTConfig(vocab_size=vocab_size + 1, **SHAPE))
     order = np.random.default_rng(1).permutation(len(pieces["train"]))
     ids_N = stream([pieces["train"][number] for number in order], opening)
@@ -197,14 +197,14 @@ def peer(clone: Path, work: Path, name: str, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ours(work: Path, name: str, steps: int) -> dict[str, Any]:
+def ours(work: Path, name: str, steps: int, count: int) -> dict[str, Any]:
     """Train rhapsode by its command, and read the figures of the test split."""
     folder = work / f"run-{name}"
     command = [sys.executable, "-m", "rhapsode", "train", str(SETS[name]), "-o", str(folder)]
     command += ["--encoding", "notes", "--modality", "music"]
     command += ["--steps", str(steps), "--seed", "1"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(count))
     subprocess.run(command, check=True, capture_output=True, env=os.environ | threads)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     units = json.loads((folder / "summary.json").read_text())["units"]
@@ -237,6 +237,7 @@ def main() -> None:
     parser.add_argument("nanogpt", type=Path)
     parser.add_argument("sets", nargs="+", choices=list(SETS))
     parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--most", type=int, default=99, help="figures to make in this call")
     given = parser.parse_args()
@@ -244,9 +245,9 @@ def main() -> None:
     for name, system in list(missing(given.work, given.sets))[: given.most]:
         if system == "remi":
             own = json.loads(done(given.work, name, "ours").read_text())
-            figures = peer(given.nanogpt, given.work, name, own["seconds"])
+            figures = peer(given.nanogpt, given.work, name, own["seconds"], given.threads)
         else:
-            figures = ours(given.work, name, given.steps)
+            figures = ours(given.work, name, given.steps, given.threads)
         done(given.work, name, system).write_text(json.dumps(figures))
     for name in given.sets:
         for system in ("ours", "remi"):

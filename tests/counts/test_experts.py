@@ -27,6 +27,9 @@ VOCABULARY = 6
 LETTERS = np.array([0, 7, 8, 9, 7, 0])
 # The element 0 begins a measure, and 5 names a place in one.
 MARKS = np.array([-2, 7, 8, 9, 7, -1])
+# The same, and 1, 2 and 4 have heights.
+HEIGHTS = {1: 4, 2: 5, 4: 9}
+HIGH_MARKS = np.array([-2, (1 << 32) + 4, (1 << 32) + 5, 9, (1 << 32) + 9, -1])
 # The elements 2 and 4 are one word in two cases.
 FORMS = (0, 1, 2, 3, 2, 5)
 TEXT = np.random.default_rng(0).integers(36, size=400) // 6 * np.tile([1, 0, 1, 1], 100)
@@ -48,6 +51,15 @@ class Counted:
     keep: bool = False
     measures: bool = False
     said: bool = False
+    heights: bool = False
+
+    @property
+    def letter_V(self) -> NDArray[np.int64]:
+        if self.said:
+            return -16 - np.array(FORMS)
+        if self.measures:
+            return HIGH_MARKS if self.heights else MARKS
+        return LETTERS
 
     def model(self) -> NGramModel:
         found = NGramModel.learn(
@@ -56,10 +68,7 @@ class Counted:
         )  # fmt: skip
         if not self.words:
             return found
-        letter_V = MARKS if self.measures else LETTERS
-        if self.said:
-            letter_V = -16 - np.array(FORMS)
-        words = WordContexts.learn(np.array(self.elements), letter_V, starts=self.starts)
+        words = WordContexts.learn(np.array(self.elements), self.letter_V, starts=self.starts)
         return NGramModel(found.trie, found.order, found.smoothing, words)
 
     def experts(self, weight_F: NDArray[np.float64] | None = None) -> Experts:
@@ -88,24 +97,48 @@ def kind_of(count: int, followers: int) -> int:
     return 4 * often + wide
 
 
-def word_before(history: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def word_before(
+    history: Gram, letter_V: NDArray[np.int64] = LETTERS
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The letters of the word so far, and of the word before it."""
     words: list[tuple[int, ...]] = [()]
     for element in history:
-        if LETTERS[element]:
-            words[-1] += (int(LETTERS[element]),)
+        if 0 < letter_V[element] < 1 << 32:
+            words[-1] += (int(letter_V[element]),)
         elif words[-1]:
             words.append(())
     return words[-1], words[-2] if len(words) > 1 else ()
 
 
-def place_before(history: Gram, period: int) -> tuple[int | None, int]:
-    """The place that corresponds to the next one some measures before, and equal elements there."""
+def last_height(history: Gram) -> int | None:
+    """The last height that was read in the measures so far."""
+    first = max(history.index(0) if 0 in history else 0, len(history) - 32)
+    found = [HEIGHTS[element] for element in history[first:] if element in HEIGHTS]
+    return found[-1] if found else None
+
+
+def agreed(history: Gram, place: int, element: int, before: int) -> int:
+    """Steps in a row that agree after an element, with those before it."""
+    own, there = HEIGHTS.get(element), HEIGHTS.get(history[place])
+    if own is None and there is None:
+        return before
+    last, begin = last_height(history), last_height(history[:place])
+    if own is None or there is None or last is None or begin is None:
+        return 0
+    return min(before + 1, 3) if abs((own - last) - (there - begin)) <= 1 else 0
+
+
+def place_before(history: Gram, period: int) -> tuple[int | None, int, int]:
+    """The place that corresponds to the next one some measures before.
+
+    With it, how many elements were equal there, and how many steps agreed.
+    """
     begins: list[int] = []
-    place, equal = None, 0
+    place, equal, steps = None, 0, 0
     for t, element in enumerate(history):
         same = place is not None and history[place] == element
         equal = equal + 1 if same else 0
+        steps = 0 if place is None else agreed(history[:t], place, element, steps)
         if element == 0:
             begins.append(t + 1)
         begin = begins[-1 - period] if len(begins) > period else None
@@ -118,7 +151,22 @@ def place_before(history: Gram, period: int) -> tuple[int | None, int]:
             place = begin + measure.index(element) + 1 if element in measure else None
         elif place is not None and history[place] not in {0, 5}:
             place += 1
-    return place, equal
+    return place, equal, steps
+
+
+# Periods of contexts of steps, and whether they contain heights.
+STEPS = [(period, high) for high in (True, False) for period in (1, 2, 4, 8)]
+
+
+def step_context(history: Gram, period: int, high: bool) -> Any:
+    """The context of steps of a period; None without one."""
+    place, _, steps = place_before(history, period)
+    if place is None:
+        return None
+    known = history[place], history.count(0) % 16
+    if not high:
+        return known
+    return *known, steps, last_height(history), last_height(history[:place])
 
 
 class Oracle:
@@ -134,9 +182,17 @@ class Oracle:
         has_letters = counted.words and not counted.said and not counted.window
         for document in documents if has_letters else ():
             for t, element in enumerate(document):
-                so_far, before = word_before(document[:t])
+                so_far, before = word_before(document[:t], counted.letter_V)
                 for found, key in zip(self.after, (so_far, (so_far, before)), strict=True):
                     found.setdefault(key, Counter())[element] += 1
+        self.stepped: list[dict[Any, Counter[int]]] = [{} for _ in STEPS]
+        has_heights = counted.measures and counted.heights
+        for document in documents if has_letters and has_heights else ():
+            for t, element in enumerate(document):
+                for found, step in zip(self.stepped, STEPS, strict=True):
+                    key = step_context(document[:t], *step)
+                    if key is not None:
+                        found.setdefault(key, Counter())[element] += 1
         self.prior_V = [smooth.probability((), element) for element in range(VOCABULARY)]
         self.lead = 2 + 12 * (order - 1 + 2)
 
@@ -163,7 +219,7 @@ class Oracle:
                 shorter = self.smooth.probability(context[1:], element)
                 nats = math.log(self.smooth.probability(context, element) / (rest * shorter))
                 found.append((kind, element, nats))
-        so_far, before = word_before(history)
+        so_far, before = word_before(history, self.counted.letter_V)
         for which, key in enumerate((so_far, (so_far, before))):
             counts = self.after[which].get(key)
             if counts:
@@ -190,6 +246,8 @@ class Oracle:
             found += self.said(memory, own_V)
         elif self.counted.measures and self.counted.words and not self.counted.window:
             found += self.before(history)
+            steps = self.steps(history)
+            found += [(self.lead + 12 * 6 + 320 + kind, *rest) for kind, *rest in steps]
         return found
 
     def said(self, memory: Gram, own_V: NDArray[Any]) -> list[tuple[int, int, float]]:
@@ -212,13 +270,32 @@ class Oracle:
         """The same for the places some measures before."""
         found = []
         for number, period in enumerate((1, 2, 4, 8, 16)):
-            place, equal = place_before(history, period)
+            place, equal, _ = place_before(history, period)
             if place is not None:
                 element = history[place]
                 often = sum(equal >= edge for edge in (1, 3, 12))
                 measure = (history.count(0) - 1) % 16
                 kind = self.lead + 12 * 6 + 64 * number + 4 * measure + often
                 found.append((kind, element, math.log(1 + 1 / self.prior_V[element])))
+        return found
+
+    def steps(self, history: Gram, left_out: int | None = None) -> list[tuple[int, int, float]]:
+        """The same for the steps from there; kinds are counted from 0.
+
+        One occurrence of an element may be left out. Contexts that occurred once are not kept.
+        """
+        found = []
+        for number, (step, after) in enumerate(zip(STEPS, self.stepped, strict=True)):
+            counts = Counter(after.get(step_context(history, *step), {}))
+            if counts.total() < 2:
+                continue
+            if left_out is not None:
+                counts[left_out] -= 1
+            counts = +counts
+            kind = 12 * number + kind_of(counts.total(), len(counts))
+            for element, count in counts.items():
+                below = 0.5 * len(counts) * self.prior_V[element]
+                found.append((kind, element, math.log(1 + (count - 0.5) / below)))
         return found
 
     def rest(self, context: Gram) -> float:
@@ -254,7 +331,10 @@ CASES = st.builds(
     keep=st.booleans(),
     measures=st.booleans(),
     said=st.booleans(),
+    heights=st.booleans(),
 )
+PHRASE = (0, 5, 1, 2, 0, 5, 1, 3, 0, 5, 1, 2, 0, 4, 5, 1, 2, 5, 0, 5, 1, 3, 0, 1, 5, 2, 5, 0, 5, 1)
+
 SOME = tuple(int(element) for element in TEXT[:60])
 
 
@@ -268,8 +348,18 @@ SOME = tuple(int(element) for element in TEXT[:60])
 @example(Counted(SOME, (0, 20, 41), 3, 0, remember=True, said=True), list(SOME[:35]), {0, 1})
 @example(
     Counted(SOME, (0, 20, 41), 3, 0, remember=True, measures=True),
-    [0, 5, 1, 2, 0, 5, 1, 3, 0, 5, 1, 2, 0, 4, 5, 1, 2, 5, 0, 5, 1, 3, 0, 1, 5, 2, 5, 0, 5, 1],
+    list(PHRASE),
     set(),
+)
+@example(
+    Counted(3 * PHRASE, (0, 30, 60), 3, 0, remember=True, measures=True, heights=True),
+    list(PHRASE),
+    set(),
+)
+@example(
+    Counted(3 * PHRASE, (0, 30, 60), 3, remember=True, keep=True, measures=True, heights=True),
+    list(PHRASE),
+    {12},
 )
 def test_the_mixture_is_its_formula(case: Counted, read: list[int], resets: set[int]) -> None:
     weight_F = uneven(case.experts())
@@ -320,6 +410,7 @@ KINDS = {
     "adapting": Counted(SOME, (0, 30), opening=0, remember=True, keep=True),
     "window": Counted(SOME, window=2),
     "measures": Counted(SOME, (0, 30), opening=0, remember=True, measures=True),
+    "steps": Counted(SOME, (0, 30), opening=0, remember=True, measures=True, heights=True),
 }
 
 

@@ -418,13 +418,17 @@ def third_kind(words: dict[str, np.ndarray]) -> None:
     words["which_K"][0] = 2
 
 
+def far_kind(words: dict[str, np.ndarray]) -> None:
+    words["which_K"][-1] = 11
+
+
 def few_letters(words: dict[str, np.ndarray]) -> None:
     words["letter_V"] = words["letter_V"][:-1]
 
 
 HARM = [
     twice_in_a_context, one_context_of_all, twice_the_same_context, negative_key, far_key,
-    far_element, no_element, no_count, third_kind, few_letters,
+    far_element, no_element, no_count, third_kind, far_kind, few_letters,
 ]  # fmt: skip
 
 

@@ -14,18 +14,17 @@ import numpy as np
 from numba import types
 
 from rhapsode.counts.mixing.ngram_evidence import (
-    LENGTHS,
-    OCCURRENCES,
     add_up,
     collect,
     next_node,
     next_word,
     remember,
+    room_for,
     shift_of,
 )
 
 # Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.mixing.ngram_measures import PERIODS, follow
+from rhapsode.counts.mixing.ngram_measures import follow
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, entry, ready
@@ -170,7 +169,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         mixing = weight_BF.shape[1] > 0
-        room = (vocab * (LENGTHS + 12) + LENGTHS * OCCURRENCES + len(PERIODS)) if mixing else 0
+        room = room_for(vocab) if mixing else 0
         element_E, weight_E = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int16)
         value_E = np.empty(room, dtype=np.float32)
         seen_V = np.zeros(vocab if mixing else 0, dtype=np.int32)

@@ -86,6 +86,14 @@ def test_the_vocabulary_follows_the_scores():
     assert "chord:Bb/D" in encoder.vocabulary
 
 
+def test_marks_tell_bars_places_and_heights():
+    encoder = NoteEncoder.for_scores([tune()], {})
+    mark_of = dict(zip(encoder.vocabulary, encoder.marks()[2:].tolist(), strict=True))
+    wanted = {"bar:3/4": -2, "at:24": -1, "short": 0, "len:24": 0, "drum:38": 0}
+    wanted |= {"C4": 2**32 + 60, "D5": 2**32 + 74, "chord:C#/F": 2**32 + 129}
+    assert {name: mark_of[name] for name in wanted} == wanted
+
+
 def test_rests_of_many_bars_cost_one_element_each():
     notes = Notes.of([0, 20 * 1920], [480, 480], [60, 60])
     encoder = NoteEncoder.for_scores([Score(notes=notes)], {})

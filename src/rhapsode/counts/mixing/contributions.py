@@ -122,8 +122,7 @@ class Groups:
         group_F[:lead] = range(lead)
         group_F[lead : experts.lead] = lead + np.arange(experts.lead - lead) // kinds
         group_F[experts.lead :] = len(names)
-        key_K: Any = experts.tables[kernels.KEYS]
-        if not len(key_K) or experts.has_words:
+        if not experts.has_parts:
             del names[-WORDS:]
             group_F[experts.lead :] = len(names)
             group_F[experts.lead - kinds * WORDS : experts.lead] = 0  # never used

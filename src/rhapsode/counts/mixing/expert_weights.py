@@ -73,7 +73,7 @@ class Evidence:
             place_P, log_prob_PV, end_P, *self.lists,
         )  # fmt: skip
         self.prior_V, self.lead = experts.prior_V, experts.lead
-        self.measure_F = experts.measure_F
+        self.measure_F, self.measures = experts.measure_F, experts.measures
         self.end_P = end_P[:found]
         self.log_prob_PV = log_prob_PV[:found]
         self.target_P = ids_N[place_P[:found]]
@@ -129,7 +129,7 @@ class Evidence:
         prior_F[kernels.NETWORK] = NETWORK_BEGIN
         prior_F[self.lead :] = READ_BEGIN
         if size > self.lead:
-            prior_F[size - len(self.measure_F) :] = self.measure_F
+            prior_F[self.measures] = self.measure_F
         begin_F = prior_F.copy()
         if begin is not None:
             begin_F[: len(begin)] = begin

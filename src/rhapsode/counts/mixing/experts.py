@@ -2,7 +2,7 @@
 
 Every known context of the next element is an expert: the last 1 to 7 elements, what is there of a
 word, contexts among the elements that were read, the element at the same place some measures
-before, and the words that begin the document. The mixture is log-linear,
+before, the steps from there, and the words that begin the document. The mixture is log-linear,
 
     log p(y) = w_network log p_network(y) + w_0 log p_0(y) + sum_c w_c e_c(y) - log Z,
 
@@ -28,8 +28,15 @@ from numpy.typing import NDArray
 from rhapsode.compiling import cores
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.mixing import ngram_evidence as kernels
-from rhapsode.counts.mixing.ngram_measures import MOST_REMEMBERED, WIDTH, WORDS
+from rhapsode.counts.mixing.ngram_measures import (
+    HIGH,
+    MOST_REMEMBERED,
+    STEP_CONTEXTS,
+    WIDTH,
+    WORDS,
+)
 from rhapsode.counts.mixing.triggers import PARTS
+from rhapsode.counts.mixing.word_contexts import STEP, WordContexts
 from rhapsode.counts.ngram import NGramModel
 
 Scores = NDArray[np.float32]
@@ -131,13 +138,18 @@ class Experts:
                 kernels.LEAD + kernels.KINDS * (level - 1), evidence_M, kind_M,
             )  # fmt: skip
         share_V = share_M[1 : 1 + self.vocab_size]
-        letter_V, contexts = self._contexts(ngram, share_V, order, window)
+        words = None if window else ngram.words
+        self.measure_F = np.zeros(0) if words is None else words.measure_F
+        """Weights of elements some measures before, as training has them."""
+        self.steps = 0
+        """Number of weights of contexts of steps."""
+        if words is not None and (words.which_K >= STEP).any():
+            self.steps = kernels.KINDS * STEP_CONTEXTS
+        no_letters = np.zeros(self.vocab_size, np.int64)
+        self.letter_V = no_letters if words is None else words.letter_V
+        contexts = self._contexts(words, share_V, order)
         self.tables = (first_M, element_M, suffix_M, evidence_M, kind_M, *contexts)
         """Arrays for compiled code, in the order in which it takes them."""
-        self.letter_V = letter_V
-        words = ngram.words
-        self.measure_F = np.zeros(0) if words is None or window else words.measure_F
-        """Weights of elements some measures before, as training has them."""
         self.prior_V = np.log(share_V).astype(np.float32)
         needed = self.size if remember else self.lead
         self.weight_F = np.zeros(needed) if weight_F is None else weight_F
@@ -145,13 +157,12 @@ class Experts:
             raise ValueError(f"{needed} weights are needed, not {len(self.weight_F)}")
 
     def _contexts(
-        self, ngram: NGramModel, share_V: NDArray[np.float64], order: int, window: int
-    ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]:
-        """Letters, and the table of contexts of words; it is empty in a window."""
-        words = ngram.words
-        if words is None or window:
+        self, words: WordContexts | None, share_V: NDArray[np.float64], order: int
+    ) -> tuple[NDArray[Any], ...]:
+        """The table of contexts of words; it is empty without them."""
+        if words is None:
             none = np.zeros(0, np.int32)
-            return np.zeros(self.vocab_size, np.int64), (
+            return (
                 np.zeros(2, np.int32), np.zeros(0, np.int64), np.zeros(1, np.int32), none,
                 np.zeros(0, np.float32), np.zeros(0, np.int16),
             )  # fmt: skip
@@ -161,16 +172,19 @@ class Experts:
         if words.letter_V[0] <= kernels.SAID:
             evidence_J[:] = words.count_J / PARTS
         else:
-            lead_K = kernels.LEAD + kernels.KINDS * (order - 1 + words.which_K)
+            which_K = words.which_K.astype(np.int64)
+            lead_K = np.where(
+                which_K < STEP,
+                kernels.LEAD + kernels.KINDS * (order - 1 + which_K),
+                self.size - self.steps + kernels.KINDS * (which_K - STEP),
+            )
             kernels.weigh_contexts(
-                first_K, words.element_J, words.count_J, share_V, lead_K.astype(np.int64),
-                evidence_J, kind_K,
-            )  # fmt: skip
+                first_K, words.element_J, words.count_J, share_V, lead_K, evidence_J, kind_K
+            )
         bits = max(1, len(words.key_K).bit_length())
         edges = np.arange((1 << bits) + 1, dtype=np.int64) << (62 - bits)
         bucket_B = np.searchsorted(words.key_K, edges).astype(np.int32)
-        table = (bucket_B, words.key_K, first_K, words.element_J, evidence_J, kind_K)
-        return words.letter_V, table
+        return bucket_B, words.key_K, first_K, words.element_J, evidence_J, kind_K
 
     @property
     def remembered(self) -> int:
@@ -182,12 +196,25 @@ class Experts:
         """Number of weights, with those of elements read."""
         key_K: Any = self.tables[kernels.KEYS]
         said = 0 if not self.has_words else 3 if len(key_K) else 2
-        return self.lead + kernels.KINDS * (kernels.LENGTHS + said) + len(self.measure_F)
+        return int(self.measures.stop) + self.steps + kernels.KINDS * said
+
+    @property
+    def measures(self) -> slice:
+        """Which weights are those of elements some measures before."""
+        begin = self.lead + kernels.KINDS * kernels.LENGTHS
+        return slice(begin, begin + len(self.measure_F))
 
     @property
     def has_words(self) -> bool:
         """True if elements are words or parts of words."""
         return bool(self.letter_V[0] <= kernels.SAID)
+
+    @property
+    def has_parts(self) -> bool:
+        """True if there are contexts of parts of words."""
+        key_K: Any = self.tables[kernels.KEYS]
+        is_letter_V = (self.letter_V > 0) & (self.letter_V < HIGH)
+        return len(key_K) > 0 and bool(is_letter_V.any())
 
     @property
     def measured(self) -> bool:

@@ -16,12 +16,16 @@ from rhapsode.compiling import compiled, vectorised
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
 from rhapsode.counts.mixing.ngram_measures import (
+    HIGH,
     PERIODS,
+    STEP_CONTEXTS,
     WIDTH,
     WORDS,
     follow,
     kind_of_place,
+    mixed_up,
     place_of,
+    step_key,
 )
 from rhapsode.counts.ngram_counting import find_child
 
@@ -47,14 +51,15 @@ UNKNOWN = 1
 DISCOUNT = 0.5
 # Place of the keys of contexts of words among the tables.
 KEYS = 6
-_HASHED = 0x3FFFFFFFFFFFFFFF
 
 
 @compiled
 def room_for(vocab: int) -> int:
     """Maximum length of the evidence for one element."""
     read = LENGTHS * OCCURRENCES + len(PERIODS) + 2 * MOST_SAID
-    return (LEAD + WORDS + 16) * vocab + read + min(vocab, BEGINNING * MOST_TRIGGERED)
+    return (
+        (LEAD + WORDS + STEP_CONTEXTS + 16) * vocab + read + min(vocab, BEGINNING * MOST_TRIGGERED)
+    )
 
 
 @compiled
@@ -90,16 +95,6 @@ def next_node(first_M: Any, element_M: Any, suffix_M: Any, kind_M: Any, node: in
 
 
 @compiled
-def mixed_up(one: int, other: int) -> int:
-    """A hash of two numbers, from 0 up to 2 ** 62."""
-    value = np.uint64(one) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(other)
-    value ^= value >> np.uint64(31)
-    value *= np.uint64(0xBF58476D1CE4E5B9)
-    value ^= value >> np.uint64(29)
-    return int(value & np.uint64(_HASHED))
-
-
-@compiled
 def trigger_key(form: int) -> int:
     """Key of a word that begins a document; never 0."""
     return max(1, mixed_up(form, 3))
@@ -108,7 +103,7 @@ def trigger_key(form: int) -> int:
 @compiled
 def next_word(word_W: Any, letter: int) -> None:
     """Read an element and update the state of words."""
-    if letter > 0:
+    if 0 < letter < HIGH:
         word_W[0] = mixed_up(word_W[0], letter)
     elif word_W[0] != 0:
         word_W[1] = word_W[0]
@@ -313,6 +308,14 @@ def collect(
                 weight_E[n] = lead + KINDS * LENGTHS + kind_of_place(word_W, p)
                 value_E[n] = math.log(1 + math.exp(-prior_V[element]))
                 n += 1
+        for p in range(STEP_CONTEXTS if len(key_K) > 0 else 0):
+            key = step_key(word_W, recent_N, read, letter_V, p)
+            k = row_of_key(bucket_B, key_K, key) if key >= 0 else -1
+            if k >= 0:
+                for j in range(first_K[k], first_K[k + 1]):
+                    element_E[n], weight_E[n] = element_J[j], kind_K[k]
+                    value_E[n] = evidence_J[j]
+                    n += 1
     if size > 0 and has_words:
         n = list_said(
             recent_N, read, letter_V, own_V, shift, seen_V, lead + KINDS * LENGTHS, n,

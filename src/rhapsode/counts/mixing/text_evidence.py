@@ -28,14 +28,15 @@ from rhapsode.counts.mixing.ngram_evidence import (
     next_node,
     word_keys,
 )
-from rhapsode.counts.mixing.ngram_measures import WORDS, places_before
+from rhapsode.counts.mixing.ngram_measures import STEP_CONTEXTS, WORDS, places_before, step_keys
+from rhapsode.counts.mixing.word_contexts import STEP
 from rhapsode.counts.ngram import NGramModel
 
 # Compiled into the cached code of this module: when they change, this file must change, too.
 from rhapsode.counts.ngram_counting import find_child
 
-# Weights of order 0 and of every context beside a network in training.
-ORDER_0_WEIGHT, CONTEXT_WEIGHT = 0.3, 0.3
+# Weights of order 0, of every context, and of those of steps beside a network in training.
+ORDER_0_WEIGHT, CONTEXT_WEIGHT, STEP_WEIGHT = 0.3, 0.3, 0.1
 # Elements of the longest contexts. With longer ones, or with contexts of two words, the network
 # learnt less of what holds elsewhere.
 LONGEST = 4
@@ -168,7 +169,7 @@ def evidence_at(
     used_M: Any, count_M: Any, discount_L4: Any, kept_M: Any, taken_M: Any,
     first_K: Any, element_J: Any, count_J: Any, lead_K: Any, share_V: Any, prior_V: Any,
     below: float, short: int,
-    elements_T: Any, node_T: Any, word_T: Any, before_TP: Any, kind_TP: Any, measure_F: Any,
+    elements_T: Any, node_T: Any, row_TW: Any, before_TP: Any, kind_TP: Any, measure_F: Any,
     weight_F: Any, left_out: int, position_P: Any, z_PV: Any,
 ) -> None:  # fmt: skip
     """Write the evidence at some places; 0 outside of the text."""
@@ -200,11 +201,12 @@ def evidence_at(
                     value = evidence_of_tail(kept_M[node], taken_M[node], below)
                     z_V[short] += np.float32(weight * value)
             node = suffix_M[node]
-        if word_T[t] >= 0:
-            add_word(
-                first_K, element_J, count_J, lead_K, word_T[t], target, left_out,
-                share_V, below, short, weight_F, z_V,
-            )  # fmt: skip
+        for w in range(row_TW.shape[1]):
+            if row_TW[t, w] >= 0:
+                add_word(
+                    first_K, element_J, count_J, lead_K, row_TW[t, w], target, left_out,
+                    share_V, below, short, weight_F, z_V,
+                )  # fmt: skip
         for k in range(before_TP.shape[1]):
             element = before_TP[t, k]
             if 0 <= element < short:
@@ -220,7 +222,8 @@ class TextEvidence:
         elements_N: the text.
         starts: where documents begin; None: one text.
         longest: elements of the longest contexts; None: all of the counts.
-        weight_F: weights of order 0 and of kinds of contexts; None: those of training.
+        weight_F: weights of order 0 and of kinds of contexts; None: those of training. Elements
+            some measures before, and steps from there, always have those of training.
         leave_out: whether each place is taken out of the counts that predict it.
         width: number of values at a position; with fewer than there are elements, those with the
             highest ids are taken as one, which stands last. None: all elements.
@@ -272,9 +275,9 @@ class TextEvidence:
             first_M, element_M, suffix_M, evidence_M, kind_M, used_M, trie.count_M, discount_L4,
             kept_M, taken_M, *self._words(ngram, experts),
             share_V, experts.prior_V, float(share_V[short:].sum()), short,
-            ids_N, node_T, _word_places(ngram, ids_N, starts_N),
+            ids_N, node_T, _rows(ngram, ids_N, starts_N, opening),
             *_measure_places(ngram, ids_N, starts_N, opening),
-            weight_F, int(leave_out),
+            np.append(weight_F, np.full(KINDS * STEP_CONTEXTS, STEP_WEIGHT)), int(leave_out),
         )  # fmt: skip
 
     @staticmethod
@@ -284,7 +287,8 @@ class TextEvidence:
             none = np.zeros(0, np.int32)
             return np.zeros(1, np.int32), none, none, np.zeros(0, np.int64)
         first_K = np.append(0, np.cumsum(words.size_K)).astype(np.int32)
-        lead_K = experts.lead + KINDS * (words.which_K.astype(np.int64) - WORDS)
+        which_K = words.which_K.astype(np.int64)
+        lead_K = experts.lead + KINDS * (which_K - np.where(which_K < STEP, WORDS, STEP))
         return first_K, words.element_J, words.count_J, lead_K
 
     def __call__(self, positions_BT: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -321,14 +325,25 @@ def _measure_places(
     return *places_before(ids_N, starts_N, words.letter_V, opening), words.measure_F
 
 
-def _word_places(
-    ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64]
+def _rows(
+    ngram: NGramModel, ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], opening: int
 ) -> NDArray[np.int32]:
-    """Row of the part of a word before every element, (N,); -1 where it is unknown."""
+    """Rows of the contexts of words and steps before every element, (N, W).
+
+    -1 where a context is unknown. There are no steps in texts without documents of their own.
+    """
     words = ngram.words
     if words is None or not len(words.key_K) or words.letter_V[0] <= SAID:
-        return np.full(len(ids_N), -1, np.int32)
-    key_N = np.empty(len(ids_N), np.int64)
-    word_keys(ids_N, starts_N, words.letter_V, 0, key_N)
-    row_N = np.minimum(np.searchsorted(words.key_K, key_N), len(words.key_K) - 1)
-    return np.where(words.key_K[row_N] == key_N, row_N, -1).astype(np.int32)
+        return np.empty((len(ids_N), 0), np.int32)
+    columns = []
+    if (words.which_K < WORDS).any():
+        key_N = np.empty(len(ids_N), np.int64)
+        word_keys(ids_N, starts_N, words.letter_V, 0, key_N)
+        columns.append(key_N)
+    if opening >= 0 and (words.which_K >= STEP).any():
+        columns += list(step_keys(ids_N, starts_N, words.letter_V, opening).T)
+    row_NW = np.full((len(ids_N), len(columns)), -1, np.int32)
+    for column, key_N in enumerate(columns):
+        row_N = np.minimum(np.searchsorted(words.key_K, key_N), len(words.key_K) - 1)
+        row_NW[:, column] = np.where(words.key_K[row_N] == key_N, row_N, -1)
+    return row_NW

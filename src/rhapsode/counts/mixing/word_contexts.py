@@ -1,7 +1,8 @@
 """Counts of elements after contexts of words.
 
 A context is what is there of the current word, or that together with the word before it. Where
-elements are words, it is one that begins the document.
+elements are words, it is one that begins the document. Where they have heights, it is what stands
+some measures before, and the steps to it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,23 @@ from numpy.typing import NDArray
 
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.mixing import ngram_evidence as kernels
-from rhapsode.counts.mixing.ngram_measures import MEASURE_KINDS, PERIODS, WORDS, measure_weights
+from rhapsode.counts.mixing.ngram_measures import (
+    HIGH,
+    MEASURE_KINDS,
+    PERIODS,
+    STEP_CONTEXTS,
+    WORDS,
+    measure_weights,
+    step_keys,
+)
 from rhapsode.counts.mixing.triggers import learn_triggers
 from rhapsode.counts.ngram_file import packed, unpacked
 
 # Pairs of a context and an element that are kept at most; contexts seen once go first.
 MOST_PAIRS = 4_000_000
-# The kind of context that is a word at the beginning of a document.
-TRIGGER = 2
+# The kind of context that is a word at the beginning of a document, and the first of those of
+# steps.
+TRIGGER, STEP = 2, 3
 _SMALL = ("size_K", "which_K", "element_J", "count_J")
 
 
@@ -32,12 +42,12 @@ class WordContexts:
 
     Arguments:
         letter_V: the letter of each element, alike for both of its cases; 0 for what ends a word;
-            -1 for what names a place in a measure, -2 for what begins one; for words -16 less the
-            id of their most frequent form in either case.
+            -1 for what names a place in a measure, -2 for what begins one; 2 ** 32 plus its height
+            for what has one; for words -16 less the id of their most frequent form in either case.
         key_K: hash of each context, ascending, int64.
         size_K: number of different elements after it, int32.
         which_K: 0 for a part of a word, 1 for one together with the word before it, 2 for a word
-            that begins a document; int32.
+            that begins a document, 3 and more for steps; int32.
         element_J: these elements, context after context, int32.
         count_J: how often each follows; the evidence for it after a word that begins a document,
             in hundredths of a nat; int32.
@@ -76,12 +86,18 @@ class WordContexts:
         measure_F = measure_weights(ids_N, starts_N, letter_V)
         if letter_V[0] <= kernels.SAID and starts is not None:
             return cls._of_beginnings(ids_N, starts_N, letter_V)
-        if not (letter_V > 0).any():  # no letters
+        kinds = range(WORDS) if ((letter_V > 0) & (letter_V < HIGH)).any() else ()
+        parts = [_counted(ids_N, _word_keys(ids_N, starts_N, letter_V, kind)) for kind in kinds]
+        key_NS = step_keys(ids_N, starts_N, letter_V, -1)
+        for key_N in key_NS.T:
+            often_N = _occurs_again(key_N)
+            parts.append(_counted(ids_N[often_N], key_N[often_N]))
+        which = [*kinds, *range(STEP, STEP + key_NS.shape[1])]
+        if not which:
             none = np.zeros(0, np.int32)
             return cls(letter_V, np.zeros(0, np.int64), none, none, none, none, measure_F)
-        parts = [_counted(ids_N, starts_N, letter_V, which) for which in range(WORDS)]
         key_K, size_K, element_J, count_J = map(np.concatenate, zip(*parts, strict=True))
-        which_K = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part[0]) for part in parts])
+        which_K = np.repeat(np.array(which, np.int32), [len(part[0]) for part in parts])
         least = 1
         while len(element_J) > MOST_PAIRS:
             least += 1
@@ -148,7 +164,7 @@ class WordContexts:
             and len(found.count_J) == pairs == int(found.size_K.sum(dtype=np.int64))
             and bool((found.size_K > 0).all())
             and bool((found.count_J > 0).all())
-            and _ascend(2 * found.key_K.astype(np.uint64) + found.which_K.astype(np.uint64))
+            and _in_order(found.key_K, found.which_K)
             and (not len(found.key_K) or 0 <= found.key_K[0] <= found.key_K[-1] < 1 << 62)
             and (not pairs or 0 <= found.element_J.min() <= found.element_J.max() < vocab_size)
             and _ascend(_in_context(found.size_K) * vocab_size + found.element_J)
@@ -160,7 +176,9 @@ class WordContexts:
 
 def _kinds(letter_V: NDArray[np.int64]) -> tuple[int, ...]:
     """Kinds of contexts among such letters."""
-    return (TRIGGER,) if letter_V[0] <= kernels.SAID else tuple(range(WORDS))
+    if letter_V[0] <= kernels.SAID:
+        return (TRIGGER,)
+    return (*range(WORDS), *range(STEP, STEP + STEP_CONTEXTS))
 
 
 def _are_letters(letter_V: NDArray[np.int64]) -> bool:
@@ -186,20 +204,45 @@ def _ascend(values_N: NDArray[Any]) -> bool:
     return bool((values_N[1:] > values_N[:-1]).all())
 
 
+def _in_order(key_K: NDArray[np.int64], which_K: NDArray[np.int32]) -> bool:
+    """True if keys ascend; of equal ones, their kinds."""
+    equal_K = key_K[1:] == key_K[:-1]
+    more_K = which_K[1:] > which_K[:-1]
+    return bool(((key_K[1:] > key_K[:-1]) | (equal_K & more_K)).all())
+
+
 def _in_context(size_K: NDArray[np.int32]) -> NDArray[np.int64]:
     """Index of the context of each element."""
     return np.repeat(np.arange(len(size_K)), size_K)
 
 
-def _counted(
-    ids_N: NDArray[np.int32],
-    starts_N: NDArray[np.int64],
-    letter_V: NDArray[np.int64],
-    which: int,
-) -> tuple[NDArray[Any], ...]:
-    """Keys, sizes, elements and counts of one kind of context, in the order of its keys."""
+def _word_keys(
+    ids_N: NDArray[np.int32], starts_N: NDArray[np.int64], letter_V: NDArray[np.int64], which: int
+) -> NDArray[np.int64]:
+    """Keys of a kind of contexts of words before every element."""
     key_N = np.empty(len(ids_N), np.int64)
     kernels.word_keys(ids_N, starts_N, letter_V, which, key_N)
+    return key_N
+
+
+def _occurs_again(key_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of keys from 0 up that occur more than once."""
+    sorted_N = np.sort(key_N)
+    twice = np.unique(sorted_N[1:][sorted_N[1:] == sorted_N[:-1]])
+    twice = twice[twice >= 0]
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    place_N = np.minimum(np.searchsorted(twice, key_N), len(twice) - 1)
+    return np.flatnonzero(twice[place_N] == key_N)
+
+
+def _counted(ids_N: NDArray[np.int32], key_N: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Keys, sizes, elements and counts of one kind of context, in the order of its keys.
+
+    Arguments:
+        ids_N: elements.
+        key_N: of the context before each of them.
+    """
     order_N = np.lexsort((ids_N, key_N))
     key_N, ids_N = key_N[order_N], ids_N[order_N]
     new_N = np.ones(len(ids_N), np.bool_)

@@ -260,9 +260,10 @@ class MusicEncoder(Encoder):
         return None
 
     def marks(self) -> Table | None:
-        """Marks of bars and of places in them, (V,); None without bars.
+        """Marks of bars, places and heights, (V,); None without bars.
 
-        -2 for elements that begin a bar, -1 for those of places in it, 0 for others.
+        -2 for elements that begin a bar, -1 for those of places in it, 2 ** 32 plus the MIDI
+        pitch for pitches, 2 ** 32 + 128 plus semitones above C for roots of chords, 0 for others.
         """
         return None
 

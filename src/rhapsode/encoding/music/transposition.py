@@ -53,6 +53,15 @@ def transposed_chord(name: str, semitones: int) -> str:
     return text if bass is None else f"{text}/{_moved(bass, bass_sign, semitones)}"
 
 
+def chord_root(name: str) -> int | None:
+    """Semitones from C up to the root of a chord symbol.
+
+    0 to 11; None for what is no chord symbol.
+    """
+    match = _CHORD.fullmatch(name)
+    return None if match is None else ROOTS.index(_moved(match[1], match[2], 0))
+
+
 def _moved(letter: str, sign: str, semitones: int) -> str:
     return ROOTS[(_STEPS[letter] + {"": 0, "#": 1, "b": -1}[sign] + semitones) % 12]
 

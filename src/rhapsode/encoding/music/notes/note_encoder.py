@@ -37,6 +37,7 @@ from rhapsode.encoding.music.notes.note_reading import notes_outside, read_notes
 from rhapsode.encoding.music.notes.note_writing import placed, written
 from rhapsode.encoding.music.score import Score
 from rhapsode.encoding.music.transposition import (
+    chord_root,
     key_name,
     keys_by_name,
     transposed_chord,
@@ -45,6 +46,8 @@ from rhapsode.encoding.music.transposition import (
 from rhapsode.encoding.state_machine import Contexts, FiniteContexts, FiniteGrammar, Grammar
 
 _MOST_CHORDS = 100
+# Heights begin here, see `MusicEncoder.marks`; those of roots of chords follow those of pitches.
+_HEIGHT = 1 << 32
 
 
 class NoteEncoder(MusicEncoder):
@@ -135,7 +138,13 @@ class NoteEncoder(MusicEncoder):
 
     def marks(self) -> Table:
         kind_V = self._elements.kind_V
-        return np.where(kind_V == Kind.BAR, -2, np.where(kind_V == Kind.AT, -1, 0))
+        marks_V = np.where(kind_V == Kind.BAR, -2, np.where(kind_V == Kind.AT, -1, 0))
+        marks_V = np.where(self.pitch_V >= 0, _HEIGHT + self.pitch_V, marks_V)
+        for element in self._elements.of_kind(Kind.CHORD):
+            root = chord_root(self._elements.names[element].removeprefix("chord:"))
+            if root is not None:
+                marks_V[element] = _HEIGHT + 128 + root
+        return marks_V
 
     def transposition(self, semitones: int) -> Table:
         moved_V = super().transposition(semitones)

@@ -119,13 +119,14 @@ def mixed_as_trained(network: Predictor, ngram: NGramModel) -> Predictor:
     """Network and counts with the weights that they have in training."""
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
     from rhapsode.counts.mixing.experts import Experts
-    from rhapsode.counts.mixing.text_evidence import training_weights
+    from rhapsode.counts.mixing.text_evidence import STEP_WEIGHT, training_weights
 
     experts = Experts(ngram)
     # Contexts of elements read get no weight: training does not know them.
     weight_F = np.zeros(experts.size)
     weight_F[: experts.lead] = training_weights(experts)
-    weight_F[experts.size - len(experts.measure_F) :] = experts.measure_F
+    weight_F[experts.measures] = experts.measure_F
+    weight_F[experts.measures.stop : experts.measures.stop + experts.steps] = STEP_WEIGHT
     return MixedPredictor(network, ngram, tuple(weight_F.tolist()))
 
 
