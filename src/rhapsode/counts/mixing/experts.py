@@ -176,7 +176,7 @@ class Experts:
             lead_K = np.where(
                 which_K < STEP,
                 kernels.LEAD + kernels.KINDS * (order - 1 + which_K),
-                self.size - self.steps + kernels.KINDS * (which_K - STEP),
+                self.measures.stop + kernels.KINDS * (which_K - STEP),
             )
             kernels.weigh_contexts(
                 first_K, words.element_J, words.count_J, share_V, lead_K, evidence_J, kind_K
