@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.serving.browser import ALT, CHROMIUM, CONTROL, Browser
+from tests.serving.browser import ALT, CONTROL, Browser
 from tests.serving.browsing import (
     DONE,
     READY,
     TEXT,
-    browser_at,
     choose,
+    needs_browser,
     page_of,
     point,
     violations,
@@ -22,10 +22,7 @@ from tests.serving.browsing import (
 )
 from tests.serving.served import MODELS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 ALL_TEXTS = "[...writer.tree.nodes.values()].map((n) => writer.tree.text(writer.tree.tip(n)))"
 STAGE = "document.querySelector('.pill')?.className ?? ''"
 
@@ -34,12 +31,6 @@ STAGE = "document.querySelector('.pill')?.className ?? ''"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with page_of([MODELS / "mixed"], tmp_path_factory.mktemp("journey")) as address:
         yield address
-
-
-@pytest.fixture
-def browser(url: str) -> Iterator[Browser]:
-    with browser_at(url) as one:
-        yield one
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ from tests.serving.served import MODELS, Client, served
         ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
         ({"logit_bias": {"a": 1}}, "invalid_value", "logit_bias"),
         ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 1}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": {"5": 1}, "bias": 3}, "invalid_value", "bias"),
         ({"suffix": "end"}, "unsupported_parameter", "suffix"),
         ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
         ({"tools": [{}]}, "unsupported_parameter", "tools"),

@@ -122,7 +122,8 @@ export class Trainer {
   async look(source) {
     this.source = source;
     this.failure = null;
-    this.name = source.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "-").replace(/^-+/, "").slice(0, 50) || "run";
+    const plain = source.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "-").replace(/^-+/, "");
+    this.name = [...plain].slice(0, 50).join("") || "run";
     this.say(t("surveying", { name: source.name }));
     try {
       this.survey = await (await post("api/survey", this.source)).json();
