@@ -1,15 +1,18 @@
 """Pictures of the page in headless Chromium, for the documentation and for a look before a release.
 
 `python scripts/page_pictures.py RUN [RUN...] [-o FOLDER] [--part NAME]` serves the runs and writes
-PNG files. The first run should know English letters; one whose name contains "tang" or "chinese"
-writes the Chinese picture. Runs of music, series, strokes and pairs are shown in their own views.
+PNG files. The first run should know English letters; one named after "tang", "chinese" or
+"chamber" writes the Chinese picture. Runs of music, series, strokes and pairs are shown in their own
+views; those of pairs should have learnt dates. Runs of strokes named "lines" write a text.
 `page-write.png`, `page-train.png` and those of `page-kind-` are part of the documentation.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -30,6 +33,7 @@ ARABIC = (
     "ثم ركب يوما وخرج إلى بعض البلاد، فاشتد عليه الحر، فجلس تحت شجرة.\n"
     "The merchant sat down (تحت شجرة) and rested.\n"
 )
+CHINESE = "且说宝玉"
 DONE = "/^(Done|写完了)/.test(document.querySelector('#status').textContent)"
 
 
@@ -108,13 +112,13 @@ def scripts(browser: Browser, shoot: Shoot) -> None:
     browser.run("document.querySelector('#language').click()")
     browser.wait("document.documentElement.lang.startsWith('zh')")
     names = browser.run("writer.models.map(({ id }) => id)")
-    chinese = next((name for name in names if "tang" in name or "chinese" in name), None)
+    chinese = next((name for name in names if re.search("tang|chinese|chamber", name)), None)
     browser.run("writer.fresh()")
     if chinese is not None:
         choose(browser, "model", chinese)
-        write(browser, "月落烏啼霜滿天")
+        write(browser, CHINESE)
     else:
-        browser.type("月落乌啼霜满天，江枫渔火对愁眠。")
+        browser.type(CHINESE)
     shoot("chinese")
     browser.run("location.hash = '#train'")
     browser.wait("document.querySelector('.corpora button')")
@@ -147,7 +151,7 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
     """A forecast, drawings, answers, and a piece of music."""
     views = {
         "series": "document.querySelector('.fan .inner-band')",
-        "strokes": "document.querySelector('.drawing')",
+        "strokes": "document.querySelector('.drawing, #strokes-text')",
         "pairs": "document.querySelector('#pairs-inputs')",
         "music": "!document.querySelector('#write').hidden",
     }
@@ -161,6 +165,8 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
             "s.dispatchEvent(new Event('change')); })()"
         )
         browser.wait(views[kind], 120)
+        if kind == "strokes":
+            draw(browser)
         if kind == "pairs":
             browser.run("document.querySelector('#pairs-inputs').focus()")
             browser.type("Friday, 19 June 2015\n7. März 1998\n3 de mayo de 2021")
@@ -170,13 +176,34 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
             choose(browser, "length", "300")
             write(browser)
             browser.wait("document.querySelector('.note')", 120)
-        shoot(f"kind-{kind}")
+        shown = "lines" if browser.run("document.querySelector('#strokes-text')") else kind
+        shoot(f"kind-{shown}")
         browser.media(prefers_color_scheme="dark", **CALM)
-        shoot(f"kind-{kind}-dark")
+        shoot(f"kind-{shown}-dark")
         browser.media(prefers_color_scheme="light", **CALM)
         browser.size(360, 720, phone=True, scale=2)
-        shoot(f"kind-{kind}-phone")
+        shoot(f"kind-{shown}-phone")
         browser.size(1280, 800)
+
+
+def draw(browser: Browser) -> None:
+    """Let a model write a text, or draw on from an arc."""
+    if browser.run("document.querySelector('#strokes-text') !== null"):
+        choose(browser, "strokes-text", "stitched from many lines")
+        choose(browser, "strokes-pen_bias", "1")
+        browser.run("document.querySelector('form.order').requestSubmit()")
+    else:
+        choose(browser, "strokes-seed", "4")
+        x, y = browser.middle(".pad")
+        arc = [(x + 70 * math.cos(k / 8), y - 70 * math.sin(k / 8)) for k in range(22)]
+        for kind, (px, py) in zip(
+            ["mousePressed", *["mouseMoved"] * 20, "mouseReleased"], arc, strict=True
+        ):
+            browser.send(
+                "Input.dispatchMouseEvent", type=kind, x=px, y=py, button="left", clickCount=1
+            )
+        browser.wait("document.querySelector('.drawing .given')", 60)
+    browser.wait("document.querySelector('.drawing') && !document.querySelector('[aria-busy]')", 60)
 
 
 def training(browser: Browser, shoot: Shoot) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from rhapsode.serving.run_server import ModelServer
 from rhapsode.serving.serve_settings import ServeSettings
-from tests.serving.browser import CONTROL, Browser
+from tests.serving.browser import CHROMIUM, CONTROL, Browser
 
 AXE = os.environ.get("RHAPSODE_AXE")
 """The file axe.min.js of axe-core, which is not shipped; None without one."""
@@ -22,6 +22,8 @@ TEXT = "writer.surface.text"
 READY = "writer.models.length && writer.models.every((model) => model.status !== 'loading')"
 LOAD_SECONDS = 120.0
 """Time that models may take to load on a busy machine, whose kernels are compiled first."""
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @contextmanager

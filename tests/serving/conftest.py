@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from rhapsode.serving.serve_settings import ServeSettings
+from tests.serving.browser import Browser
+from tests.serving.browsing import browser_at
 from tests.serving.served import MODELS, Client, served
 
 
@@ -23,3 +25,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def states(tmp_path: Path) -> dict[str, Any]:
     """Settings of a server with a folder of states of its own."""
     return {"states": str(tmp_path / "states")}
+
+
+@pytest.fixture
+def browser(url: str) -> Iterator[Browser]:
+    """A page at the address of a module's own fixture `url`, without problems in the end."""
+    with browser_at(url) as one:
+        yield one

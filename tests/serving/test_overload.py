@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -12,8 +13,10 @@ import pytest
 
 from rhapsode.serving.http import receiving
 from rhapsode.serving.http.early_refusal import Announced, EarlyRefusal
+from rhapsode.serving.http.listening import ListeningSocket
 from rhapsode.serving.run_server import ModelServer
 from rhapsode.serving.serve_settings import ServeSettings
+from rhapsode.serving.wire.api_errors import ApiError
 from tests.serving.served import MODELS
 from tests.serving.test_sockets import (
     ENDLESS,
@@ -46,18 +49,23 @@ def full() -> Iterator[ModelServer]:
     patch.undo()
 
 
-def refusal_in(one: socket.socket) -> bytes:
-    """The next answer on a connection, which must be a refusal."""
+def read_until(end: bytes, one: socket.socket) -> bytes:
+    """What comes on a connection, to the end of an answer."""
     found = b""
-    while b"}}" not in found:
+    while end not in found:
         part = one.recv(65536)
         assert part, found
         found += part
+    return found
+
+
+def refusal_in(one: socket.socket) -> bytes:
+    """The next answer on a connection, which must be a refusal."""
+    found = read_until(b"}}", one)
     head, _, body = found.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 429"), found
     assert json.loads(body)["error"]["code"] == "queue_full"
     assert b"retry-after: 1" in head
-    assert b"x-content-type-options: nosniff" in head
     assert b"content-length: %d" % len(body) in head
     return head
 
@@ -68,14 +76,16 @@ HEAD, BODY = REQUEST[: REQUEST.index(b"{")], REQUEST[REQUEST.index(b"{") :]
 
 @pytest.mark.parametrize("parts", [[REQUEST], [HEAD, BODY], [HEAD + BODY[:3], BODY[3:9], BODY[9:]]])
 def test_a_connection_goes_on_after_a_refusal(full: ModelServer, parts: list[bytes]) -> None:
-    with connected(full, b"") as one:
+    live = b"GET /health/live HTTP/1.1\r\nhost: localhost:%d\r\n\r\n" % full.port
+    with connected(full, live) as one:  # which is accepted before it asks for a text
+        assert read_until(b"ok", one).startswith(b"HTTP/1.1 200")
         for _ in range(3):
             for part in parts:
                 one.sendall(part.replace(b"localhost", b"localhost:%d" % full.port))
                 time.sleep(0.02)
-            refusal_in(one)
-        one.sendall(get("/health/live").replace(b"localhost", b"localhost:%d" % full.port))
-        assert one.recv(65536).startswith(b"HTTP/1.1 200")
+            assert b"x-content-type-options: nosniff" in refusal_in(one)
+        one.sendall(live)
+        assert read_until(b"ok", one).startswith(b"HTTP/1.1 200")
 
 
 def test_refusals_are_counted_and_end_where_the_client_says(full: ModelServer) -> None:
@@ -133,3 +143,41 @@ def test_what_is_recognised() -> None:
                     REQUEST.replace(b"host", b"origin : http://evil.example\r\nhost"),
                     b"GET" + HEAD[4:], b""):  # fmt: skip
         assert refusal.announced(strange) is None
+
+
+def test_a_new_connection_is_refused_where_it_is_accepted() -> None:
+    errors: list[ApiError | None] = [ApiError(429, "queue_full", "full", retry_after=1)]
+    with ListeningSocket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        listening.refusal = EarlyRefusal(lambda: errors[0], ["/v1/completions"], [])
+        listening.headers = lambda: [(b"date", b"today")]
+
+        def asking(request: bytes) -> socket.socket:
+            one = socket.create_connection(listening.getsockname(), timeout=5)
+            one.sendall(request)
+            select.select([listening], [], [], 5)
+            time.sleep(0.02)
+            return one
+
+        with asking(REQUEST) as one:
+            with pytest.raises(BlockingIOError):
+                listening.accept()
+            assert b"connection: close" in (head := refusal_in(one))
+            assert b"date: today" in head
+            assert one.recv(100) == b""
+        for request, error in ((HEAD, errors[0]), (b"", errors[0]), (REQUEST, None)):
+            errors[0] = error
+            with asking(request), listening.accept()[0] as accepted:
+                accepted.setblocking(False)
+                if request:
+                    assert accepted.recv(65536) == request
+        # Few are let through before the event loop has seen what they fill.
+        several = [asking(REQUEST) for _ in range(3)]
+        listening.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        listening.accept()[0].close()
+        for one in several:
+            one.close()

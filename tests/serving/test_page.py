@@ -104,10 +104,19 @@ def test_what_writes_needs_the_token() -> None:
         ("..", "file"),
         ("-o", "o"),
         ("a" * 300 + ".txt", "a" * 80 + ".txt"),
+        ("\U00020000" * 80 + ".txt", "\U00020000" * 40 + ".txt"),  # file systems count bytes
     ],
 )
 def test_names_of_uploads_are_plain(name: str, plain: str) -> None:
     assert plain_name(name) == plain
+
+
+def test_names_and_numbers_that_no_system_takes(server: Client) -> None:
+    longest = "%F0%A0%80%80" * 64  # of four bytes each
+    assert server.get(f"/api/jobs/{longest}").status_code == 404
+    error = server.refused("/api/jobs", corpus="kitchen", minutes=1, name="\U00020000" * 64)
+    assert error["param"] == "name"
+    assert server.get("/api/jobs/a?since=" + "9" * 5000).status_code == 400
 
 
 def test_course_of_a_run(tmp_path: Path) -> None:

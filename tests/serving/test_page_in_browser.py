@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.serving.browser import ALT, CHROMIUM, CONTROL, Browser
+from tests.serving.browser import ALT, CONTROL, Browser
 from tests.serving.browsing import (
     AXE,
     DONE,
     READY,
     TEXT,
-    browser_at,
     choose,
+    needs_browser,
     page_of,
     point,
     violations,
@@ -25,10 +25,7 @@ from tests.serving.browsing import (
 )
 from tests.serving.served import MODELS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='taken'\">\u202egnirts desrever\u202c \u200b\u2066"
     "שלום مرحبا بالعالم\t漢字かな交じり文。\U0001f468\u200d\U0001f469\u200d\U0001f467\n"
@@ -41,12 +38,6 @@ TRIES = 4
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with page_of([MODELS / "mixed", MODELS / "bytes"], tmp_path_factory.mktemp("page")) as address:
         yield address
-
-
-@pytest.fixture
-def browser(url: str) -> Iterator[Browser]:
-    with browser_at(url) as one:
-        yield one
 
 
 def test_first_visit_is_quick_and_light(url: str) -> None:

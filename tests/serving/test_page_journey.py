@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.serving.browser import ALT, CHROMIUM, CONTROL, Browser
+from tests.serving.browser import ALT, CONTROL, Browser
 from tests.serving.browsing import (
     DONE,
     READY,
     TEXT,
-    browser_at,
     choose,
+    needs_browser,
     page_of,
     point,
     violations,
@@ -22,10 +22,7 @@ from tests.serving.browsing import (
 )
 from tests.serving.served import MODELS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 ALL_TEXTS = "[...writer.tree.nodes.values()].map((n) => writer.tree.text(writer.tree.tip(n)))"
 STAGE = "document.querySelector('.pill')?.className ?? ''"
 
@@ -34,12 +31,6 @@ STAGE = "document.querySelector('.pill')?.className ?? ''"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with page_of([MODELS / "mixed"], tmp_path_factory.mktemp("journey")) as address:
         yield address
-
-
-@pytest.fixture
-def browser(url: str) -> Iterator[Browser]:
-    with browser_at(url) as one:
-        yield one
 
 
 @pytest.fixture
@@ -195,6 +186,36 @@ def test_by_keyboard(browser: Browser, animals: Path) -> None:
     assert {text, other} <= set(browser.run(ALL_TEXTS))
 
 
+def test_files_that_cannot_be_trained_on(browser: Browser, tmp_path: Path) -> None:
+    """The page says what is wrong, and goes on."""
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 4000)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "some.txt").write_text("text")
+    to_the_form(browser)
+    failure = "document.querySelector('.failure')?.textContent ?? ''"
+    for name, words in (
+        ("empty.txt", "empty.txt is empty"),
+        ("folder", "This is a folder"),
+        ("noise.bin", "not a text file"),
+    ):
+        browser.drop(tmp_path / name, ".drop")
+        browser.wait(f"({failure}).includes({words!r})", 320)
+        browser.wait("document.querySelector('.drop')")
+    # A file that misses the place does not replace the page.
+    browser.drop(tmp_path / "noise.bin", "#train h2")
+    assert browser.run("document.querySelector('.drop') !== null")
+
+
+def to_the_form(browser: Browser) -> None:
+    """Open the part of training where a source is chosen."""
+    browser.run("location.hash = '#train'")
+    browser.wait("document.querySelector('.drop, .acts')")
+    if browser.run("document.querySelector('.acts') !== null"):  # a run of before is shown
+        browser.click_on(".acts .plain")
+        browser.wait("document.querySelector('.drop')")
+
+
 def test_a_hostile_file_is_data(browser: Browser, tmp_path: Path) -> None:
     """Markup, bidirectional controls and a line of a megabyte, in a file with a hostile name."""
     line = (
@@ -203,11 +224,7 @@ def test_a_hostile_file_is_data(browser: Browser, tmp_path: Path) -> None:
     )
     path = tmp_path / "<img src=x onerror=alert(1)>.txt"
     path.write_text(line * 400 + "\n" + (line * (1_000_000 // len(line))) + "\n")
-    browser.run("location.hash = '#train'")
-    browser.wait("document.querySelector('.drop, .acts')")
-    if browser.run("document.querySelector('.acts') !== null"):
-        browser.click_on(".acts .plain")
-        browser.wait("document.querySelector('.drop')")
+    to_the_form(browser)
     browser.drop(path, ".drop")
     browser.wait("document.querySelector('#train-go')", 320)
     choose(browser, "minutes", "0.15")

@@ -11,8 +11,8 @@ import pytest
 import rhapsode as rh
 from tests.modalities.music.chorales import roll_file
 from tests.modalities.strokes.sketches import write_zigzags
-from tests.serving.browser import CHROMIUM, Browser
-from tests.serving.browsing import DONE, browser_at, page_of, violations
+from tests.serving.browser import Browser
+from tests.serving.browsing import DONE, needs_browser, page_of, violations
 from tests.serving.served import MODELS, Client, served
 
 WAVE = MODELS.parent / "texts" / "wave.csv"
@@ -140,12 +140,6 @@ def url(strokes: Path, words: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield address
 
 
-@pytest.fixture
-def browser(url: str) -> Iterator[Browser]:
-    with browser_at(url) as one:
-        yield one
-
-
 def take(browser: Browser, name: str) -> None:
     """Choose a model, wherever the list of models stands."""
     browser.run(
@@ -153,9 +147,6 @@ def take(browser: Browser, name: str) -> None:
         f" ?? document.querySelector('#model'); s.value = '{name}';"
         "s.dispatchEvent(new Event('change')); })()"
     )
-
-
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rhapsode.errors import RhapsodeError
+from rhapsode.generation.filters import constraint
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import MODEL_FILE, open_models
 from rhapsode.serving.wire.api_errors import CODES
@@ -38,6 +39,8 @@ from tests.serving.served import MODELS, Client, served
         ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
         ({"logit_bias": {"a": 1}}, "invalid_value", "logit_bias"),
         ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 1}}, "invalid_value", "logit_bias"),
+        ({"logit_bias": {"5": 1}, "bias": 3}, "invalid_value", "bias"),
         ({"suffix": "end"}, "unsupported_parameter", "suffix"),
         ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
         ({"tools": [{}]}, "unsupported_parameter", "tools"),
@@ -119,6 +122,18 @@ def test_a_body_that_is_too_large(server: Client) -> None:
     answer = server.post("/v1/completions", json={"prompt": "a" * (8 << 20)})
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "body_too_large"
+
+
+def test_an_endless_expression_keeps_nobody_waiting(
+    server: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constraint, "_PATIENCE", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.refused, prompt="The", regex="(a|b)*a(a|b){25}")
+        time.sleep(0.2)
+        assert server.get("/health").status_code == 200
+        assert not asked.done()
+        assert asked.result()["param"] == "regex"
 
 
 def test_a_full_queue_is_told_at_once() -> None:

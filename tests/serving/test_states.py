@@ -93,6 +93,13 @@ def test_refusals_by_name(states: dict[str, Any]) -> None:
         path = folder / "damaged.state.safetensors"
         path.write_bytes(path.read_bytes()[:-40])
         assert client.refused(continue_from="damaged")["status"] in (400, 404)
+        client.complete("The ", max_tokens=4, save_state="changed")
+        path = folder / "changed.state.safetensors"
+        content = bytearray(path.read_bytes())
+        content[-9] ^= 0x40  # a number of the state
+        path.write_bytes(content)
+        error = client.refused(continue_from="changed")
+        assert (error["status"], error["code"]) == (400, "state_mismatch")
     small = ServeSettings(**states, states_mb=0.2)
     with served([MODELS / "mixed"], small) as client:
         error = client.refused(prompt="The ", max_tokens=4, adapt=True, save_state="large")

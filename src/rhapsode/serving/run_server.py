@@ -20,6 +20,7 @@ from rhapsode.log import log
 from rhapsode.serving.app import WRITING, build_app
 from rhapsode.serving.http.early_refusal import EarlyRefusal
 from rhapsode.serving.http.guard import EVERYWHERE, HEADERS, Guard, allowed_hosts
+from rhapsode.serving.http.listening import ListeningSocket
 from rhapsode.serving.http.receiving import TimedProtocol
 from rhapsode.serving.serve_settings import ServeSettings
 from rhapsode.serving.served_model import check_address, models_in, open_models
@@ -102,10 +103,14 @@ class ModelServer:
         guard = Guard(app, settings, keys, self.state.token, hosts)
         paths = [f"{root}{path}" for root in {"", settings.root_path} for path in WRITING]
 
+        refusing = EarlyRefusal(self.state.refusal, paths, HEADERS)
+        self._socket.refusal = refusing
+
         class Protocol(TimedProtocol):
-            refusal = EarlyRefusal(self.state.refusal, paths, HEADERS)
+            refusal = refusing
 
         self._server = _Server(_configured(guard, settings, Protocol), self.state)
+        self._socket.headers = lambda: self._server.server_state.default_headers
         self.url = f"http://{_authority(settings, self.port)}{settings.root_path}/"
 
     def run(self) -> None:
@@ -187,14 +192,14 @@ def _configured(
     )
 
 
-def _listen(settings: ServeSettings) -> socket.socket:
+def _listen(settings: ServeSettings) -> ListeningSocket:
     """A socket at the address.
 
     Raises:
         RunError: it cannot be used.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = ListeningSocket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))

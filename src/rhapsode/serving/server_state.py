@@ -50,6 +50,8 @@ class ServerState:
         self.metrics = ServerMetrics(self._gauges)
         self.running: dict[str, Stoppable] = {}
         self.scoring = asyncio.Semaphore(SCORING)
+        self.compiling = asyncio.Semaphore(1)
+        """Automata of regular expressions, which may take seconds, are built one at a time."""
         self.token = secrets.token_urlsafe(24)
         """Opens what writes, from the page that was printed at the start."""
         self.rate = ElementRate(settings.elements_per_minute)

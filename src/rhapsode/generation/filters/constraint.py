@@ -3,11 +3,15 @@
 An automaton over bytes follows whole elements.
 """
 
-import threading
+import importlib.util
+import os
+import subprocess
+import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from numpy.typing import NDArray
 
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import MissingExtraError, SettingsError
+from rhapsode.generation.filters.automaton_process import MOST_BYTES
 from rhapsode.generation.filters.contract import Context, Filter, Logits, refuse_dead_ends
 
 _WHERE = "--regex"
@@ -73,18 +78,12 @@ def compile_expression(expression: str) -> Automaton:
         MissingExtraError: the library is not installed.
         SettingsError: it is none, nothing can match it, or its automaton is too large.
     """
-    try:
-        from outlines_core import Index, Vocabulary
-    except ImportError:
-        raise MissingExtraError("regex", "--regex") from None
-    end = 256
-    every_byte = Vocabulary(end, {bytes((byte,)): [byte] for byte in range(256)})
-    index = _built(lambda: Index(_without_anchors(expression), every_byte), expression)
-    moves: dict[int, dict[int, int]] = index.get_transitions()
-    accepting = set(index.get_final_states())
-    first = int(index.get_initial_state())
-    targets = (target for row in moves.values() for byte, target in row.items() if byte != end)
-    reached = {first, *accepting, *moves, *targets}
+    if importlib.util.find_spec("outlines_core") is None:
+        raise MissingExtraError("regex", "--regex")
+    built_N = np.frombuffer(_built(expression), dtype=np.int64)
+    first, ends = int(built_N[0]), int(built_N[1])
+    final_F, moves_E3 = built_N[2 : 2 + ends], built_N[2 + ends :].reshape(-1, 3)
+    reached = np.unique(np.concatenate(([first], final_F, moves_E3[:, 0], moves_E3[:, 2])))
     if len(reached) > _MOST_STATES:
         raise SettingsError(
             f"the regular expression has {len(reached):,} states, "
@@ -92,55 +91,56 @@ def compile_expression(expression: str) -> Automaton:
             where=_WHERE,
             hint="use smaller counts, or narrower classes such as [a-z] in place of \\w",
         )
-    numbers = {state: number for number, state in enumerate(sorted(reached))}
-    next_SB = np.full((len(numbers) + 1, 256), _DEAD, dtype=np.int32)
-    for state, row in moves.items():
-        for byte, target in row.items():
-            if byte != end:
-                next_SB[numbers[state], byte] = numbers[target]
-    accepting_S = np.isin(sorted(reached), list(accepting))
+    next_SB = np.full((len(reached) + 1, 256), _DEAD, dtype=np.int32)
+    sources_E, targets_E = np.searchsorted(reached, moves_E3[:, ::2].T)
+    next_SB[sources_E, moves_E3[:, 1]] = targets_E
+    start = int(np.searchsorted(reached, first))
+    accepting_S = np.isin(reached, final_F)
     source_E, byte_E = np.nonzero(next_SB[:-1] != _DEAD)
     target_E = next_SB[source_E, byte_E]
     steps_S = _distances(accepting_S, source_E, target_E)
-    if steps_S[numbers[first]] < 0:
+    if steps_S[start] < 0:
         raise SettingsError(f"no text matches {expression!r}", where=_WHERE)
     next_SB[source_E, byte_E] = np.where(steps_S[target_E] < 0, _DEAD, target_E)
-    return Automaton(next_SB, accepting_S, numbers[first])
+    return Automaton(next_SB, accepting_S, start)
 
 
-def _built(build: Callable[[], Any], expression: str) -> Any:
-    """Run `build` on a thread, so that waiting can be interrupted.
+def _built(expression: str) -> bytes:
+    """Build an automaton in a process of its own, as `automaton_process` writes it.
 
     Raises:
         SettingsError: it fails, or takes too long; the time grows with the square of the states.
     """
-    from concurrent.futures import Future
-
-    future: Future[Any] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(build())
-        except BaseException as problem:  # a panic in Rust is no Exception
-            future.set_exception(problem)
-
-    threading.Thread(target=work, name="regular expression", daemon=True).start()
+    script = Path(__file__).with_name("automaton_process.py")
+    paths = os.pathsep.join(path for path in sys.path if path)
     try:
-        problem = future.exception(timeout=_PATIENCE)
-    except TimeoutError:
-        raise SettingsError(
-            f"the regular expression {expression!r} has too many states: its automaton was not "
-            f"built within {_PATIENCE:g} seconds",
-            where=_WHERE,
-            hint="use smaller counts, or narrower classes such as [a-z] in place of \\w",
-        ) from None
-    if problem is None:
-        return future.result()
+        ended = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", str(script)],
+            input=_without_anchors(expression).encode("utf-8", "surrogatepass"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        pass
+    else:
+        if ended.returncode == 0:
+            return ended.stdout
+        if ended.stdout[:1] == b"!":
+            raise SettingsError(
+                f"unsupported regular expression {expression!r}: "
+                f"{_reason(ended.stdout[1:].decode('utf-8', 'replace'))}",
+                where=_WHERE,
+                hint="look-around, word boundaries and back-references are not supported",
+            )
     raise SettingsError(
-        f"unsupported regular expression {expression!r}: {_reason(problem)}",
+        f"the regular expression {expression!r} has too many states: its automaton was not "
+        f"built within {_PATIENCE:g} seconds and {MOST_BYTES >> 30} GB",
         where=_WHERE,
-        hint="look-around, word boundaries and back-references are not supported",
-    ) from None
+        hint="use smaller counts, or narrower classes such as [a-z] in place of \\w",
+    )
 
 
 def _without_anchors(expression: str) -> str:
@@ -154,10 +154,9 @@ def _without_anchors(expression: str) -> str:
     return expression if escapes % 2 else bare
 
 
-def _reason(problem: BaseException) -> str:
+def _reason(text: str) -> str:
     """The library's message on one line, without its prefix."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
-    return text.removeprefix("Failed to build DFA ")
+    return " ".join(text.split()).removeprefix("Failed to build DFA ")
 
 
 def _distances(

@@ -8,6 +8,7 @@ is unusual is left to the parser.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from rhapsode.serving.wire.json_text import encode_json
 Refuse = Callable[[], ApiError | None]
 """Gives the error by which requests for continuations are refused now; None while they are not."""
 
+# Bytes of a request that are looked at before it has a connection of the event loop.
+PEEKED = 1 << 16
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"origin", b"connection")
 
 
@@ -49,6 +52,33 @@ class EarlyRefusal:
         self._refuse = refuse
         self._beginnings = tuple(f"POST {path} HTTP/1.1\r\n".encode() for path in paths)
         self._headers = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+
+    def refuses(self, connection: socket.socket, more: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Refuse the request of a new connection, and close it, if there is no room.
+
+        False for what the parser must see, whose bytes stay unread.
+
+        Arguments:
+            connection: as it was accepted.
+            more: further headers.
+        """
+        try:
+            data = connection.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            announced = self.announced(data)
+            if announced is None or announced.left:
+                return False
+            answer = self.answer(more, closes=True)
+            if answer is None:
+                return False
+            # A socket that is closed with unread bytes resets the connection.
+            connection.recv(len(data), socket.MSG_DONTWAIT)
+            connection.send(answer, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # the client has left
+            pass
+        connection.close()
+        return True
 
     def announced(self, data: bytes) -> Announced | None:
         """The request that some bytes announce.

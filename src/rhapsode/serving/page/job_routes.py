@@ -59,7 +59,7 @@ class JobRoutes:
         if not 0.05 <= minutes <= MINUTES:
             raise refused(f"minutes is from 0.05 to {MINUTES}", param="minutes")
         source = await self._source(body)
-        wanted = body.get("name") or plain_name(source).partition(".")[0]
+        wanted = body.get("name") or plain_name(source).partition(".")[0][:64]
         if not isinstance(wanted, str):
             raise refused("name is a text", param="name")
         name = await self._jobs.start(source, wanted, minutes)
@@ -72,7 +72,7 @@ class JobRoutes:
     async def course(self, exchange: Exchange) -> None:
         """Tell the state of a run, and its events after `since` lines."""
         since = _query(exchange, "since") or "0"
-        if not since.isdecimal():
+        if not since.isdecimal() or len(since) > 15:
             raise refused("since is a whole number", param="since")
         name = exchange.path["name"]
         await exchange.answer(await asyncio.to_thread(self._jobs.course, name, int(since)))

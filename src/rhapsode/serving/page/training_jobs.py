@@ -24,6 +24,7 @@ _PROCESS = "rhapsode.serving.page.training_process"
 _SURVEY = "rhapsode.serving.page.survey_process"
 _JOB = "job.json"
 _NAME = re.compile(r"\w[\w-]{0,63}")
+_NAME_BYTES = 200
 _OVER = ("done", "interrupted", "failed")
 SURVEY_SECONDS = 300.0
 MINUTES = 24 * 60
@@ -96,7 +97,7 @@ class TrainingJobs:
         Raises:
             ApiError: a run is in progress, or the name is no name.
         """
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise refused("name has letters, digits, - and _, at most 64", param="name")
         free, number = name, 2
         while (self._runs / free).exists() or (self._folder / free).exists():
@@ -227,7 +228,7 @@ class TrainingJobs:
 
     def _job(self, name: str) -> dict[str, Any]:
         path = self._folder / name / _JOB
-        if not _NAME.fullmatch(name) or not path.is_file():
+        if not _is_name(name) or not path.is_file():
             raise ApiError(404, "not_found", "there is no such run", param="name")
         job: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return job
@@ -242,6 +243,11 @@ class TrainingJobs:
         if name != self._running and stage["stage"] not in _OVER:
             stage["stage"] = "interrupted"  # with the server that started it
         return stage
+
+
+def _is_name(name: str) -> bool:
+    """True for the name of a run, which every file system takes."""
+    return _NAME.fullmatch(name) is not None and len(name.encode()) <= _NAME_BYTES
 
 
 def command_line(source: str, output: str, budget: str) -> str:

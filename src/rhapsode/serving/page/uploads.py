@@ -14,7 +14,8 @@ from rhapsode.serving.wire.api_errors import ApiError, refused
 FILE_BYTES, ALL_BYTES = 256 << 20, 1 << 30
 """Limits of one file, and of all of them."""
 _ID = re.compile(r"[0-9a-f]{16}")
-_LONGEST = 80
+# Characters of a name, and bytes, of which file systems take 255.
+_LONGEST, _BYTES = 80, 160
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,12 @@ def plain_name(name: str) -> str:
     plain = re.sub(r"[^\w.-]+", "-", last).strip(".-")
     stem, dot, suffix = plain.rpartition(".")
     if not dot:
-        return plain[:_LONGEST] or "file"
-    return f"{stem[:_LONGEST] or 'file'}.{suffix[:16]}"
+        return _short(plain) or "file"
+    return f"{_short(stem) or 'file'}.{suffix[:16]}"
+
+
+def _short(name: str) -> str:
+    return name[:_LONGEST].encode()[:_BYTES].decode(errors="ignore")
 
 
 def _too_large(room: int) -> ApiError:

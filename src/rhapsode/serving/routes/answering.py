@@ -11,6 +11,7 @@ from typing import Any
 
 from rhapsode.errors import RhapsodeError
 from rhapsode.serving.http.exchange import Exchange, while_there
+from rhapsode.serving.routes.progress import Progress
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.states.snapshots import extend
 from rhapsode.serving.states.state_store import StoredState
@@ -18,7 +19,7 @@ from rhapsode.serving.wire.api_errors import ApiError, of_problem, refused
 from rhapsode.serving.wire.documents import document_of
 from rhapsode.serving.wire.fields import sampling_fields
 from rhapsode.serving.wire.json_text import KEEP_ALIVE
-from rhapsode.serving.wire.shapes import Choice, Shape, Usage
+from rhapsode.serving.wire.shapes import Choice, Shape
 from rhapsode.serving.writing.choice_text import ChoiceText, Delta, Entry
 from rhapsode.serving.writing.prompt_scores import prompt_entries
 from rhapsode.serving.writing.request_works import RequestWorks
@@ -61,7 +62,7 @@ class _Growing:
         return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= flush
 
 
-class Answering:
+class Answering(Progress):
     """The answer to one request for continuations.
 
     Arguments:
@@ -74,12 +75,8 @@ class Answering:
     def __init__(
         self, server: ServerState, exchange: Exchange, request: RequestWorks, shape: Shape
     ) -> None:
-        self._server, self._exchange = server, exchange
-        self._request, self._shape = request, shape
-        self._usage = Usage(prompt=request.prompt_elements)
+        super().__init__(server, exchange, request, shape)
         self._choices: dict[tuple[Work, int], _Growing] = {}
-        self._began = time.monotonic()
-        self._first: float | None = None
 
     async def run(self) -> None:
         """Submit the works, and answer while the client is there.
@@ -113,19 +110,10 @@ class Answering:
 
     async def _answer(self) -> None:
         request = self._request
-        limit = self._server.settings.seconds
-        try:
-            async with asyncio.timeout(limit):
-                await self._prepare()
-                request.served.scheduler.submit(list(request.works))
-                if request.asked.stream:
-                    await self._stream()
-                else:
-                    await self._whole()
-        except TimeoutError:
-            raise ApiError(
-                400, "time_limit_exceeded", f"the request took more than {limit:g} seconds"
-            ) from None
+        async with self._time_limit():
+            await self._prepare()
+            request.served.scheduler.submit(list(request.works))
+            await (self._stream() if request.asked.stream else self._whole())
 
     async def _prepare(self) -> None:
         """Score echoed prompts, and lay out the choices."""
@@ -159,8 +147,7 @@ class Answering:
             return
         if isinstance(report, Failed):
             raise _failed(report.problem, work)
-        if self._first is None:
-            self._first = time.monotonic()
+        self._note_element()
         growing = self._choices[work, report.index]
         growing.delta.add(growing.text.take(report))
         if growing.text.end is not None and report.last is None:
@@ -192,7 +179,7 @@ class Answering:
                 )
             )
         await self._store()
-        self._finish_usage()
+        self._usage.completion = self._written()
         await self._exchange.answer(self._shape.answer(choices, self._usage))
 
     async def _stream(self) -> None:
@@ -223,12 +210,7 @@ class Answering:
                 self._take(work, report)
             if not reports and not pending:
                 await exchange.send_part(KEEP_ALIVE)
-        self._finish_usage()
-        if self._request.asked.include_usage:
-            await exchange.send_part(shape.usage_event(self._usage))
-        if shape.done:
-            await exchange.send_part(shape.done)
-        await exchange.end()
+        await self._end_stream()
 
     def _events(self, due: list[_Growing], now: float) -> Iterator[bytes]:
         for growing in due:
@@ -258,8 +240,8 @@ class Answering:
             own["trace"] = [each.to_mapping() for each in growing.text.traces]
         return own
 
-    def _finish_usage(self) -> None:
-        self._usage.completion = sum(each.text.count for each in self._choices.values())
+    def _written(self) -> int:
+        return sum(each.text.count for each in self._choices.values())
 
     async def _store(self) -> None:
         """Store the state after the only continuation, if that is wanted."""
@@ -289,16 +271,6 @@ class Answering:
                 sequence=work.sequences[0],
                 written=before + len(elements),
             ),
-        )
-
-    def _observe(self) -> None:
-        self._finish_usage()
-        self._server.metrics.of_request(
-            seconds=time.monotonic() - self._began,
-            first=None if self._first is None else self._first - self._began,
-            prompt=self._usage.prompt,
-            written=self._usage.completion,
-            cached=self._usage.cached,
         )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,12 +15,13 @@ from typing import Any
 from rhapsode.errors import RhapsodeError
 from rhapsode.modalities.opened import Piece
 from rhapsode.serving.http.exchange import Exchange, while_there
+from rhapsode.serving.routes.progress import Progress
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.wire.api_errors import ApiError, of_problem
 from rhapsode.serving.wire.documents import document_of
 from rhapsode.serving.wire.fields import sampling_fields
 from rhapsode.serving.wire.json_text import KEEP_ALIVE
-from rhapsode.serving.wire.shapes import Choice, Shape, Usage
+from rhapsode.serving.wire.shapes import Choice, Shape
 from rhapsode.serving.writing.choice_text import Delta
 from rhapsode.serving.writing.request_works import RequestWorks
 
@@ -48,7 +48,7 @@ class _Growing:
         self.elements, self.end = piece.elements, piece.end
 
 
-class AnsweringApart:
+class AnsweringApart(Progress):
     """The answer to a request whose continuations the model writes by itself.
 
     Arguments:
@@ -61,14 +61,10 @@ class AnsweringApart:
     def __init__(
         self, server: ServerState, exchange: Exchange, request: RequestWorks, shape: Shape
     ) -> None:
-        self._server, self._exchange = server, exchange
-        self._request, self._shape = request, shape
-        self._usage = Usage(prompt=request.prompt_elements)
+        super().__init__(server, exchange, request, shape)
         self._growing: dict[int, _Growing] = {}
         self._pieces: asyncio.Queue[Piece | Exception | None] = asyncio.Queue()
         self._ended = threading.Event()
-        self._began = time.monotonic()
-        self._first: float | None = None
 
     async def run(self) -> None:
         """Write and answer while the client is there.
@@ -98,18 +94,12 @@ class AnsweringApart:
         self._pieces.put_nowait(error)
 
     async def _answer(self) -> None:
-        limit = self._server.settings.seconds
-        try:
-            async with asyncio.timeout(limit):
-                await self._server.start_apart(partial(self._write, self._put()))
-                try:
-                    await (self._stream() if self._request.asked.stream else self._whole())
-                finally:
-                    self._ended.set()
-        except TimeoutError:
-            raise ApiError(
-                400, "time_limit_exceeded", f"the request took more than {limit:g} seconds"
-            ) from None
+        async with self._time_limit():
+            await self._server.start_apart(partial(self._write, self._put()))
+            try:
+                await (self._stream() if self._request.asked.stream else self._whole())
+            finally:
+                self._ended.set()
 
     def _put(self) -> Callable[[Piece | Exception | None], None]:
         """Hands something from another thread to the event loop."""
@@ -156,8 +146,7 @@ class AnsweringApart:
                 raise of_problem(one, names=names) from None
             if isinstance(one, Exception):
                 raise one
-            if self._first is None:
-                self._first = time.monotonic()
+            self._note_element()
             number = one.prompt * self._request.asked.n + one.index
             self._growing.setdefault(number, _Growing()).add(one)
             if self._pieces.empty():
@@ -204,11 +193,11 @@ class AnsweringApart:
             )
             for number, one in sorted(self._growing.items())
         ]
-        self._finish_usage()
+        self._usage.completion = self._written()
         await self._exchange.answer(self._shape.answer(choices, self._usage))
 
     async def _stream(self) -> None:
-        exchange, shape = self._exchange, self._shape
+        exchange = self._exchange
         going: bool | None = True
         while going is not False:
             going = await self._take(ALIVE)
@@ -225,12 +214,7 @@ class AnsweringApart:
                 await exchange.send_part(b"".join(events))
             if going and not any(one.end for one in self._growing.values()):
                 await asyncio.sleep(FLUSH)
-        self._finish_usage()
-        if self._request.asked.include_usage:
-            await exchange.send_part(shape.usage_event(self._usage))
-        if shape.done:
-            await exchange.send_part(shape.done)
-        await exchange.end()
+        await self._end_stream()
 
     def _events(self, number: int) -> list[bytes]:
         """Events of what a continuation has grown by."""
@@ -252,15 +236,5 @@ class AnsweringApart:
             events.append(shape.delta(number, Delta(text), None))
         return [event for event in events if event]
 
-    def _finish_usage(self) -> None:
-        self._usage.completion = sum(one.elements for one in self._growing.values())
-
-    def _observe(self) -> None:
-        self._finish_usage()
-        self._server.metrics.of_request(
-            seconds=time.monotonic() - self._began,
-            first=None if self._first is None else self._first - self._began,
-            prompt=self._usage.prompt,
-            written=self._usage.completion,
-            cached=0,
-        )
+    def _written(self) -> int:
+        return sum(one.elements for one in self._growing.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rhapsode.log import log
@@ -109,12 +110,14 @@ class Completions:
             served.scheduler.check_room(len(values))  # before the prompts are encoded
         state = None if asked.continue_from is None else await self._state(served, asked)
         large = sum(len(each) for each in values if isinstance(each, str | list)) > AT_ONCE
-        if large or not all(isinstance(each, str | list) for each in values):
-            request = await asyncio.to_thread(
-                prepare_works, served, asked, values, server.settings, state
-            )
+        prepare = partial(prepare_works, served, asked, values, server.settings, state)
+        if asked.settings.regex is not None:
+            async with server.compiling:
+                request = await asyncio.to_thread(prepare)
+        elif large or not all(isinstance(each, str | list) for each in values):
+            request = await asyncio.to_thread(prepare)
         else:
-            request = prepare_works(served, asked, values, server.settings, state)
+            request = prepare()
         check_storing(exchange, request, server)
         if asked.document is not None:
             check_suffix(asked.document, served.model)

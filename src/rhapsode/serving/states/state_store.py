@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -109,6 +110,7 @@ class StateStore:
         states = []
         for path in self._files():
             facts = self._facts(path)
+            facts.pop("digest", None)
             name = path.name.removesuffix(SUFFIX)
             states.append({"id": name, "object": "state", "bytes": _size(path), **facts})
         return states
@@ -154,7 +156,9 @@ class StateStore:
                 )
             self._folder.mkdir(parents=True, exist_ok=True)
             scratch = path.with_suffix(f".{os.getpid()}.part")
-            save_file(arrays, scratch, metadata={"rhapsode": json.dumps(state.facts())})
+            facts = state.facts()
+            facts["digest"] = _digest(facts, arrays)
+            save_file(arrays, scratch, metadata={"rhapsode": json.dumps(facts)})
             scratch.replace(path)
         return _size(path)
 
@@ -175,6 +179,8 @@ class StateStore:
         try:
             with safe_open(path, framework="numpy") as file:
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            if facts.get("digest", _digest(facts, arrays)) != _digest(facts, arrays):
+                raise DataError("a file that has been changed")
             state = restored(template, arrays)
             elements = _plain(arrays["elements"])
             following = StoredDistribution(arrays["logits"], arrays["alone"])
@@ -243,6 +249,16 @@ class StateStore:
         except (SafetensorError, OSError, ValueError):
             return {}
         return facts if isinstance(facts, dict) and facts.get("format") == FORMAT else {}
+
+
+def _digest(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    """Hash of all that a file holds; older ones have no digest."""
+    plain = {name: value for name, value in facts.items() if name != "digest"}
+    found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _plain(elements: NDArray[Any]) -> tuple[Any, ...]:

@@ -160,6 +160,34 @@ export function problemWords(problem) {
   return t(key) === key ? problem.message : t(key, { message: problem.message });
 }
 
+/* ---- Files ------------------------------------------------------------- */
+
+/** The only file of a drop, which has at most some megabytes. */
+export function droppedFile(transfer, megabytes) {
+  if (transfer.items[0]?.webkitGetAsEntry?.()?.isDirectory) throw new Error(t("file-folder"));
+  if (transfer.files.length > 1) throw new Error(t("file-one"));
+  return fitting(transfer.files[0], megabytes);
+}
+
+/** A file, if it is neither empty nor too large. */
+export function fitting(file, megabytes) {
+  if (!file.size) throw new Error(t("file-empty", { name: file.name }));
+  if (file.size > megabytes * 2 ** 20) throw new Error(t("file-large", { name: file.name, size: megabytes }));
+  return file;
+}
+
+/** The text of a file. */
+export async function textOf(file) {
+  const content = await file.arrayBuffer();
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(content);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // told below
+  }
+  throw new Error(t("file-no-text", { name: file.name }));
+}
+
 /* ---- Storage ----------------------------------------------------------- */
 
 const opened = new Promise((resolve) => {

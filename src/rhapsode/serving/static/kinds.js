@@ -1,9 +1,12 @@
 // Models that do not continue texts: forecasts of series, drawings, answers to inputs.
 
 import {
-  $, announce, cells, choice, download, el, field, number, post, preference, problemWords, t, ticks,
+  $, announce, cells, choice, download, droppedFile, el, field, fitting, number, post, preference, problemWords, t, textOf,
+  ticks,
 } from "./base.js";
 import { percent } from "./samplers.js";
+
+const LARGEST = 6; // megabytes of a table
 
 /** The view of such a model; its values stay while another model is looked at. */
 export class KindView {
@@ -129,16 +132,16 @@ class Forecast extends View {
   }
 
   parts() {
-    const input = el("input", { type: "file", id: "series-file", accept: ".csv,.tsv,.txt", onchange: () => this.take(input.files[0]) });
+    const input = el("input", { type: "file", id: "series-file", accept: ".csv,.tsv,.txt", onchange: () => this.take(() => input.files[0] && fitting(input.files[0], LARGEST)) });
     this.file = el("div", { class: "drop small" }, el("b", {}, this.history?.name ?? t("own-history")), el("span", {}, t("choose-table")),
       Object.assign(input, { ariaLabel: t("series-table") }));
     this.file.addEventListener("dragover", () => this.file.classList.add("over"));
     this.file.addEventListener("dragleave", () => this.file.classList.remove("over"));
     this.file.addEventListener("drop", (event) => {
       event.preventDefault();
-      this.take(event.dataTransfer.files[0]);
+      this.take(() => event.dataTransfer.files[0] && droppedFile(event.dataTransfer, LARGEST));
     });
-    const back = el("button", { type: "button", class: "plain", hidden: !this.history, onclick: () => this.take(null) }, t("own-history"));
+    const back = el("button", { type: "button", class: "plain", hidden: !this.history, onclick: () => this.take(() => null) }, t("own-history"));
     return [this.form(
       this.input("horizon", { type: "number", min: 1, max: 2000, step: 1, placeholder: t("usual") }),
       this.input("temperature", { type: "number", min: 0, max: 10, step: "any", required: true }),
@@ -147,9 +150,16 @@ class Forecast extends View {
     ), ...this.places()];
   }
 
-  async take(file) {
-    if (file === undefined) return;
-    this.history = file && { name: file.name, text: await file.text() };
+  async take(chosen) {
+    try {
+      const file = chosen();
+      if (file === undefined) return;
+      this.history = file && { name: file.name, text: await textOf(file) };
+    } catch (problem) {
+      this.problem = problemWords(problem);
+      this.show();
+      return;
+    }
     this.which = 0;
     $("b", this.file).textContent = this.history?.name ?? t("own-history");
     this.file.nextSibling.hidden = !this.history;

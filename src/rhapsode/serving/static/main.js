@@ -128,6 +128,14 @@ function listen() {
     $("#help-box").close();
   });
   addEventListener("hashchange", part);
+  // A file that misses its place would be opened in place of the page.
+  for (const kind of ["dragover", "drop"]) {
+    addEventListener(kind, (event) => {
+      if (event.defaultPrevented || event.target.closest?.("input, textarea")) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "none";
+    });
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme(preference("theme")));
   for (const [button, side] of [["#show-branches", "branches"], ["#show-settings", "settings"]]) {
     $(button).addEventListener("click", () => drawer(side));

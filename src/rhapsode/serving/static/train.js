@@ -1,11 +1,13 @@
 // Training from the page: a source, what it is taken for, a run that outlives the page.
 
 import {
-  $, Refused, announce, cells, duration, el, moment, get, number, post, preference, problemWords, t, ticks,
+  $, Refused, announce, cells, droppedFile, duration, el, fitting, moment, get, number, post, preference, problemWords,
+  t, ticks,
 } from "./base.js";
 
 const FACTS = ["documents", "characters", "series", "notes", "bars", "elements", "vocabulary"];
 const POINTS = 600;
+const LARGEST = 256; // megabytes of a file
 
 export class Trainer {
   constructor(root, { mayWrite, opened }) {
@@ -62,14 +64,14 @@ export class Trainer {
   dropZone() {
     const input = el("input", {
       type: "file", "aria-label": `${t("drop")} ${t("drop-or")}`,
-      onchange: () => input.files[0] && this.send(input.files[0]),
+      onchange: () => input.files[0] && this.send(() => fitting(input.files[0], LARGEST)),
     });
     const zone = el("div", { class: "drop" }, el("b", {}, t("drop")), el("span", {}, t("drop-or")), input);
     zone.addEventListener("dragover", () => zone.classList.add("over"));
     zone.addEventListener("dragleave", () => zone.classList.remove("over"));
     zone.addEventListener("drop", (event) => {
       event.preventDefault();
-      if (event.dataTransfer.files[0]) this.send(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files[0]) this.send(() => droppedFile(event.dataTransfer, LARGEST));
     });
     return zone;
   }
@@ -94,13 +96,14 @@ export class Trainer {
   }
 
   /** Send a file. XMLHttpRequest tells how far it is. */
-  async send(file) {
+  async send(chosen) {
     this.failure = null;
-    this.say(t("uploading", { name: file.name, percent: "0 %" }));
     try {
+      const file = chosen();
+      this.say(t("uploading", { name: file.name, percent: "0 %" }));
       const upload = await new Promise((resolve, reject) => {
         const request = new XMLHttpRequest();
-        request.open("POST", `api/uploads?name=${encodeURIComponent(file.name)}`);
+        request.open("POST", `api/uploads?name=${encodeURIComponent(file.name.toWellFormed?.() ?? file.name)}`);
         request.setRequestHeader("content-type", "application/octet-stream");
         request.responseType = "json";
         request.upload.onprogress = ({ loaded, total }) => {
@@ -122,7 +125,8 @@ export class Trainer {
   async look(source) {
     this.source = source;
     this.failure = null;
-    this.name = source.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "-").replace(/^-+/, "").slice(0, 50) || "run";
+    const plain = source.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "-").replace(/^-+/, "");
+    this.name = [...plain].slice(0, 50).join("") || "run";
     this.say(t("surveying", { name: source.name }));
     try {
       this.survey = await (await post("api/survey", this.source)).json();

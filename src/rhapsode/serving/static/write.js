@@ -1,13 +1,14 @@
 // Writing with a model: the text, its colours, rivals, branches, comparisons.
 
 import {
-  $, $$, Refused, announce, download, el, events, get, number, post, preference, problemWords, t,
+  $, $$, Refused, announce, download, droppedFile, el, events, get, number, post, preference, problemWords, t, textOf,
 } from "./base.js";
 import { Bars, Settings, drawSliders, percent, visible } from "./samplers.js";
 import { Surface, canColour, paint } from "./surface.js";
 import { Elements, RIVALS, TextTree, TreeView } from "./tree.js";
 
 const SCORED = 20000; // characters that are scored or looked up at once
+const LARGEST = 5; // megabytes of a file
 
 /** True of kinds of models that continue a text or a notation. */
 export const writes = (kind) => kind === "text" || kind === "music";
@@ -89,10 +90,9 @@ export class Writer {
     });
     paper.addEventListener("dragover", (event) => event.preventDefault());
     paper.addEventListener("drop", (event) => {
-      const [file] = event.dataTransfer.files;
-      if (!file) return; // a passage that is moved
+      if (!event.dataTransfer.files.length) return; // a passage that is moved
       event.preventDefault();
-      this.takeFile(file);
+      this.takeFile(() => droppedFile(event.dataTransfer, LARGEST));
     });
     this.listenToText($("#text"));
     document.addEventListener("keydown", (event) => this.key(event));
@@ -308,10 +308,11 @@ export class Writer {
   }
 
   /** Take a file as the next piece: a text as it is, music as the notation of the model. */
-  async takeFile(file) {
+  async takeFile(chosen) {
     if (this.running.length) return;
     const model = this.model(0);
     try {
+      const file = chosen();
       if (model?.kind === "music") {
         const content = new Uint8Array(await file.arrayBuffer());
         const codes = [];
@@ -321,7 +322,7 @@ export class Writer {
         });
         $("#typed").value = (await answer.json()).choices[0].text;
       } else {
-        $("#typed").value = await file.text();
+        $("#typed").value = await textOf(file);
       }
     } catch (problem) {
       this.problem(problem);

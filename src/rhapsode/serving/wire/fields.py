@@ -325,7 +325,10 @@ def _shape_bias(sampling: dict[str, Any], given: Mapping[str, Any]) -> None:
     if not table:
         return
     numbers = isinstance(table, dict) and all(
-        key.isdecimal() and isinstance(value, int | float) and -100 <= value <= 100
+        key.isdecimal()
+        and len(key) < 10
+        and isinstance(value, int | float)
+        and -100 <= value <= 100
         for key, value in table.items()
     )
     if not numbers or len(table) > 1024:
@@ -333,8 +336,10 @@ def _shape_bias(sampling: dict[str, Any], given: Mapping[str, Any]) -> None:
             "logit_bias gives numbers from -100 to 100 by number of the element",
             param="logit_bias",
         )
-    biases = [f"#{key}={value}" for key, value in table.items()]
-    sampling["bias"] = [*sampling.get("bias", []), *biases]
+    own = sampling.get("bias", [])
+    if not isinstance(own, list):
+        raise refused("bias is a list of texts", param="bias")
+    sampling["bias"] = [*own, *(f"#{key}={value}" for key, value in table.items())]
 
 
 def _shape_best_of(sampling: dict[str, Any], n: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,8 @@ Deliver = Callable[[list[tuple[Work, Report]]], None]
 # Seconds of writing between two looks at the queue, and at least while prompts wait to be read.
 TURN, SHORT_TURN = 0.02, 0.005
 EVERYTHING = 1 << 62
+# Steps of priority that workers stand below the event loop.
+LOWER = 3
 
 
 @dataclass(eq=False)
@@ -73,6 +77,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Work until the queue is closed and empty."""
+        _give_way()
         while True:
             self._admit()
             if not self.busy and self._queue.closed:
@@ -220,3 +225,13 @@ class Worker(threading.Thread):
                 self._joined = False
             if time.monotonic() >= end:
                 return
+
+
+def _give_way() -> None:
+    """Let the event loop go before this thread.
+
+    The loop needs little time, but at once. Only Linux has priorities of threads.
+    """
+    if sys.platform == "linux":
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + LOWER)
