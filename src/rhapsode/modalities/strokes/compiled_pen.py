@@ -27,7 +27,9 @@ NONE, GAUSSIAN, READING = range(3)
 # What the encoder remembers of a row.
 X, Y, START_X, START_Y, LEAST, PEN, STROKES, MOVES, MEMORY = range(9)
 # Numbers that are not whole.
-SCALE, EXTENT, GRID, UNIT, LEAST_LOG, BIAS, TEMPERATURE, FARTHEST, NUMBERS = range(9)
+(
+    SCALE, EXTENT, HEIGHT, STROKE, GRID, UNIT, LEAST_LOG, BIAS, TEMPERATURE, FARTHEST, NUMBERS,
+) = range(11)  # fmt: skip
 # Why a row ended.
 GOES_ON, STOP, PASSED = range(3)
 
@@ -150,15 +152,15 @@ def _attend(
 @_compiled
 def _features(numbers: Any, dx: float, dy: float, pen: float, memory: Any, x: Any) -> None:
     """Features after a move, as `StrokeEncoder.features_after` gives them."""
-    scale, extent, unit = numbers[SCALE], numbers[EXTENT], numbers[UNIT]
+    scale, stroke, unit = numbers[SCALE], numbers[STROKE], numbers[UNIT]
     length = max(math.hypot(dx, dy), 1e-9 * unit)
     values = (
         dx / scale, dy / scale, math.asinh(dx / unit) / 3, math.asinh(dy / unit) / 3,
         dx / length, dy / length,
         1.0 if pen == 0 else 0.0, 1.0 if pen == 1 else 0.0, 1.0 if pen == 2 else 0.0,
         1.0 if memory[PEN] > 0 else 0.0,
-        memory[X] / extent, memory[Y] / extent,
-        (memory[X] - memory[START_X]) / extent, (memory[Y] - memory[START_Y]) / extent,
+        memory[X] / numbers[EXTENT], memory[Y] / numbers[HEIGHT],
+        (memory[X] - memory[START_X]) / stroke, (memory[Y] - memory[START_Y]) / stroke,
         math.log1p(memory[LEAST] / unit) / 3, math.log1p(memory[STROKES]) / 3,
         math.log1p(memory[MOVES]) / 5,
     )  # fmt: skip
