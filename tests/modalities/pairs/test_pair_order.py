@@ -25,7 +25,12 @@ def corpus_of(path: Path, pairs: list[tuple[str, str]]) -> TextCorpus:
     [
         (lambda text: text, 0.4, 1.0, "gaussian_window"),
         # Of another alphabet, with letters of two.
-        (lambda text: text.upper().replace("A", "AH").replace("D", "TS"), 0.45, 1.0, "gaussian_window"),
+        (
+            lambda text: text.upper().replace("A", "AH").replace("D", "TS"),
+            0.45,
+            1.0,
+            "gaussian_window",
+        ),
         (lambda text: text[::-1], -1.0, -0.4, "dot"),
         (lambda text: "".join(sorted(text)), -0.1, 0.1, "dot"),
     ],

@@ -206,15 +206,20 @@ def _chosen(logits: Any, at: int, count: int, factor: float, uniform: float) -> 
 
 
 @_compiled
-def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: float) -> Any:
-    """A move in the units of the targets, of parameters as the network gives them."""
+def _drawn(
+    spec: Any, numbers: Any, p: Any, first: float, second: float, third: float, states: int
+) -> Any:
+    """A move in the units of the targets, of parameters as the network gives them.
+
+    Its state of the pen is one of the first `states`.
+    """
     count = spec[MIXTURE]
     temperature = numbers[TEMPERATURE]
     greedy = temperature <= 0.0
     kinds = _PENS if spec[BY_PEN] else 1
     if greedy:
         pen = 0
-        for j in range(1, _PENS):
+        for j in range(1, states):
             if p[j] > p[pen]:
                 pen = j
         at = _PENS + (pen * count if spec[BY_PEN] else 0)
@@ -223,7 +228,7 @@ def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: 
             if p[at + j] > p[at + part]:
                 part = j
     else:
-        pen, rest = _chosen(p, 0, _PENS, 1.0 / temperature, third)
+        pen, rest = _chosen(p, 0, states, 1.0 / temperature, third)
         at = _PENS + (pen * count if spec[BY_PEN] else 0)
         part, _ = _chosen(p, at, count, (1.0 + numbers[BIAS]) / temperature, rest)
     means = _PENS + kinds * count
@@ -315,9 +320,12 @@ def move_pen(
                     p[j] = w[spec[HEAD_BIAS] + j]
                 _product(p, w, spec[HEAD], spec[DEPTH], spec[WIDTH], x, 0)
                 n = t - given
+                # A text does not end before its last character.
+                states = _PENS if place >= letters - 1 else _PENS - 1
                 dx, dy, kind = _drawn(
-                    spec, numbers, p, normal_BT2[b, n, 0], normal_BT2[b, n, 1], third_BT[b, n]
-                )
+                    spec, numbers, p, normal_BT2[b, n, 0], normal_BT2[b, n, 1], third_BT[b, n],
+                    states,
+                )  # fmt: skip
                 pen = float(kind)
                 dx *= numbers[SCALE]
                 dy *= numbers[SCALE]

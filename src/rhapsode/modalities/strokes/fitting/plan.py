@@ -122,7 +122,7 @@ def _facts(corpus: StrokeCorpus, lengths: list[int]) -> StrokeFacts:
     paces = [len(moves) / len(text) for moves, text in train]
     return replace(
         facts,
-        letters=max(len(text) for _, text in train),
+        letters=max(1, round(float(np.quantile([len(text) for _, text in train], 0.9)))),
         pace=float(np.quantile(paces, 0.99)),
         source=corpus.source,
     )

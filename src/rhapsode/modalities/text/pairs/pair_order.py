@@ -43,9 +43,7 @@ def agreement_of_order(store: ElementStore) -> float:
     if shape[0] * shape[1] > MOST_TRANSLATIONS:
         return 0.0
     cuts = [np.cumsum([len(pair[side]) for pair in pairs])[:-1] for side in (0, 1)]
-    numbered = list(
-        zip(np.split(sources[1], cuts[0]), np.split(targets[1], cuts[1]), strict=True)
-    )
+    numbered = list(zip(np.split(sources[1], cuts[0]), np.split(targets[1], cuts[1]), strict=True))
     translation_ST = np.full(shape, 1 / shape[1])
     for _ in range(ROUNDS):
         counts_ST = np.zeros(shape)
@@ -64,7 +62,9 @@ def agreement_of_order(store: ElementStore) -> float:
     return (ascending - descending) / max(ascending + descending, 1e-12)
 
 
-def _links(translation_ST: NDArray[np.float64], source_S: Ids, target_T: Ids) -> NDArray[np.float64]:
+def _links(
+    translation_ST: NDArray[np.float64], source_S: Ids, target_T: Ids
+) -> NDArray[np.float64]:
     """Probabilities, over the input, of the element that each element of the output is from."""
     links_ST = translation_ST[source_S[:, None], target_T]
     return np.asarray(links_ST / np.maximum(links_ST.sum(axis=0), 1e-300))
