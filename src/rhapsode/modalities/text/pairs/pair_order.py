@@ -1,4 +1,4 @@
-"""The order of outputs and inputs: do they run in parallel?"""
+"""Agreement of the order of outputs with that of inputs."""
 
 from __future__ import annotations
 
