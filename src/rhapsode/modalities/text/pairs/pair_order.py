@@ -18,7 +18,7 @@ MOST_TRANSLATIONS = 1 << 22
 
 
 def agreement_of_order(store: ElementStore) -> float:
-    """Agreement of the order of outputs with that of inputs, from -1 to 1.
+    """Agreement of two orders, from -1 to 1: outputs and inputs.
 
     Translations of single elements are estimated without positions (IBM model 1; Brown et al. 1993,
     "The Mathematics of Statistical Machine Translation"). They link each element of an output to
