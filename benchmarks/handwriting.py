@@ -1,6 +1,7 @@
 """Handwriting of given texts: loss with the text beside without, alignment, readability, speed.
 
     RHAPSODE_DATA=../shared/data python benchmarks/handwriting.py [--sets lines unipen] [--updates 600]
+    RHAPSODE_DATA=../shared/data python benchmarks/handwriting.py --sets lines --budget 600 --with-text-only
 
 A model that knows the text and one that does not are trained by equal numbers of updates, with the same drawings in each update.
 Runs are kept in `runs/handwriting-*`, and one that is there already is not trained again. Then, for the model that knows the text:
@@ -51,12 +52,12 @@ TEXTS = {
 }  # fmt: skip
 
 
-def train(name: str, updates: int, folder: Path, use: str) -> dict[str, Any]:
+def train(name: str, limit: dict[str, Any], folder: Path, use: str) -> dict[str, Any]:
     """Summary of a run, which is trained unless it was done."""
     if not (folder / "summary.json").exists():
         rh.train(
             SETS[name],
-            steps=updates,
+            **limit,
             output=str(folder),
             text={"use": use},
             training={"evaluations": 4},
@@ -165,22 +166,29 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--budget", type=int, help="seconds of training, instead of updates")
+    parser.add_argument("--with-text-only", action="store_true")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--runs", default="runs", help="folder of the runs")
     asked = parser.parse_args()
+    limit: dict[str, Any] = {"steps": asked.updates}
+    words = f"{asked.updates} updates"
+    if asked.budget is not None:
+        limit, words = {"budget": f"{asked.budget}s"}, f"{asked.budget} s"
+    uses = ("always",) if asked.with_text_only else ("never", "always")
     for name in asked.sets:
         folders = {
-            use: Path(asked.runs) / f"handwriting-{name}-{asked.updates}-{use}"
-            for use in ("never", "always")
+            use: Path(asked.runs) / f"handwriting-{name}-{words.replace(' ', '-')}-{use}"
+            for use in uses
         }
-        found = {use: train(name, asked.updates, folder, use) for use, folder in folders.items()}
-        gain = found["never"]["loss"] - found["always"]["loss"]
-        print(
-            f"{name}, {asked.updates} updates: {found['never']['loss']:.3f} nats a point without the text, "
-            f"{found['always']['loss']:.3f} with it, {gain:.3f} less; the pen {found['never']['pen']:.3f} and "
-            f"{found['always']['pen']:.3f}"
-            + (f"; the density of the pen's own noise {ORACLE:.3f}" if name == "lines" else "")
-        )
+        found = {use: train(name, limit, folder, use) for use, folder in folders.items()}
+        for use, summary in found.items():
+            print(
+                f"{name}, {words}, texts used {use}: {summary['loss']:.3f} nats a point, of them the pen "
+                f"{summary['pen']:.3f}, after {summary['steps']:,} updates, {summary['elements_per_second']:,.0f} moves/s"
+            )
+        if name == "lines":
+            print(f"the density of the pen's own noise {ORACLE:.3f}")
         model: Any = rh.load(str(folders["always"]))
         lines = test_lines(name, model)
         print(alignment(model, lines[:200]))
@@ -191,8 +199,10 @@ def main() -> None:
             seconds = time.perf_counter() - began
             points = sum(document.value.points for document in documents)
             ends = [document.finish_reason for document in documents]
-            words = ", ".join(f"{ends.count(end)} by {end}" for end in ("stop", "window", "length"))
-            line = f"bias {bias:g}: {words}; {points / seconds:,.0f} points/s"
+            counted = ", ".join(
+                f"{ends.count(end)} by {end}" for end in ("stop", "window", "length")
+            )
+            line = f"bias {bias:g}: {counted}; {points / seconds:,.0f} points/s"
             if shutil.which("tesseract"):
                 pairs = [(each.written, each.value.strokes) for each in documents]
                 rate, bad = error(pairs, model.bundle.facts.up)
