@@ -211,7 +211,7 @@ def _planned(train: list[Any], hidden_size: Any, layers: int) -> PlannedSettings
     training = {
         "batch_size": rows,
         "window": min(longest, WINDOW),
-        "learning_rate": 2e-3 if few else 4e-3,
+        "learning_rate": 2e-3 if few else 8e-3,
         "averaging": 0.99,
         "evaluations": 12,
     }
