@@ -111,7 +111,8 @@ def measure(
     sources = [] if resume else list(map(str, train))
     alone = flags is ALONE
     flags = flags if alone or "--pairs" in flags else ["--pairs", "0:1", *flags]
-    asked = [] if resume else [*SPLIT, *flags, *options.set, "--seed", str(seed)]
+    further = [word for each in options.set for word in ("--set", each)]
+    asked = [] if resume else [*SPLIT, *flags, *further, "--seed", str(seed)]
     rhapsode("train", *sources, "-o", str(run), *limit, *asked, *resume)
     summary = json.loads((run / "summary.json").read_text())
     for part, file in tests.items():
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--only", nargs="+", help="names of cases; * stands for the rest of a name")
-    parser.add_argument("--set", nargs="*", default=[], help="further flags of train")
+    parser.add_argument("--set", action="append", default=[], help="section.key=value of train")
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
     if options.report:
