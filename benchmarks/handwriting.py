@@ -1,6 +1,7 @@
 """Handwriting of given texts: loss with the text beside without, alignment, readability, speed.
 
     RHAPSODE_DATA=../shared/data python benchmarks/handwriting.py [--sets lines unipen] [--updates 600]
+    RHAPSODE_DATA=../shared/data python benchmarks/handwriting.py --sets lines --budget 600 --with-text-only
 
 A model that knows the text and one that does not are trained by equal numbers of updates, with the same drawings in each update.
 Runs are kept in `runs/handwriting-*`, and one that is there already is not trained again. Then, for the model that knows the text:
@@ -41,6 +42,8 @@ BIASES = (0.0, 0.5, 1.0, 2.0)
 # Height of a line on the picture that Tesseract reads, in pixels.
 HEIGHT = 64
 LINES = 40
+# Times that each text is written.
+SEEDS = 4
 TEXTS = {
     "lines": "the little house\nwrite a letter to me\nnot one word of it\nwhere is my mother\nhow many people live here\n"
     "we should try again\nthe light of the day\nread this and think\nlook at the line below\nshe never came back",
@@ -49,12 +52,12 @@ TEXTS = {
 }  # fmt: skip
 
 
-def train(name: str, updates: int, folder: Path, use: str) -> dict[str, Any]:
+def train(name: str, limit: dict[str, Any], folder: Path, use: str) -> dict[str, Any]:
     """Summary of a run, which is trained unless it was done."""
     if not (folder / "summary.json").exists():
         rh.train(
             SETS[name],
-            steps=updates,
+            **limit,
             output=str(folder),
             text={"use": use},
             training={"evaluations": 4},
@@ -85,17 +88,21 @@ def alignment(model: Any, lines: Sequence[tuple[str, Any]]) -> str:
 
 
 def written(model: Any, texts: Sequence[str], bias: float) -> list[Any]:
-    """A line of each text."""
-    return [rh.write(model, text, bias=bias, seed=number) for number, text in enumerate(texts)]
+    """Each text, by several seeds."""
+    return [
+        rh.write(model, text, bias=bias, seed=SEEDS * number + seed)
+        for number, text in enumerate(texts)
+        for seed in range(SEEDS)
+    ]
 
 
-def picture(strokes: Any, up: bool, path: Path) -> None:
+def picture(strokes: Any, up: bool, path: Path, lines: int = 1) -> None:
     """Lines on white, so high that a recogniser reads them."""
     import resvg_py
 
     points_N2 = np.concatenate(strokes)
     extent = np.maximum(np.ptp(points_N2, axis=0), 1e-9)
-    size = HEIGHT * max(1.0, float(extent[0] / extent[1]))
+    size = HEIGHT * lines * max(1.0, float(extent[0] / extent[1]))
     svg = strokes_svg(strokes, up=up, size=size, pen=3.0)
     wide = svg.replace(
         "<g ", '<rect x="-40" y="-40" width="9999" height="9999" fill="#fff"/><g ', 1
@@ -110,10 +117,11 @@ def picture(strokes: Any, up: bool, path: Path) -> None:
     path.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=wide)))
 
 
-def read(path: Path) -> str:
-    """What Tesseract reads in a picture of a line."""
+def read(path: Path, lines: int = 1) -> str:
+    """What Tesseract reads in a picture of lines."""
+    mode = "7" if lines == 1 else "6"
     done = subprocess.run(
-        ["tesseract", str(path), "-", "--psm", "7"], capture_output=True, text=True, check=True
+        ["tesseract", str(path), "-", "--psm", mode], capture_output=True, text=True, check=True
     )
     return " ".join(done.stdout.split())
 
@@ -131,16 +139,25 @@ def edits(one: str, other: str) -> int:
     return row[-1]
 
 
-def error(pairs: Iterable[tuple[str, Any]], up: bool) -> float:
-    """Errors of Tesseract a character of texts and their strokes."""
+def error(pairs: Iterable[tuple[str, Any]], up: bool) -> tuple[float, list[str]]:
+    """Errors of Tesseract a character of texts and their strokes, and what is read badly.
+
+    A text may have several lines.
+    """
     wrong = total = 0
+    bad = []
     with tempfile.TemporaryDirectory() as folder:
-        for text, strokes in pairs:
-            path = Path(folder) / "line.png"
-            picture(strokes, up, path)
-            wrong += edits(text.lower(), read(path).lower())
+        for written_text, strokes in pairs:
+            path, lines = Path(folder) / "line.png", written_text.count("\n") + 1
+            text = written_text.replace("\n", " ")
+            picture(strokes, up, path, lines)
+            found = read(path, lines)
+            errors = edits(text.lower(), found.lower())
+            if 2 * errors > len(text):
+                bad.append(f"{text!r} read as {found!r}")
+            wrong += errors
             total += len(text)
-    return wrong / max(1, total)
+    return wrong / max(1, total), bad
 
 
 def main() -> None:
@@ -149,22 +166,29 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--budget", type=int, help="seconds of training, instead of updates")
+    parser.add_argument("--with-text-only", action="store_true")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--runs", default="runs", help="folder of the runs")
     asked = parser.parse_args()
+    limit: dict[str, Any] = {"steps": asked.updates}
+    words = f"{asked.updates} updates"
+    if asked.budget is not None:
+        limit, words = {"budget": f"{asked.budget}s"}, f"{asked.budget} s"
+    uses = ("always",) if asked.with_text_only else ("never", "always")
     for name in asked.sets:
         folders = {
-            use: Path(asked.runs) / f"handwriting-{name}-{asked.updates}-{use}"
-            for use in ("never", "always")
+            use: Path(asked.runs) / f"handwriting-{name}-{words.replace(' ', '-')}-{use}"
+            for use in uses
         }
-        found = {use: train(name, asked.updates, folder, use) for use, folder in folders.items()}
-        gain = found["never"]["loss"] - found["always"]["loss"]
-        print(
-            f"{name}, {asked.updates} updates: {found['never']['loss']:.3f} nats a point without the text, "
-            f"{found['always']['loss']:.3f} with it, {gain:.3f} less; the pen {found['never']['pen']:.3f} and "
-            f"{found['always']['pen']:.3f}"
-            + (f"; the density of the pen's own noise {ORACLE:.3f}" if name == "lines" else "")
-        )
+        found = {use: train(name, limit, folder, use) for use, folder in folders.items()}
+        for use, summary in found.items():
+            print(
+                f"{name}, {words}, texts used {use}: {summary['loss']:.3f} nats a point, of them the pen "
+                f"{summary['pen']:.3f}, after {summary['steps']:,} updates, {summary['elements_per_second']:,.0f} moves/s"
+            )
+        if name == "lines":
+            print(f"the density of the pen's own noise {ORACLE:.3f}")
         model: Any = rh.load(str(folders["always"]))
         lines = test_lines(name, model)
         print(alignment(model, lines[:200]))
@@ -175,17 +199,19 @@ def main() -> None:
             seconds = time.perf_counter() - began
             points = sum(document.value.points for document in documents)
             ends = [document.finish_reason for document in documents]
-            words = ", ".join(f"{ends.count(end)} by {end}" for end in ("stop", "window", "length"))
-            line = f"bias {bias:g}: {words}; {points / seconds:,.0f} points/s"
+            counted = ", ".join(
+                f"{ends.count(end)} by {end}" for end in ("stop", "window", "length")
+            )
+            line = f"bias {bias:g}: {counted}; {points / seconds:,.0f} points/s"
             if shutil.which("tesseract"):
-                pairs = [
-                    (text, each.value.strokes) for text, each in zip(texts, documents, strict=True)
-                ]
-                line += f"; Tesseract errs in {error(pairs, model.bundle.facts.up):.2f} of the characters"
+                pairs = [(each.written, each.value.strokes) for each in documents]
+                rate, bad = error(pairs, model.bundle.facts.up)
+                line += f"; Tesseract errs in {rate:.3f} of the characters"
+                line += "".join(f"\n    {each}" for each in bad)
             print(line, flush=True)
         if shutil.which("tesseract"):
             real = [(text, strokes_of(moves)) for text, moves in lines[:LINES]]
-            print(f"lines of the data: {error(real, model.bundle.facts.up):.2f}")
+            print(f"lines of the data: {error(real, model.bundle.facts.up)[0]:.3f}")
         settings = StrokeGenerateSettings(seed=1)
         prompt = model.prompt(texts[0], settings)
         list(model.draw(prompt, np.arange(1), settings, 400))

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def cases(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Path], list
     words = data / "cmudict_g2p"
     spelled = [words / "train.tsv"], {"test": words / "test.tsv"}
     yield "cmudict", *spelled, []
-    yield "cmudict-window", *spelled, ["--set", "pairs.attention=gaussian_window"]
+    yield "cmudict-dot", *spelled, ["--set", "pairs.attention=dot"]
     for language in LANGUAGES:
         place = data / "inflection" / "conll2018"
         train, test = (place / f"{language}-{part}.tsv" for part in ("train-high", "test"))
@@ -110,7 +111,8 @@ def measure(
     sources = [] if resume else list(map(str, train))
     alone = flags is ALONE
     flags = flags if alone or "--pairs" in flags else ["--pairs", "0:1", *flags]
-    asked = [] if resume else [*SPLIT, *flags, *options.set, "--seed", str(seed)]
+    further = [word for each in options.set for word in ("--set", each)]
+    asked = [] if resume else [*SPLIT, *flags, *further, "--seed", str(seed)]
     rhapsode("train", *sources, "-o", str(run), *limit, *asked, *resume)
     summary = json.loads((run / "summary.json").read_text())
     for part, file in tests.items():
@@ -173,8 +175,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 5])
-    parser.add_argument("--only", nargs="+", help="cases whose names begin so")
-    parser.add_argument("--set", nargs="*", default=[], help="further flags of train")
+    parser.add_argument("--only", nargs="+", help="names of cases; * stands for the rest of a name")
+    parser.add_argument("--set", action="append", default=[], help="section.key=value of train")
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
     if options.report:
@@ -183,7 +185,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     done = {(entry["case"], entry["seed"]) for entry in results(options.out)}
     for name, train, tests, flags in cases(options.out / "data"):
-        if options.only and not any(name.startswith(begin) for begin in options.only):
+        if options.only and not any(fnmatchcase(name, pattern) for pattern in options.only):
             continue
         for seed in options.seeds:
             if (name, seed) not in done:

@@ -224,6 +224,8 @@ class EncoderOptions(TypedDict, total=False):
     margin: float
     scale: float
     extent: float
+    height: float | None
+    stroke: float | None
 
 
 class HeadOptions(TypedDict, total=False):

@@ -87,6 +87,20 @@ def test_moves_become_strokes_and_come_back() -> None:
     assert len(strokes_of([[1, 0, 2], [5, 5, 0]])) == 1
 
 
+def test_positions_of_long_lines_are_seen_on_both_axes() -> None:
+    random = np.random.default_rng(3)
+    zigzag = np.concatenate((np.full((400, 1), 9.0), random.normal(0, 3, (400, 1))), axis=1)
+    moves = np.hstack((zigzag, (np.arange(400) % 5 == 4)[:, None]))
+    encoder = StrokeEncoder.learn([moves], 0.0)
+    x, y, in_x, in_y = encoder.encode(moves).features_TD[:, 10:14].T
+    for column in (x, y, np.hypot(in_x, in_y)):
+        assert 0.5 < np.sqrt((column**2).mean()) < 2
+    plain = encoder.to_mapping()
+    plain["settings"] = {name: plain["settings"][name] for name in ("scale", "extent", "grid")}
+    before = StrokeEncoder.from_mapping(plain).encode(moves).features_TD
+    np.testing.assert_allclose(before[:, 11], y * encoder.height / encoder.settings.extent, 1e-5)
+
+
 def test_paths_go_the_way_of_the_sweep() -> None:
     moves = random_moves()
     encoder = StrokeEncoder.learn([moves], 1.0)

@@ -23,7 +23,7 @@ from rhapsode.modalities.strokes.settings import (
     WriteSettings,
     WrittenTextSettings,
 )
-from rhapsode.modalities.strokes.writing import laid_out, read_style, wrapped
+from rhapsode.modalities.strokes.writing import Style, laid_out, letters_read, read_style, wrapped
 
 # Points of the only stroke of each letter; y grows upwards.
 LETTERS = {
@@ -121,6 +121,17 @@ def test_the_text_makes_its_own_strokes_likely(learnt: Any, tmp_path: Path) -> N
         path.write_text(json.dumps(record) + "\n")
         losses.append(learnt.evaluate(str(path)).loss)
     assert losses[0] < losses[1] - 0.3
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_no_line_ends_before_its_last_character(model: Any, engine: str) -> None:
+    text = "ab ca bc"
+    lines = list(model.continuations(text, count=6, seed=2, engine=engine, temperature=2.0))
+    for line in lines:
+        moves_T3 = np.array(line.chosen)
+        reached = letters_read(model, Style(text, moves_T3))[-1]
+        assert line.finish_reason != "stop" or reached >= len(text) - 1
+    assert any(line.finish_reason == "stop" for line in lines)
 
 
 def test_compiled_code_draws_what_torch_draws(model: Any) -> None:

@@ -67,7 +67,7 @@ def line_documents(count: int = COUNT, seed: int = SEED) -> Iterator[Document]:
     """
     for number in range(count):
         random = np.random.default_rng((seed, number))
-        words = random.choice(len(_WORDS), size=int(random.integers(2, 4)))
+        words = random.choice(len(_WORDS), size=int(random.integers(1, 6)))
         text = " ".join(_WORDS[word] for word in words)
         rows = [[0.0, 0.0, 0]]
         at = None

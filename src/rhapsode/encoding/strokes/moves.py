@@ -33,9 +33,13 @@ class StrokeEncoderSettings:
     scale: Annotated[float, Meta(gt=0.0, le=1e30)] = 1.0
     """Standard deviation of the moves, by which they are divided."""
     extent: Annotated[float, Meta(gt=0.0, le=1e30)] = 1.0
-    """Standard deviation of positions in a drawing."""
+    """Root mean square of x in a drawing, relative to its origin."""
     grid: Annotated[float, Meta(ge=0.0, le=1e30)] = 0.0
     """Step of the grid that coordinates lie on; 0 without one."""
+    height: Annotated[float, Meta(gt=0.0, le=1e30)] | None = None
+    """Root mean square of y in a drawing; None: `extent`."""
+    stroke: Annotated[float, Meta(gt=0.0, le=1e30)] | None = None
+    """Root mean square of positions relative to the beginning of their stroke; None: `extent`."""
 
 
 class StrokeEncoder:
@@ -59,6 +63,8 @@ class StrokeEncoder:
     def __init__(self, settings: StrokeEncoderSettings) -> None:
         self.settings = settings
         self.unit = settings.grid or _FINEST * settings.scale
+        self.height = settings.height or settings.extent
+        self.stroke = settings.stroke or settings.extent
 
     @classmethod
     def learn(cls, moves: Sequence[Floats], grid: float) -> StrokeEncoder:
@@ -68,11 +74,17 @@ class StrokeEncoder:
             moves: (T, 3) of each drawing.
             grid: step of the grid that coordinates lie on; 0 without one.
         """
-        deltas_N2 = np.concatenate([each[:, :2] for each in moves])
-        places_N2 = np.concatenate([np.cumsum(each[:, :2], axis=0) for each in moves])
-        # About 0, as the features are.
-        scale, extent = (float(np.sqrt((part**2).mean())) for part in (deltas_N2, places_N2))
-        return cls(StrokeEncoderSettings(scale or 1.0, extent or 1.0, grid))
+        moves_N3 = np.concatenate(moves)
+        memory_NC = _memories(moves_N3, np.cumsum([0, *map(len, moves)]))
+        places_N2 = memory_NC[:, _X : _Y + 1]
+        inside_N2 = places_N2 - memory_NC[:, _START_X : _START_Y + 1]
+        # About 0, as the features are. A line of text is many times as long as high: its position
+        # between the lines would be lost beside its length.
+        scale, extent, height, stroke = (
+            float(np.sqrt((part**2).mean())) or 1.0
+            for part in (moves_N3[:, :2], places_N2[:, 0], places_N2[:, 1], inside_N2)
+        )
+        return cls(StrokeEncoderSettings(scale, extent, grid, height, stroke))
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values that `from_mapping` reads back."""
@@ -186,7 +198,7 @@ class StrokeEncoder:
         """
         delta_B2 = moves_B3[:, :2]
         length_B1 = np.hypot(delta_B2[:, :1], delta_B2[:, 1:])
-        extent = self.settings.extent
+        place_B2 = memory_BC[:, _X : _Y + 1]
         jumped_B = (memory_BC[:, _PEN] > DRAWS).astype(np.float64)
         columns = (
             delta_B2 / self.settings.scale,
@@ -194,8 +206,8 @@ class StrokeEncoder:
             delta_B2 / np.maximum(length_B1, 1e-9 * self.unit),
             moves_B3[:, 2:] == np.arange(PEN_STATES),
             jumped_B[:, None],
-            memory_BC[:, _X : _Y + 1] / extent,
-            (memory_BC[:, _X : _Y + 1] - memory_BC[:, _START_X : _START_Y + 1]) / extent,
+            place_B2 / np.array([self.settings.extent, self.height]),
+            (place_B2 - memory_BC[:, _START_X : _START_Y + 1]) / self.stroke,
             np.log1p(memory_BC[:, _LEAST, None] / self.unit) / 3,
             np.log1p(memory_BC[:, _STROKES, None]) / 3,
             np.log1p(memory_BC[:, _MOVES, None]) / 5,

@@ -27,7 +27,9 @@ NONE, GAUSSIAN, READING = range(3)
 # What the encoder remembers of a row.
 X, Y, START_X, START_Y, LEAST, PEN, STROKES, MOVES, MEMORY = range(9)
 # Numbers that are not whole.
-SCALE, EXTENT, GRID, UNIT, LEAST_LOG, BIAS, TEMPERATURE, FARTHEST, NUMBERS = range(9)
+(
+    SCALE, EXTENT, HEIGHT, STROKE, GRID, UNIT, LEAST_LOG, BIAS, TEMPERATURE, FARTHEST, NUMBERS,
+) = range(11)  # fmt: skip
 # Why a row ended.
 GOES_ON, STOP, PASSED = range(3)
 
@@ -150,15 +152,15 @@ def _attend(
 @_compiled
 def _features(numbers: Any, dx: float, dy: float, pen: float, memory: Any, x: Any) -> None:
     """Features after a move, as `StrokeEncoder.features_after` gives them."""
-    scale, extent, unit = numbers[SCALE], numbers[EXTENT], numbers[UNIT]
+    scale, stroke, unit = numbers[SCALE], numbers[STROKE], numbers[UNIT]
     length = max(math.hypot(dx, dy), 1e-9 * unit)
     values = (
         dx / scale, dy / scale, math.asinh(dx / unit) / 3, math.asinh(dy / unit) / 3,
         dx / length, dy / length,
         1.0 if pen == 0 else 0.0, 1.0 if pen == 1 else 0.0, 1.0 if pen == 2 else 0.0,
         1.0 if memory[PEN] > 0 else 0.0,
-        memory[X] / extent, memory[Y] / extent,
-        (memory[X] - memory[START_X]) / extent, (memory[Y] - memory[START_Y]) / extent,
+        memory[X] / numbers[EXTENT], memory[Y] / numbers[HEIGHT],
+        (memory[X] - memory[START_X]) / stroke, (memory[Y] - memory[START_Y]) / stroke,
         math.log1p(memory[LEAST] / unit) / 3, math.log1p(memory[STROKES]) / 3,
         math.log1p(memory[MOVES]) / 5,
     )  # fmt: skip
@@ -204,15 +206,20 @@ def _chosen(logits: Any, at: int, count: int, factor: float, uniform: float) -> 
 
 
 @_compiled
-def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: float) -> Any:
-    """A move in the units of the targets, of parameters as the network gives them."""
+def _drawn(
+    spec: Any, numbers: Any, p: Any, first: float, second: float, third: float, states: int
+) -> Any:
+    """A move in the units of the targets, of parameters as the network gives them.
+
+    Its state of the pen is one of the first `states`.
+    """
     count = spec[MIXTURE]
     temperature = numbers[TEMPERATURE]
     greedy = temperature <= 0.0
     kinds = _PENS if spec[BY_PEN] else 1
     if greedy:
         pen = 0
-        for j in range(1, _PENS):
+        for j in range(1, states):
             if p[j] > p[pen]:
                 pen = j
         at = _PENS + (pen * count if spec[BY_PEN] else 0)
@@ -221,7 +228,7 @@ def _drawn(spec: Any, numbers: Any, p: Any, first: float, second: float, third: 
             if p[at + j] > p[at + part]:
                 part = j
     else:
-        pen, rest = _chosen(p, 0, _PENS, 1.0 / temperature, third)
+        pen, rest = _chosen(p, 0, states, 1.0 / temperature, third)
         at = _PENS + (pen * count if spec[BY_PEN] else 0)
         part, _ = _chosen(p, at, count, (1.0 + numbers[BIAS]) / temperature, rest)
     means = _PENS + kinds * count
@@ -313,9 +320,12 @@ def move_pen(
                     p[j] = w[spec[HEAD_BIAS] + j]
                 _product(p, w, spec[HEAD], spec[DEPTH], spec[WIDTH], x, 0)
                 n = t - given
+                # A text does not end before its last character.
+                states = _PENS if place >= letters - 1 else _PENS - 1
                 dx, dy, kind = _drawn(
-                    spec, numbers, p, normal_BT2[b, n, 0], normal_BT2[b, n, 1], third_BT[b, n]
-                )
+                    spec, numbers, p, normal_BT2[b, n, 0], normal_BT2[b, n, 1], third_BT[b, n],
+                    states,
+                )  # fmt: skip
                 pen = float(kind)
                 dx *= numbers[SCALE]
                 dy *= numbers[SCALE]

@@ -27,7 +27,7 @@ class StrokeFacts(ValueFacts):
         up: True if y grows upwards.
         usual: median number of moves of a drawing.
         longest: moves of the longest drawing.
-        letters: characters of the longest text; 0 without texts.
+        letters: characters that one text in ten exceeds; 0 without texts.
         pace: moves a character that one text in a hundred exceeds; 0 without texts.
         source: encoder of the texts; None for a model that writes no given text.
     """

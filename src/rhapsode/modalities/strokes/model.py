@@ -16,7 +16,7 @@ from rhapsode.encoding.strokes import ENDS, LIFTS, Drawing, moves_of
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.files import is_there
 from rhapsode.generation import Rows
-from rhapsode.generation.loop import run
+from rhapsode.generation.loop import Step, run
 from rhapsode.generation.paths import path_keys, path_seed
 from rhapsode.log import log
 from rhapsode.modalities.opened import Document, Piece, Prompt
@@ -283,7 +283,13 @@ class StrokeModel(ValueModel[StrokeBundle]):
         texts = {owner: prompt.fragments(given, settings) for owner in owners}
         letters = None if prompt.written is None else len(prompt.written)
         past = dict.fromkeys(owners, 0)
-        drawn = run(rows, lambda rows: rows.draw(settings.temperature))
+
+        def choose(rows: Rows) -> Step:
+            if letters is not None:
+                _without_early_end(rows, letters)
+            return rows.draw(settings.temperature)
+
+        drawn = run(rows, choose)
         for count in range(1, length + 1):
             step = next(drawn, None)
             if step is None:
@@ -331,6 +337,21 @@ class StrokeModel(ValueModel[StrokeBundle]):
             document.save(path / f"{number:03d}.svg")
             moves += len(document.elements)
         return moves
+
+
+def _without_early_end(rows: Rows, letters: int) -> None:
+    """Give no probability to an end before the window has reached the last character.
+
+    Arguments:
+        rows: before a draw.
+        letters: characters of their text.
+    """
+    from rhapsode.bundle.value_predictor import ValueDistribution
+
+    following = rows.following()
+    assert isinstance(following, ValueDistribution)
+    for row in np.flatnonzero(_letters_read(rows.state) < letters - 1).tolist():
+        following.parameters_BP[row, int(ENDS)] = -np.inf
 
 
 def _letters_read(state: Any) -> Any:

@@ -219,6 +219,8 @@ class Pen:
         self._numbers = np.zeros(code.NUMBERS)
         self._numbers[code.SCALE] = encoder.settings.scale
         self._numbers[code.EXTENT] = encoder.settings.extent
+        self._numbers[code.HEIGHT] = encoder.height
+        self._numbers[code.STROKE] = encoder.stroke
         self._numbers[code.GRID] = encoder.settings.grid
         self._numbers[code.UNIT] = encoder.unit
         self._numbers[code.LEAST_LOG] = math.log(head.least_scale)

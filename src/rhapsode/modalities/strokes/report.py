@@ -62,7 +62,7 @@ def card_of(bundle: StrokeBundle, summary: Mapping[str, Any]) -> Card:
     known = ""
     if facts.source is not None:
         known = (
-            f" Each has a text, of up to {facts.letters} characters; "
+            f" Each has a text, nine in ten of at most {facts.letters} characters; "
             f"{facts.source.vocab_size - 2} different characters occur."
         )
     grid = f"on a grid of {settings.grid:g}" if settings.grid else "on no grid"

@@ -43,7 +43,8 @@ class PairSettings:
     attention: str = "auto"
     """How the output attends to the input: dot, additive, location (sees where it attended before),
     gaussian_window (moves forward only) or layers (in every layer of a transformer); auto is layers
-    for --model transformer, otherwise dot."""
+    for --model transformer, otherwise gaussian_window where outputs follow the order of inputs, and
+    dot where they do not."""
     attention_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 128
     """Features in which attention compares output and input, except for gaussian_window."""
     source_model: Literal["auto", "bidirectional", "transformer"] = "auto"

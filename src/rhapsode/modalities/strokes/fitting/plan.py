@@ -122,7 +122,7 @@ def _facts(corpus: StrokeCorpus, lengths: list[int]) -> StrokeFacts:
     paces = [len(moves) / len(text) for moves, text in train]
     return replace(
         facts,
-        letters=max(len(text) for _, text in train),
+        letters=max(1, round(float(np.quantile([len(text) for _, text in train], 0.9)))),
         pace=float(np.quantile(paces, 0.99)),
         source=corpus.source,
     )
@@ -211,7 +211,7 @@ def _planned(train: list[Any], hidden_size: Any, layers: int) -> PlannedSettings
     training = {
         "batch_size": rows,
         "window": min(longest, WINDOW),
-        "learning_rate": 2e-3 if few else 4e-3,
+        "learning_rate": 2e-3 if few else 8e-3,
         "averaging": 0.99,
         "evaluations": 12,
     }

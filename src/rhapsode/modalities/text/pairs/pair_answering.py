@@ -16,7 +16,7 @@ from rhapsode.generation import Chain
 from rhapsode.generation.search.beam import Found, beam_searches
 
 # Rows of a batch, over all of its inputs, and elements of these with their padding.
-ROWS, READ_AT_ONCE = 320, 1 << 15
+ROWS, READ_AT_ONCE = 640, 1 << 15
 # An answer may be so many times as long as the longest output of the training split.
 LONGEST = 2
 

@@ -14,6 +14,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.text.corpus import TextCorpus
 from rhapsode.modalities.text.facts import TextFacts
+from rhapsode.modalities.text.pairs.pair_order import agreement_of_order
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.models.families import FAMILIES, embedding_width
 
@@ -24,6 +25,11 @@ NARROW, WIDE, MANY_PAIRS = 192, 256, 30_000
 UPDATE, FEWEST_ROWS, MOST_ROWS = 2000, 16, 128
 # Elements of an output in one update, at most.
 MOST_WINDOW = 1024
+# Elements of outputs a second, of those of a model without inputs: measured on CMUDict (0.28) and
+# Finnish forms (0.33).
+SPEED = 0.3
+# Agreement of the order of outputs and inputs from which on a window that moves forward is used.
+IN_ORDER = 0.45
 
 
 def pair_request(
@@ -46,7 +52,8 @@ def pair_request(
         training = replace(training, batch_size=rows)
     if request.base is not None:
         network = dict(settings.network)
-    return replace(request, settings=replace(settings, network=network, training=training))
+    settings = replace(settings, network=network, training=training)
+    return replace(request, settings=settings, speed=SPEED * request.speed)
 
 
 def longest_output(corpus: TextCorpus) -> int:
@@ -71,8 +78,12 @@ def planned_pairs(
         source=corpus.source_encoder,
         longest=longest_output(corpus) - 1,
     )
-    bundle = replace(bundle, facts=facts)
+    bundle, plan = replace(bundle, facts=facts), planned.plan
     if not based:
+        crossing = bundle.config.model.name.startswith("transformer")
+        attention, reason = chosen_attention(settings.pairs.attention, corpus, crossing=crossing)
+        settings = replace(settings, pairs=replace(settings.pairs, attention=attention))
+        plan = replace(plan, reasons=(*plan.reasons, *reason))
         config = replace(bundle.config, source=source_reader(settings, bundle.config, facts))
         bundle = replace(bundle, network=config)
     pairs = settings.pairs
@@ -84,7 +95,31 @@ def planned_pairs(
             source_encoder=corpus.source_encoder.settings,
         ),
     )
-    return replace(planned, settings=resolved, bundle=bundle)
+    return replace(planned, settings=resolved, bundle=bundle, plan=plan)
+
+
+def chosen_attention(
+    asked: str, corpus: TextCorpus, *, crossing: bool
+) -> tuple[str, tuple[str, ...]]:
+    """The kind of attention, and why.
+
+    Arguments:
+        asked: the setting.
+        corpus: of pairs.
+        crossing: True for a transformer.
+    """
+    if asked != "auto":
+        return asked, ()
+    if crossing:
+        return "layers", ()
+    agreement = agreement_of_order(corpus.train)
+    if agreement < IN_ORDER:
+        return "dot", ()
+    reason = (
+        f"attention by a window that moves forward: outputs follow the order of inputs "
+        f"(agreement {agreement:.2f})"
+    )
+    return "gaussian_window", (reason,)
 
 
 def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFacts) -> SourceReader:
@@ -113,7 +148,7 @@ def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFac
             "hidden_size": pairs.source_size or max(1, int(family.get("hidden_size", width)) // 2),
             "num_layers": pairs.source_layers or 1,
         }
-    attention = attention_of(pairs.attention, crossing=crossing)
+    attention = attention_of(pairs.attention)
     if attention is None:
         return SourceReader(Component(name, encoder))
     sizes = {} if attention.startswith("gaussian") else {"attention_size": pairs.attention_size}
@@ -123,26 +158,21 @@ def source_reader(settings: TrainSettings, config: NetworkConfig, facts: TextFac
     return SourceReader(Component(name, encoder), Component(attention, sizes), above)
 
 
-def attention_of(asked: str, *, crossing: bool) -> str | None:
+def attention_of(name: str) -> str | None:
     """Full name of a mechanism; None for attention in every layer.
-
-    Arguments:
-        asked: the setting.
-        crossing: True for a transformer.
 
     Raises:
         SettingsError: an unknown kind of attention.
     """
     from rhapsode.models.attention.contract import ATTENTIONS
 
-    asked = ("layers" if crossing else "dot") if asked == "auto" else asked
-    if asked == "layers":
+    if name == "layers":
         return None
     known = [*ATTENTIONS.words(), "layers"]
-    if asked.partition(".")[0] not in known:
+    if name.partition(".")[0] not in known:
         raise SettingsError(
-            f"there is no attention {asked!r}",
+            f"there is no attention {name!r}",
             where="[pairs] attention",
-            hint=suggest(asked, known),
+            hint=suggest(name, known),
         )
-    return ATTENTIONS.full_name(asked)
+    return ATTENTIONS.full_name(name)
