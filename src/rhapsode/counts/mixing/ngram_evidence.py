@@ -173,9 +173,10 @@ def list_triggered(
     bucket_B: Any, key_K: Any, first_K: Any, element_J: Any, evidence_J: Any, word_W: Any,
     seen_V: Any, lead: int, n: int, element_E: Any, weight_E: Any, value_E: Any,
 ) -> int:  # fmt: skip
-    """List the evidence of the words that began the document, as far as they have been read.
+    """List the evidence of the words that began the document.
 
-    Their evidence for an element is summed up. Returns the new length.
+    As far as they have been read, their evidence for an element is summed up. Returns the new
+    length.
     """
     begin = n
     early = 0 if word_W[WORDS] == BEGINNING else KINDS

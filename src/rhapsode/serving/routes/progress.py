@@ -1,4 +1,4 @@
-"""What answers to requests for continuations have in common."""
+"""Shared parts of answers to requests for continuations."""
 
 from __future__ import annotations
 
