@@ -267,13 +267,13 @@ def _decimal_years(values: pl.Series) -> pl.Series | None:
     even = (steps - step).abs() <= 0.2 * step + _YEAR_DECIMALS
     if not (even & (steps > 0)).all() or not values.is_between(1600, 2300).all():
         return None
-    year, rest = values.floor().cast(pl.Int32), values - values.floor()
+    months, days = 12 * values.floor(), 365.2425 * (values - values.floor())
     if abs(step - 1 / 12) <= _YEAR_DECIMALS:
-        month, days = (12 * rest + 0.1).floor() + 1, pl.Series([0.0])
-    else:
-        month, days = pl.Series([1.0]), (365.2425 * rest + 0.1).floor()
-    first = pl.select(pl.date(year, month.cast(pl.Int8), 1)).to_series().cast(pl.Datetime("ns"))
-    times = first.cast(pl.Int64) + days.cast(pl.Int64) * DAY
+        months, days = (12 * values + 0.1).floor(), 0 * days
+    day = (days + 0.1).floor()
+    parts = pl.DataFrame({"year": months // 12, "month": months % 12 + 1}).cast(pl.Int32)
+    first = parts.select(pl.datetime("year", "month", 1, time_unit="ns")).to_series()
+    times = first.cast(pl.Int64) + day.cast(pl.Int64) * DAY
     return times if (times.diff()[1:] > 0).all() else None
 
 
