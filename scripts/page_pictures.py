@@ -52,7 +52,7 @@ def write(browser: Browser, text: str = "") -> None:
         browser.type(text)
     browser.press("Enter", CONTROL)
     browser.wait(DONE, 120)
-    browser.wait("document.querySelectorAll('#bars .rival').length > 1", 30)
+    browser.wait("document.querySelectorAll('#bars:not([aria-busy]) .rival').length > 1", 30)
 
 
 def desk(browser: Browser, shoot: Shoot) -> None:
@@ -203,7 +203,9 @@ def draw(browser: Browser) -> None:
                 "Input.dispatchMouseEvent", type=kind, x=px, y=py, button="left", clickCount=1
             )
         browser.wait("document.querySelector('.drawing .given')", 60)
-    browser.wait("document.querySelector('.drawing') && !document.querySelector('[aria-busy]')", 60)
+    browser.wait(
+        "document.querySelector('.drawing') && !document.querySelector('#kind [aria-busy]')", 60
+    )
 
 
 def training(browser: Browser, shoot: Shoot) -> None:
