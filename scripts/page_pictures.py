@@ -176,7 +176,7 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
             choose(browser, "length", "300")
             write(browser)
             browser.wait("document.querySelector('.note')", 120)
-        shown = "lines" if browser.run("document.querySelector('#strokes-text')") else kind
+        shown = "lines" if browser.run("document.querySelector('#strokes-text') !== null") else kind
         shoot(f"kind-{shown}")
         browser.media(prefers_color_scheme="dark", **CALM)
         shoot(f"kind-{shown}-dark")
