@@ -4,7 +4,8 @@
 PNG files. The first run should know English letters; one named after "tang", "chinese" or
 "chamber" writes the Chinese picture. Runs of music, series, strokes and pairs are shown in their own
 views; those of pairs should have learnt dates. Runs of strokes named "lines" write a text.
-`page-write.png`, `page-train.png` and those of `page-kind-` are part of the documentation.
+`page-write.png`, `page-train.png`, and those of lines, pairs, music and series are part of the
+documentation.
 """
 
 from __future__ import annotations
@@ -189,8 +190,10 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
 def draw(browser: Browser) -> None:
     """Let a model write a text, or draw on from an arc."""
     if browser.run("document.querySelector('#strokes-text') !== null"):
-        choose(browser, "strokes-text", "stitched from many lines")
-        choose(browser, "strokes-pen_bias", "1")
+        choose(browser, "strokes-text", "stitched by hand")
+        choose(browser, "strokes-count", "4")
+        choose(browser, "strokes-pen_bias", "3")
+        choose(browser, "strokes-seed", "42")
         browser.run("document.querySelector('form.order').requestSubmit()")
     else:
         choose(browser, "strokes-seed", "4")
