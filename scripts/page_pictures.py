@@ -4,7 +4,8 @@
 PNG files. The first run should know English letters; one named after "tang", "chinese" or
 "chamber" writes the Chinese picture. Runs of music, series, strokes and pairs are shown in their own
 views; those of pairs should have learnt dates. Runs of strokes named "lines" write a text.
-`page-write.png`, `page-train.png` and those of `page-kind-` are part of the documentation.
+`page-write.png`, `page-train.png`, and those of lines, pairs, music and series are part of the
+documentation.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def write(browser: Browser, text: str = "") -> None:
         browser.type(text)
     browser.press("Enter", CONTROL)
     browser.wait(DONE, 120)
-    browser.wait("document.querySelectorAll('#bars .rival').length > 1", 30)
+    browser.wait("document.querySelectorAll('#bars:not([aria-busy]) .rival').length > 1", 30)
 
 
 def desk(browser: Browser, shoot: Shoot) -> None:
@@ -176,7 +177,7 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
             choose(browser, "length", "300")
             write(browser)
             browser.wait("document.querySelector('.note')", 120)
-        shown = "lines" if browser.run("document.querySelector('#strokes-text')") else kind
+        shown = "lines" if browser.run("document.querySelector('#strokes-text') !== null") else kind
         shoot(f"kind-{shown}")
         browser.media(prefers_color_scheme="dark", **CALM)
         shoot(f"kind-{shown}-dark")
@@ -189,8 +190,10 @@ def kinds(browser: Browser, shoot: Shoot) -> None:
 def draw(browser: Browser) -> None:
     """Let a model write a text, or draw on from an arc."""
     if browser.run("document.querySelector('#strokes-text') !== null"):
-        choose(browser, "strokes-text", "stitched from many lines")
-        choose(browser, "strokes-pen_bias", "1")
+        choose(browser, "strokes-text", "stitched by hand")
+        choose(browser, "strokes-count", "4")
+        choose(browser, "strokes-pen_bias", "3")
+        choose(browser, "strokes-seed", "42")
         browser.run("document.querySelector('form.order').requestSubmit()")
     else:
         choose(browser, "strokes-seed", "4")
@@ -203,7 +206,9 @@ def draw(browser: Browser) -> None:
                 "Input.dispatchMouseEvent", type=kind, x=px, y=py, button="left", clickCount=1
             )
         browser.wait("document.querySelector('.drawing .given')", 60)
-    browser.wait("document.querySelector('.drawing') && !document.querySelector('[aria-busy]')", 60)
+    browser.wait(
+        "document.querySelector('.drawing') && !document.querySelector('#kind [aria-busy]')", 60
+    )
 
 
 def training(browser: Browser, shoot: Shoot) -> None:

@@ -75,7 +75,7 @@ def test_write_branch_and_compare_by_mouse(browser: Browser) -> None:
     text = write(browser, begun)
     assert text.startswith(begun)
     assert len(text) > len(begun)
-    browser.wait("document.querySelectorAll('#bars .rival').length > 1")
+    browser.wait("document.querySelectorAll('#bars:not([aria-busy]) .rival').length > 1")
     browser.click(*point(browser, len(begun) + 3))
     browser.wait("!document.querySelector('#chosen').hidden")
     chosen = browser.run(
@@ -218,7 +218,10 @@ def test_unknown_characters_are_offered_to_be_left_out(browser: Browser) -> None
 
 STATES: dict[str, tuple[str, str]] = {
     "empty": ("0", "true"),
-    "written": ("writer.choose(null)", "document.querySelector('#bars .rival')"),
+    "written": (
+        "writer.choose(null); writer.lookAhead()",
+        "document.querySelector('#bars:not([aria-busy]) .rival')",
+    ),
     "coloured": ("writer.setColour('surprise')", "CSS.highlights.size > 3"),
     "chosen": ("writer.choose(9)", "writer.chosen?.index >= 0"),
     "compared": ("writer.compare(true)", "!document.querySelector('#sets').hidden"),

@@ -422,8 +422,9 @@ class Drawings extends View {
 
   shown() {
     const { drawings, seed } = this.result;
-    return [el("ul", { class: "drawings" }, drawings.map((drawing, k) => {
-      const picture = drawn(drawing, t("strokes-words", { number: k + 1, strokes: number(drawing.strokes.length) }));
+    const reference = this.model.writes_texts ? 500 : 200;
+    return [el("ul", { class: this.model.writes_texts ? "drawings lines" : "drawings" }, drawings.map((drawing, k) => {
+      const picture = drawn(drawing, t("strokes-words", { number: k + 1, strokes: number(drawing.strokes.length) }), reference);
       const save = el("button", {
         type: "button", class: "plain", "aria-label": t("save-drawing", { number: k + 1 }),
         onclick: () => download(`${this.model.id}-${seed}-${k + 1}.svg`, standalone(picture), "image/svg+xml"),
@@ -433,14 +434,14 @@ class Drawings extends View {
   }
 }
 
-/** A drawing, its strokes one after another. */
-function drawn({ strokes, given }, words) {
+/** A drawing, its strokes one after another; the larger the reference, the thinner the pen. */
+function drawn({ strokes, given }, words, reference) {
   const points = strokes.flat();
   const [xs, ys] = [points.map(([px]) => px), points.map(([, py]) => py)];
   const reach = (values) => [Math.min(...values), Math.max(...values)];
   const [[left, right], [top, bottom]] = points.length ? [reach(xs), reach(ys)] : [[0, 1], [0, 1]];
   const size = Math.max(right - left, bottom - top, 1e-6);
-  const scale = 200 / size;
+  const scale = reference / size;
   const [width, height] = [(right - left) * scale + 24, (bottom - top) * scale + 24];
   const picture = el("svg", { class: "drawing", viewBox: `0 0 ${Math.max(width, 60).toFixed(1)} ${Math.max(height, 60).toFixed(1)}`, role: "img", "aria-label": words });
   let time = 0;

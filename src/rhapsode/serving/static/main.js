@@ -1,6 +1,6 @@
 // The start of the page: session, language, theme, parts.
 
-import { $, el, get, language, loadWords, post, preference, t, translate } from "./base.js";
+import { $, announce, el, get, language, loadWords, post, preference, t, translate } from "./base.js";
 import { Writer, writes } from "./write.js";
 
 const KEYS = [
@@ -117,6 +117,7 @@ function listen() {
   });
   $("#language").addEventListener("click", async () => {
     await speak(language === "zh" ? "en" : "zh");
+    announce("");
     writer.draw();
     trainer?.draw();
     kinds?.draw();

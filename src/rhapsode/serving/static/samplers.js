@@ -154,7 +154,13 @@ export class Bars {
     settings.listeners.push(() => this.update());
   }
 
+  /** Tell that what is shown belongs to an earlier place. */
+  wait() {
+    this.root.setAttribute("aria-busy", "true");
+  }
+
   show(rivals, own = null) {
+    this.root.removeAttribute("aria-busy");
     this.rivals = rivals;
     this.own = own;
     this.rows = rivals.map(([name]) => {

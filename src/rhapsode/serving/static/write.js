@@ -571,6 +571,7 @@ export class Writer {
     $("#new").disabled = busy;
     $("#save").disabled = busy || !this.surface.length;
     $("#text").setAttribute("aria-busy", String(busy));
+    if (busy) this.bars.wait();
     $("#composer").hidden = busy || this.columns.length > 0;
     for (const { column } of this.columns) column.keep.disabled = busy;
   }
@@ -801,12 +802,17 @@ export class Writer {
   /** Show what may come next, soon. */
   lookAhead(wait = 350, focus = false) {
     clearTimeout(this.ahead);
+    if (!this.chosen) this.bars.wait();
     this.ahead = setTimeout(() => this.lookNow(focus), wait);
   }
 
   async lookNow(focus) {
     const model = this.model(this.settings.which);
-    if (this.running.length || this.chosen || model?.status !== "ready") return;
+    if (this.running.length || this.chosen) return;
+    if (model?.status !== "ready") {
+      this.bars.show([]);
+      return;
+    }
     this.aheadOf?.abort();
     this.aheadOf = new AbortController();
     const prompt = this.tree.text() + $("#typed").value;
@@ -823,7 +829,9 @@ export class Writer {
       this.bars.show(top.slice(0, 12));
       if (focus) this.bars.focus();
     } catch (problem) {
-      if (problem.name !== "AbortError" && !(problem instanceof Refused)) this.problem(problem);
+      if (problem.name === "AbortError") return;
+      this.bars.show([]);
+      if (!(problem instanceof Refused)) this.problem(problem);
     }
   }
 
