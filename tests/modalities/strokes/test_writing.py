@@ -14,6 +14,7 @@ from rhapsode import load
 from rhapsode.cli.main import main
 from rhapsode.encoding.strokes import strokes_of
 from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.modalities.strokes import writing
 from rhapsode.modalities.strokes.corpus import prepare_corpus
 from rhapsode.modalities.strokes.facts import StrokeFacts
 from rhapsode.modalities.strokes.pen import Pen
@@ -121,6 +122,23 @@ def test_the_text_makes_its_own_strokes_likely(learnt: Any, tmp_path: Path) -> N
         path.write_text(json.dumps(record) + "\n")
         losses.append(learnt.evaluate(str(path)).loss)
     assert losses[0] < losses[1] - 0.3
+
+
+def test_a_style_is_cut_between_words(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "abcabcabcabca bcabc"
+    moves, read = [], []
+    for place, letter in enumerate(text):
+        if letter == " ":
+            continue
+        jump = 40.0 if place and text[place - 1] == " " else 10.0
+        # The second stroke of a letter goes back, when the window has moved on already.
+        moves += [(jump, 0, 0), (5, 9, 1), (-4, -9, 0), (6, 2, 1)]
+        read += [place, place, place + 1, place + 1]
+    style = Style(text, np.array([*moves[1:], (1.0, 0, 2)]))
+    monkeypatch.setattr(writing, "letters_read", lambda *_: np.array([*read[1:], len(text)]))
+    cut = writing.shortened(model, style)
+    assert cut.text == "abcabcabcabca"
+    assert len(cut.moves_T3) == 4 * len(cut.text) - 1
 
 
 @pytest.mark.parametrize("engine", ["compiled", "torch"])

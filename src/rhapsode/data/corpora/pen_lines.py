@@ -44,7 +44,7 @@ _TEXT = (
     "story such take tell than that the their them then there these they thing think this "
     "thought three time to together too try turn two under until up us use very walk want was "
     "water way we well went were what when where which while white who why will with word "
-    "work world would write year you young your"
+    "work world would write year you young your quick quite question size zero"
 )
 _WORDS = _TEXT.split()
 

@@ -28,6 +28,8 @@ SHOWN = 12
 PITCH = 1.1
 # Characters by which a window may miss the end of a style.
 MISSED = 3
+# Characters between the window and a space at which a style may be cut.
+NEAR = 1
 _ENDS = {
     "window": "stopped by the window behind the last character, not by the pen",
     "length": "stopped by its length: the window did not pass the last character",
@@ -178,11 +180,15 @@ def shortened(model: StrokeModel, style: Style, *, told: bool = False) -> Style:
     cut = style.text.find(" ", SHOWN)
     if cut < 0 or len(style.text) - cut < MISSED:
         return style
-    lifts_N = np.flatnonzero(style.moves_T3[:, 2] > 0)
-    kept_N = lifts_N[read_T[lifts_N] < cut]
-    if not len(kept_N):
+    lifts_N = np.flatnonzero(style.moves_T3[:-1, 2] > 0)
+    near_N = lifts_N[np.abs(read_T[lifts_N] - cut) <= NEAR]
+    if not len(near_N):
         return style
-    return Style(style.text[:cut], style.moves_T3[: kept_N[-1] + 1])
+    # The window may move on before the last stroke of a word is drawn, or after the first one of
+    # the next: words part at the widest jump ahead.
+    direction = np.sign(style.moves_T3[:, 0].sum())
+    last = int(near_N[(direction * style.moves_T3[near_N + 1, 0]).argmax()])
+    return Style(style.text[:cut], style.moves_T3[: last + 1])
 
 
 def letters_read(model: StrokeModel, style: Style) -> Any:

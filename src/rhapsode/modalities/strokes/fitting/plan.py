@@ -34,7 +34,7 @@ LARGEST = 384
 # Moves of one update, about; rows; and the longest row.
 MOVES, ROWS, WINDOW = 2048, (8, 64), 1024
 # Passes after which a network has learnt the drawings by heart.
-PASSES = 60
+PASSES = 30
 # Standard deviation of rounding to a grid of 1.
 ROUNDING = 12**-0.5
 
