@@ -1,4 +1,4 @@
-"""Draw the picture of docs/strokes.md: lines of the corpus, and lines that a model of it wrote.
+"""Draw the picture of docs/strokes.md: lines of the corpus, and texts that a model of it wrote.
 
 rhapsode train lines --budget 10m -o runs/lines
 python scripts/stroke_pictures.py runs/lines
@@ -16,7 +16,8 @@ from rhapsode.modalities.strokes.files.json_ink import read_json
 from rhapsode.views.pictures.stroke_drawing import strokes_svg
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
-REAL, BIASES, EACH = 2, (0.0, 0.5, 1.0), 2
+REAL, BIASES = 2, (0.0, 0.5, 1.0)
+TEXTS = ("where is my mother", "every letter by hand")
 GAP = 60.0
 
 
@@ -37,16 +38,16 @@ def main() -> None:
     text = "".join(document.text for document in line_documents(REAL))
     real = [list(one.drawing.strokes) for one in read_json(text, "lines")]
     drawn = [
-        list(model.generate("", seed=seed, pen_bias=bias).value.strokes)
+        list(rh.write(model, text, bias=bias, seed=seed).value.strokes)
         for bias in BIASES
-        for seed in range(EACH)
+        for seed, text in enumerate(TEXTS)
     ]
     picture = strokes_svg(
         stacked([*real, *drawn]),
         up=True,
         size=900,
         given=sum(map(len, real)),
-        title="Two lines of the corpus in grey, then lines by the model: bias "
+        title="Two lines of the corpus in grey, then two texts by the model: bias "
         + json.dumps(BIASES)[1:-1],
     )
     (PICTURES / "lines.svg").write_text(picture)
