@@ -319,9 +319,9 @@ MUTANTS = (
     Mutant(
         27,
         "training on series: first weights are those of seed 0, whatever the seed",
-        old="torch.manual_seed(asked.seed)",
+        old="torch.manual_seed(seed)",
         new="torch.manual_seed(0)",
-        within=("def plan_training",),
+        within=("def fresh_network",),
         tests=("tests/workflows/series/test_model.py::test_the_seed_decides_the_first_weights",),
     ),
     Mutant(
