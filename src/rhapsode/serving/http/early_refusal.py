@@ -54,7 +54,7 @@ class EarlyRefusal:
         self._headers = b"".join(b"%s: %s\r\n" % pair for pair in headers)
 
     def refuses(self, connection: socket.socket, more: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Refuse and close a new connection if there is no room.
+        """Refuse and close a new connection, if there is no room.
 
         False for what the parser must see, whose bytes stay unread.
 

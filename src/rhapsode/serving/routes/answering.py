@@ -11,7 +11,7 @@ from typing import Any
 
 from rhapsode.errors import RhapsodeError
 from rhapsode.serving.http.exchange import Exchange, while_there
-from rhapsode.serving.routes.progress import Progress
+from rhapsode.serving.routes.unfinished import Unfinished
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.states.snapshots import extend
 from rhapsode.serving.states.state_store import StoredState
@@ -62,7 +62,7 @@ class _Growing:
         return not self.began or delta.elements >= FLUSH_ELEMENTS or now - self.sent >= flush
 
 
-class Answering(Progress):
+class Answering(Unfinished):
     """The answer to one request for continuations.
 
     Arguments:

@@ -15,7 +15,7 @@ from typing import Any
 from rhapsode.errors import RhapsodeError
 from rhapsode.modalities.opened import Piece
 from rhapsode.serving.http.exchange import Exchange, while_there
-from rhapsode.serving.routes.progress import Progress
+from rhapsode.serving.routes.unfinished import Unfinished
 from rhapsode.serving.server_state import ServerState
 from rhapsode.serving.wire.api_errors import ApiError, of_problem
 from rhapsode.serving.wire.documents import document_of
@@ -48,7 +48,7 @@ class _Growing:
         self.elements, self.end = piece.elements, piece.end
 
 
-class AnsweringApart(Progress):
+class AnsweringApart(Unfinished):
     """The answer to a request whose continuations the model writes by itself.
 
     Arguments:

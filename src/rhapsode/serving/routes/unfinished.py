@@ -1,4 +1,4 @@
-"""Shared parts of answers to requests for continuations."""
+"""The common part of answers to requests for continuations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rhapsode.serving.wire.shapes import Shape, Usage
 from rhapsode.serving.writing.request_works import RequestWorks
 
 
-class Progress(ABC):
+class Unfinished(ABC):
     """The answer to one request for continuations, while it is written.
 
     Arguments:
