@@ -38,6 +38,8 @@ from rhapsode.views.pictures.stroke_drawing import strokes_svg
 
 DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data"))
 SETS = {"lines": "lines", "unipen": str(DATA / "unipen_lines" / "stroke3.ndjson.gz")}
+# Their y grows upwards, and the file does not say so.
+READ: dict[str, dict[str, Any]] = {"unipen": {"y": "up"}}
 BIASES = (0.0, 0.5, 1.0, 2.0)
 # Height of a line on the picture that Tesseract reads, in pixels.
 HEIGHT = 64
@@ -60,6 +62,7 @@ def train(name: str, limit: dict[str, Any], folder: Path, use: str) -> dict[str,
             **limit,
             output=str(folder),
             text={"use": use},
+            strokes=READ.get(name, {}),
             training={"evaluations": 4},
             samples={"length": 0},
         )
