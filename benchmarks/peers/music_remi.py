@@ -134,7 +134,7 @@ def train(model: Any, ids_N: np.ndarray, valid_N: np.ndarray, seconds: float) ->
             group["lr"] = rate
         at = torch.randint(len(data) - block - 1, (BATCH,), generator=generator)
         rows = torch.stack([data[i : i + block + 1] for i in at.tolist()])
-        _, loss = model(rows[:, :-1], rows[:, 1:])
+        _, loss = model(rows[:, :-1].contiguous(), rows[:, 1:].contiguous())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

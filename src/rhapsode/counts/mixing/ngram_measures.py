@@ -82,7 +82,8 @@ def next_agreed(
 ) -> int:
     """Number of steps that agree in a row, after an element.
 
-    They are compared with those before a place. Steps last from one height to the next; elements without a height change nothing.
+    They are compared with those before a place. Steps last from one height to the next; elements
+    without a height change nothing.
     """
     if place < 0:
         return 0
@@ -199,7 +200,8 @@ def follow_text(
 ) -> None:  # fmt: skip
     """Write the corresponding elements along a text, with kinds and keys.
 
-    Keys are those of contexts of steps. An element or key is -1 where there is none. Arrays without columns are not written.
+    Keys are those of contexts of steps. An element or key is -1 where there is none. Arrays without
+    columns are not written.
     """
     start = read = 0
     for t in range(len(elements_T)):
