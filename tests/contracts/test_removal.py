@@ -35,7 +35,7 @@ SERIES_TESTS = (
 )
 OTHERS = {
     "music": ("modalities/music", "encoding/music", "verbs/render.py", "cli/render.py"),
-    "strokes": ("modalities/strokes", "encoding/strokes"),
+    "strokes": ("modalities/strokes", "encoding/strokes", "verbs/write.py", "cli/write.py"),
     "serving": ("serving", "cli/serve.py"),
 }
 
