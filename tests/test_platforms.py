@@ -47,6 +47,12 @@ PLACES = {
     "cli/process.py": {"sys.platform", "os.sysconf", "/proc/self/stat", "/proc/uptime",
                        "os.dup2", "os.open"},
     "cli/console.py": {"os.name"},
+    # A limit of memory, where the system has it; the separator of paths for a child process.
+    "generation/filters/automaton_process.py": {"import resource"},
+    "generation/filters/constraint.py": {"os.pathsep"},
+    # The event loop goes before the workers; elsewhere they are equals.
+    "serving/writing/worker.py": {
+        "sys.platform", "os.setpriority", "os.getpriority", "os.PRIO_PROCESS"},
     # The server ends a run as Ctrl-C does; its files are replaced while they are closed.
     "serving/run_server.py": {"import signal"},
     "serving/page/training_process.py": {"import signal", "signal.signal"},

@@ -3,8 +3,8 @@
 The data are files, folders, archives or named corpora. Files may contain text in any character
 encoding, and may be compressed or inside zip or tar archives. For records (JSON, JSON Lines, CSV,
 TSV, Parquet), --field or --template selects the text. A table of numbers (CSV, TSV, Parquet, .npy,
-JSON records with times) is read as time series; --set series.time_column='["date"]' and similar settings override the
-detected columns.
+JSON records with times) is read as time series; --set series.time_column='["date"]' and similar
+settings override the detected columns.
 
 The last tenth of the data is held out and scored once, at the end. Samples are shown during
 training. Ctrl-C stops and saves the run; --resume continues it.

@@ -49,9 +49,9 @@ def read_series(source: Any, settings: SeriesSettings = _DEFAULT) -> SeriesSet:
     """Read series from a file, named corpus, data frame or array.
 
     Files are CSV, TSV and similar text (delimiter, header, text encoding, decimal comma and
-    compression are detected), records of JSON, Parquet, .npy and .npz; a file in an archive is named as
-    archive.zip/file.csv. A path that exists takes precedence over a name. Frames are those of
-    pandas, polars, pyarrow and other libraries that narwhals supports.
+    compression are detected), records of JSON, Parquet, .npy and .npz; a file in an archive is
+    named as archive.zip/file.csv. A path that exists takes precedence over a name. Frames are those
+    of pandas, polars, pyarrow and other libraries that narwhals supports.
 
     Arguments:
         source: a path, "-", a name, a frame, an array of one axis or of rows x columns, or a

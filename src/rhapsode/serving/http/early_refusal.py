@@ -21,6 +21,8 @@ Refuse = Callable[[], ApiError | None]
 
 # Bytes of a request that are looked at before it has a connection of the event loop.
 PEEKED = 1 << 16
+# Windows has no such flag, and its event loop accepts connections by itself.
+_AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade", b"origin", b"connection")
 
 
@@ -62,8 +64,10 @@ class EarlyRefusal:
             connection: as it was accepted.
             more: further headers.
         """
+        if not _AT_ONCE:
+            return False
         try:
-            data = connection.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            data = connection.recv(PEEKED, socket.MSG_PEEK | _AT_ONCE)
             announced = self.announced(data)
             if announced is None or announced.left:
                 return False
@@ -71,8 +75,8 @@ class EarlyRefusal:
             if answer is None:
                 return False
             # A socket that is closed with unread bytes resets the connection.
-            connection.recv(len(data), socket.MSG_DONTWAIT)
-            connection.send(answer, socket.MSG_DONTWAIT)
+            connection.recv(len(data), _AT_ONCE)
+            connection.send(answer, _AT_ONCE)
         except BlockingIOError:
             return False
         except OSError:  # the client has left

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MISSING = frozenset({
     "", "na", "n/a", "n.a.", "n.d.", "k.a.", "#n/a", "#div/0!", "#value!", "#ref!", "nan", "nat",
-    "null", "(null)", "none", "nil", "unavailable", "unknown", "no data", "-", "--", "---", "?", ".", "..", "...", ":",
-    "***",
+    "null", "(null)", "none", "nil", "unavailable", "unknown", "no data", "-", "--", "---", "?",
+    ".", "..", "...", ":", "***",
 })  # fmt: skip
 """Cells that hold nothing, in lower case."""
 
