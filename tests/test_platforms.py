@@ -48,7 +48,7 @@ PLACES = {
                        "os.dup2", "os.open"},
     "cli/console.py": {"os.name"},
     # A limit of memory, where the system has it; the separator of paths for a child process.
-    "generation/filters/automaton_process.py": {"import resource"},
+    "generation/filters/automaton_process.py": {"import resource", "sys.platform"},
     "generation/filters/constraint.py": {"os.pathsep"},
     # The event loop goes before the workers; elsewhere they are equals.
     "serving/writing/worker.py": {

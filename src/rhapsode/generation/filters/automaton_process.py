@@ -10,6 +10,7 @@ and the state after it. A problem is written as text after an exclamation mark, 
 
 import sys
 from array import array
+from contextlib import suppress
 
 MOST_BYTES = 2 << 30
 """Memory that the process may use, where the system has such a limit."""
@@ -18,12 +19,12 @@ END = 256
 
 def limit_memory() -> None:
     """Let the process end before it takes the memory of others."""
-    try:
-        import resource
+    if sys.platform == "win32":  # which has no such limit
+        return
+    import resource
 
+    with suppress(OSError, ValueError):  # macOS refuses some values
         resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-    except (ImportError, OSError, ValueError):
-        pass  # Windows has none, and macOS refuses some values
 
 
 def main() -> int:
