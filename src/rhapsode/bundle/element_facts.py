@@ -108,8 +108,8 @@ class IdFacts(Facts):
         """The letter of each element; 0 for what ends a word.
 
         Counts after parts of words need it. -2 marks elements that begin a measure, and -1 those
-        that name a place in one: counts compare what was read with the measures before. 2 ** 32
-        plus a height marks elements that have one, such as notes: counts also compare the steps
+        that name a place in one: counts compare what was read with the measures before. Elements
+        with a height, such as notes, have 2 ** 32 plus that height: counts also compare the steps
         from one height to the next. -16 less an id stands for a word or a part of one, whose most
         frequent form in either case has this id: counts remember which words were said. None where
         elements are neither letters nor marks.

@@ -66,7 +66,7 @@ def _refuse_foreign(
             if MODALITIES.get(known) is not modality and section in _sections(MODALITIES.get(known))
         ]
         if not others:
-            continue  # unknown everywhere, which is told with the nearest name
+            continue  # no modality has it; reading the settings tells the nearest name
         words = [known.partition(".")[0] for known in others]
         named = ", ".join(map(source_name, sources[:3])) or "no source"
         within = asked[section]

@@ -28,7 +28,7 @@ def limit_memory() -> None:
 
 
 def main() -> int:
-    """Build, and write what was built."""
+    """Build the automaton, and write it to the standard output."""
     limit_memory()
     expression = sys.stdin.buffer.read().decode("utf-8")
     try:
