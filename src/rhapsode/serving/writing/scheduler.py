@@ -100,10 +100,10 @@ class Scheduler:
         self._queue.put(works)
 
     def release(self, works: list[Work]) -> None:
-        """End works that have not finished, and free their slots."""
+        """End works that have not finished, and free their places and slots."""
         for work in works:
             work.cancelled = True
-        self._queue.wake()
+        self._queue.drop_cancelled()
 
     def close(self) -> None:
         """Let the threads end."""

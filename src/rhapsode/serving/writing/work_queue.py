@@ -57,8 +57,6 @@ class WorkQueue:
         """
         with self._changed:
             while True:
-                while self._works and self._works[0].cancelled:
-                    self._works.popleft()
                 if self._works and self._works[0].count <= room():
                     return self._works.popleft()
                 if not wait or self._closed:
@@ -66,9 +64,10 @@ class WorkQueue:
                 # Other workers tell nobody when they have ended something.
                 self._changed.wait(AGAIN if self._works else None)
 
-    def wake(self) -> None:
-        """Let waiting workers look again."""
+    def drop_cancelled(self) -> None:
+        """Give up the places of cancelled works, and let waiting workers look again."""
         with self._changed:
+            self._works = deque(work for work in self._works if not work.cancelled)
             self._changed.notify_all()
 
     def close(self) -> None:
