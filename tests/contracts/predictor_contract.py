@@ -12,6 +12,7 @@ torch.
 """
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -363,6 +364,10 @@ class PredictorContract(AnyPredictorContract):
         finite_BTV = np.where(np.isneginf(wanted_BTV), 0, wanted_BTV)
         entropy_BT = -(np.exp(wanted_BTV) * finite_BTV).sum(axis=-1)
         np.testing.assert_allclose(examined.entropy_BT, entropy_BT, atol=1e-4)
+        where_BT = np.random.default_rng(2).random(scores_BT.shape) < 0.4
+        with suppress(SettingsError):  # counts alone do not spread out their distributions
+            some_PV, _ = predictor.distributions_where(batch_of(ids_BT), where_BT)
+            self.assert_close(some_PV, wanted_BTV[where_BT])
         if self.window:
             assert behind is None
         else:

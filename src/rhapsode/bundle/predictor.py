@@ -227,6 +227,29 @@ class Predictor(ABC):
         """
         raise SettingsError("this model predicts numbers, not elements of a vocabulary")
 
+    def distributions_where(
+        self, batch: Batch, wanted_BT: NDArray[np.bool_], state: Any | None = None
+    ) -> tuple[Singles, Any]:
+        """Log-probabilities (nats) of all elements after some inputs, (P, V), in reading order.
+
+        The state after the batch is returned, too.
+
+        Arguments:
+            batch: as for `distributions`.
+            wanted_BT: True at the P inputs.
+            state: before the batch.
+        """
+        log_prob_PV = np.empty((np.count_nonzero(wanted_BT), self.vocab_size), dtype=np.float32)
+        number_BT = np.cumsum(wanted_BT).reshape(wanted_BT.shape) - 1
+        parts, after = self.distributions(batch, state)
+        done = 0
+        for part_BTV in parts:
+            place = slice(done, done + part_BTV.shape[1])
+            done = place.stop
+            some_BT = wanted_BT[:, place]
+            log_prob_PV[number_BT[:, place][some_BT]] = part_BTV[some_BT]
+        return log_prob_PV, after
+
     def read(
         self, histories: Sequence[NDArray[np.int64]], state: Any
     ) -> tuple[LogitsDistribution, Any]:

@@ -132,12 +132,36 @@ class TorchPredictor(Predictor):
         return (numbers(logits_BTV.log_softmax(-1)) for _, logits_BTV in parts), reading.state
 
     @torch.no_grad()
+    def distributions_where(
+        self, batch: Batch, wanted_BT: NDArray[np.bool_], state: Any | None = None
+    ) -> tuple[NDArray[np.float32], Any]:
+        with evaluating(self._network):
+            reading = self._network.read(batch, state)
+        place_P = tensor_on(self._device, np.flatnonzero(wanted_BT))
+
+        def chosen(values: torch.Tensor) -> torch.Tensor:
+            return values.flatten(0, 1)[place_P][None]
+
+        masks = reading.masks
+        some = Reading(
+            chosen(reading.y_BTH),
+            chosen(reading.targets),
+            None if masks is None else (chosen(masks[0]), chosen(masks[1])),
+            reading.state,
+        )
+        log_prob_PV = np.empty((len(place_P), self.vocab_size), dtype=np.float32)
+        for place, logits_1PV in self._logits(some, _SPREAD_AT_ONCE):
+            log_prob_PV[place] = numbers(logits_1PV[0].log_softmax(-1))
+        return log_prob_PV, reading.state
+
+    @torch.no_grad()
     def _logits(self, reading: Reading, at_once: int) -> Iterator[tuple[slice, torch.Tensor]]:
         rows, length = reading.targets.shape
         most = max(1, at_once // (rows * self._network.head.width))
         for start in range(0, length, most):
             place = slice(start, start + most)
-            logits_BTV = self._network.head(reading.y_BTH[:, place]).float()
+            # Where rows lie apart, each would be a product of its own.
+            logits_BTV = self._network.head(reading.y_BTH[:, place].contiguous()).float()
             if reading.masks is not None:
                 logits_BTV = mask_logits(logits_BTV, reading.masks[0][:, place])
             yield place, logits_BTV

@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 from numba import types
 
+# Compiled into what is kept here: `STAMP` covers them.
 from rhapsode.counts.mixing.ngram_evidence import (
     add_up,
     collect,
-    next_node,
-    next_word,
-    remember,
+    read_element,
     room_for,
     shift_of,
 )
-
-# Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.mixing.ngram_measures import follow
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, entry, ready
@@ -226,11 +222,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     node, word_W = int(node_B[b]), word_BW[b]
                     if not (fresh and done == 0):
                         last = last_B1[b, 0]
-                        node = next_node(first_M, element_M, suffix_M, kind_M, node, last)
+                        node = read_element(
+                            first_M, element_M, suffix_M, kind_M, letter_V, node, word_W,
+                            memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]), last,
+                        )  # fmt: skip
                         node_B[b] = node
-                        next_word(word_W, letter_V[last])
-                        remember(memory_BN[b], head_BLS[b], before_BLN[b], int(kept_B[b]), last)
-                        follow(word_W, memory_BN[b], int(kept_B[b]), letter_V, last)
                         kept_B[b] += 1
                     shift = 0.0
                     if memory_BN.shape[1] > 0:

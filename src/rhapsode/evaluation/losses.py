@@ -236,17 +236,16 @@ def distributions_at(
     Returns:
         The places that are scored there, ascending, (P,), and the log-probabilities (P, V).
     """
-    places, rows = [], []
-    for batch, parts in read_batches(predictor, predictor.distributions, batches, context):
+
+    def ask(batch: Batch, state: Any) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], Any]:
         assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         positions_BT = np.clip(batch.positions_BT, 0, len(places_N) - 1)  # padding lies outside
         wanted_BT = (batch.weights_BT > 0) & places_N[positions_BT]
-        done = 0
-        for log_prob_BTV in parts:
-            some = slice(done, done + log_prob_BTV.shape[1])
-            done = some.stop
-            places.append(positions_BT[:, some][wanted_BT[:, some]])
-            rows.append(log_prob_BTV[wanted_BT[:, some]])
+        log_prob_PV, state = predictor.distributions_where(batch, wanted_BT, state)
+        return (positions_BT[wanted_BT], log_prob_PV), state
+
+    found = [answer for _, answer in read_batches(predictor, ask, batches, context)]
+    places, rows = zip(*found, strict=True)
     place_P = np.concatenate(places)
     order_P = np.argsort(place_P)
     return place_P[order_P], np.concatenate(rows)[order_P]

@@ -28,7 +28,10 @@ _STEP = 1024
 # at, a minute of it being a minute here, other machines' minutes are turned into.
 _SPEED = 9.0e10
 # Maximum learning rate where a family remembers documents and each is read from a fresh state.
-_FRESH_RATE = 4e-3
+_FRESH_RATE = 6e-3
+# Where each document is read from a fresh state: the fewest documents, and most elements of each,
+# in one update, and the share of the speed, since rows are few and unequal. Measured on `reels`.
+_FEWEST_ROWS, _LONGEST, _FRESH_SPEED = 8, 1024, 0.7
 # Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
 # 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
 # Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700
@@ -175,6 +178,7 @@ def plan_id_run(
     accelerator: Accelerator | None = None,
     output: OutputLayer | None = None,
     read_at_once: int | None = None,
+    pairs: bool = False,
 ) -> PlannedSettings:
     """A plan for one corpus.
 
@@ -192,6 +196,7 @@ def plan_id_run(
         accelerator: the GPU that trains; None for a CPU.
         output: the planned output layer; None for a full one.
         read_at_once: elements of an update, where the caller has decided that.
+        pairs: True if documents are written from sources, which need not be remembered.
     """
     if output is None:
         output = OutputLayer.full(vocab_size)
@@ -199,8 +204,10 @@ def plan_id_run(
     length = max(2, elements // max(1, documents))
     if context.kind == "fresh":
         # All of a usual document in one step, and about as many elements a step as with windows.
-        window = 64 * math.ceil(2 * length / 64)
-        batch = max(4, min(64, _STEP // length, documents))
+        window = min(64 * math.ceil(2 * length / 64), _LONGEST)
+        batch = max(_FEWEST_ROWS, min(64, _STEP // length, documents))
+        if accelerator is None:
+            speed *= _FRESH_SPEED
     else:
         window = context.size if context.kind == "window" else kind.default_window
         rows = max(16, min(64, 2048 // window)) if context.kind == "window" else 16
@@ -250,7 +257,8 @@ def plan_id_run(
     network, learning_rate = {**planned.network, **output.settings}, planned.learning_rate
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
-        learning_rate = min(learning_rate, _FRESH_RATE)
+        if not pairs:
+            learning_rate = min(learning_rate, _FRESH_RATE)
     updates = seen * elements / max(1, read_at_once or batch * window)
     if accelerator is not None:
         # More rows give gradients with less noise, which bear a higher rate.

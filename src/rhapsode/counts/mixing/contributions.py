@@ -29,10 +29,10 @@ from rhapsode.compiling import compiled
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.mixing import ngram_evidence as kernels
 from rhapsode.counts.mixing.experts import Experts, ExpertState
-from rhapsode.counts.mixing.ngram_evidence import collect, forget, next_node, next_word, remember
+from rhapsode.counts.mixing.ngram_evidence import collect, forget, read_element
 
 # Compiled into the cached code of this module: when it changes, this file must change, too.
-from rhapsode.counts.mixing.ngram_measures import WORDS, follow
+from rhapsode.counts.mixing.ngram_measures import WORDS
 
 Floats = NDArray[np.float64]
 
@@ -313,10 +313,10 @@ def tell_rows(
             if reset_BT[b, t]:
                 node = 0
                 read_B[b] = forget(word_W, head_LS, int(read_B[b]), keep)
-            node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-            next_word(word_W, letter_V[element])
-            remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
-            follow(word_W, recent_N, int(read_B[b]), letter_V, element)
+            node = read_element(
+                first_M, element_M, suffix_M, kind_M, letter_V,
+                node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), element,
+            )  # fmt: skip
             read_B[b] += 1
             own_V, target = own_BTV[b, t], targets_BT[b, t]
             if not scored_BT[b, t] or own_V[target] == -np.inf:

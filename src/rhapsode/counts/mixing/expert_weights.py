@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.compiling import cores
 from rhapsode.counts.chunks import Elements, as_ids, first_places
 from rhapsode.counts.mixing import ngram_evidence as kernels
-from rhapsode.counts.mixing.experts import Experts
+from rhapsode.counts.mixing.experts import LEAST_WORK, Experts
 from rhapsode.counts.mixing.ngram_measures import WORDS
 
 # Pieces of evidence that are held at once.
@@ -20,6 +22,8 @@ MOST_EVIDENCE = 24_000_000
 NETWORK_BEGIN, BEGIN, READ_BEGIN = 0.6, 0.45, 0.1
 HOLD, HOLD_FEW = 1e-3, 5.0
 STEPS, FEW_STEPS = 40, 12
+# Parts of the places whose losses are added up: sums do not depend on the number of threads.
+PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,24 @@ class Evidence:
             begin: the first place.
             end: the place after the last one.
         """
-        slope_F = np.zeros(len(weight_F))
         loss_of_lists: Any = kernels.loss_of_lists
-        total = loss_of_lists(
-            self.end_P, *self.lists, self.log_prob_PV, self.prior_V, self.target_P,
-            begin, end, weight_F, slope_F,
-        )  # fmt: skip
-        return total, slope_F
+
+        def loss_of(part: int) -> tuple[float, NDArray[np.float64]]:
+            first, last = (begin + (end - begin) * edge // PARTS for edge in (part, part + 1))
+            slope_F = np.zeros(len(weight_F))
+            total = loss_of_lists(
+                self.end_P, *self.lists, self.log_prob_PV, self.prior_V, self.target_P,
+                first, last, weight_F, slope_F,
+            )  # fmt: skip
+            return total, slope_F
+
+        if (end - begin) * len(self.prior_V) < LEAST_WORK:
+            found = [loss_of(part) for part in range(PARTS)]
+        else:
+            with ThreadPoolExecutor(cores()) as pool:
+                found = list(pool.map(loss_of, range(PARTS)))
+        totals, slopes = zip(*found, strict=True)
+        return sum(totals), np.sum(slopes, axis=0)
 
     @property
     def network(self) -> float:

@@ -345,6 +345,21 @@ def remember(recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: in
 
 
 @compiled
+def read_element(
+    first_M: Any, element_M: Any, suffix_M: Any, kind_M: Any, letter_V: Any,
+    node: int, word_W: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: int,
+) -> int:  # fmt: skip
+    """Read an element and update a row; returns its longest known history.
+
+    `read` is the number of elements read before.
+    """
+    next_word(word_W, letter_V[element])
+    remember(recent_N, head_LS, before_LN, read, element)
+    follow(word_W, recent_N, read, letter_V, element)
+    return next_node(first_M, element_M, suffix_M, kind_M, node, element)
+
+
+@compiled
 def exponentials(z_V: Any, most: Any, part_V: Any) -> None:
     """Write exp(z - most) in float32; exp(-87) where it is less.
 
@@ -468,10 +483,10 @@ def mix_rows(
             if reset_BT[b, t]:
                 node = 0
                 read_B[b] = forget(word_W, head_LS, int(read_B[b]), keep)
-            node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-            next_word(word_W, letter_V[element])
-            remember(recent_N, head_LS, before_LN, int(read_B[b]), element)
-            follow(word_W, recent_N, int(read_B[b]), letter_V, element)
+            node = read_element(
+                first_M, element_M, suffix_M, kind_M, letter_V,
+                node, word_W, recent_N, head_LS, before_LN, int(read_B[b]), element,
+            )  # fmt: skip
             read_B[b] += 1
             if t < first:
                 continue
@@ -539,9 +554,10 @@ def list_text(
             node = 0
             read = forget(word_W, head_LS, read, keep)
             if opening >= 0:
-                node = next_node(first_M, element_M, suffix_M, kind_M, node, opening)
-                remember(recent_N, head_LS, before_LN, read, opening)
-                follow(word_W, recent_N, read, letter_V, opening)
+                node = read_element(
+                    first_M, element_M, suffix_M, kind_M, letter_V,
+                    node, word_W, recent_N, head_LS, before_LN, read, opening,
+                )  # fmt: skip
                 read += 1
         if p < len(place_P) and place_P[p] == t:
             if n + most > len(element_E):
@@ -555,10 +571,10 @@ def list_text(
             end_P[p] = n
             p += 1
         element = elements_T[t]
-        node = next_node(first_M, element_M, suffix_M, kind_M, node, element)
-        next_word(word_W, letter_V[element])
-        remember(recent_N, head_LS, before_LN, read, element)
-        follow(word_W, recent_N, read, letter_V, element)
+        node = read_element(
+            first_M, element_M, suffix_M, kind_M, letter_V,
+            node, word_W, recent_N, head_LS, before_LN, read, element,
+        )  # fmt: skip
         read += 1
     return p
 
