@@ -79,6 +79,8 @@ class TestWindow(GrammaticalContract):
 
 
 class TestCounts(GrammaticalContract):
+    spreads = False
+
     def make(self) -> Predictor:
         return NGramPredictor(counted()).restricted(last_element_grammar(VOCABULARY))
 

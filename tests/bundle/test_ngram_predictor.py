@@ -22,16 +22,22 @@ def model(smoothing: Smoothing = "kneser_ney") -> NGramModel:
 
 
 class TestKneserNeyPredictor(PredictorContract):
+    spreads = False
+
     def make(self) -> Predictor:
         return NGramPredictor(model())
 
 
 class TestAbsolutePredictor(PredictorContract):
+    spreads = False
+
     def make(self) -> Predictor:
         return NGramPredictor(model("absolute").view(3, "absolute"))
 
 
 class TestUnigramPredictor(PredictorContract):
+    spreads = False
+
     def make(self) -> Predictor:
         return NGramPredictor(model().view(1, "absolute"))
 

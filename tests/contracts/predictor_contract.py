@@ -12,7 +12,6 @@ torch.
 """
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -201,6 +200,8 @@ class PredictorContract(AnyPredictorContract):
 
     window: ClassVar[int] = 0
     restricted: ClassVar[bool] = False
+    spreads: ClassVar[bool] = True
+    """False for counts alone, which give no distributions of a whole batch."""
     """Whether only some elements may follow."""
 
     def elements(
@@ -364,14 +365,25 @@ class PredictorContract(AnyPredictorContract):
         finite_BTV = np.where(np.isneginf(wanted_BTV), 0, wanted_BTV)
         entropy_BT = -(np.exp(wanted_BTV) * finite_BTV).sum(axis=-1)
         np.testing.assert_allclose(examined.entropy_BT, entropy_BT, atol=1e-4)
-        where_BT = np.random.default_rng(2).random(scores_BT.shape) < 0.4
-        with suppress(SettingsError):  # counts alone do not spread out their distributions
-            some_PV, _ = predictor.distributions_where(batch_of(ids_BT), where_BT)
-            self.assert_close(some_PV, wanted_BTV[where_BT])
         if self.window:
             assert behind is None
         else:
             self.assert_goes_on_alike(predictor, behind, scored, ROWS)
+
+    def test_distributions_after_chosen_inputs_are_those_after_all(self) -> None:
+        predictor = self.make()
+        ids_BT = self.scored(predictor)
+        if not self.spreads:
+            with pytest.raises(SettingsError):
+                predictor.distributions_where(batch_of(ids_BT), ids_BT[:, 1:] > 0)
+            return
+        wanted_BTV, after = self.one_by_one(predictor, ids_BT[:, :-1], predictor.start(ROWS))
+        for share in (0.0, 0.4):
+            where_BT = np.random.default_rng(2).random(ids_BT[:, 1:].shape) < share
+            chosen_PV, behind = predictor.distributions_where(batch_of(ids_BT), where_BT)
+            self.assert_close(chosen_PV, wanted_BTV[where_BT])
+            if not self.window:
+                self.assert_goes_on_alike(predictor, behind, after, ROWS)
 
     @few_examples
     @given(resets=reset_grids)

@@ -54,9 +54,9 @@ def test_every_plan_is_of_settings_that_the_family_has(
 
 def test_passes_are_counted_by_the_elements_of_an_update() -> None:
     facts = {"context": "fresh", "elements": 700_000, "documents": 100_000, "seconds": None}
-    found = plan(**facts, steps=2000, read_at_once=700)
-    assert found.passes == pytest.approx(2.0)
-    assert found.network["dropout"] < plan(**facts, steps=2000).network["dropout"]
+    assert plan(**facts, steps=2000, read_at_once=700).passes == pytest.approx(2.0)
+    found = plan(**facts, steps=2000)  # of 7 elements a document
+    assert found.passes == pytest.approx(2000 * 7 * found.training["batch_size"] / 700_000)
 
 
 def test_short_documents_are_read_whole_with_units_that_remember() -> None:
@@ -68,6 +68,20 @@ def test_short_documents_are_read_whole_with_units_that_remember() -> None:
     assert any("10,000" in reason and "103" in reason for reason in found.reasons)
     assert "chrono" not in plan().network
     assert "chrono" not in plan("rnn.v1", "fresh", documents=10_000).network
+
+
+def test_documents_are_read_several_at_a_time_however_long() -> None:
+    for length, documents, rows in ((328, 3000, 8), (5000, 200, 8), (20, 50_000, 51), (5000, 2, 2)):
+        found = plan(context="fresh", elements=length * documents, documents=documents)
+        assert found.training["batch_size"] == rows
+        assert found.training["window"] <= 1024
+
+
+def test_only_what_must_be_remembered_keeps_the_learning_rate_low() -> None:
+    facts = {"context": "fresh", "elements": 200_000, "documents": 2000, "hidden_size": 256}
+    assert plan(**facts).training["learning_rate"] == 6e-3
+    assert plan(**facts, accelerator=H200).training["learning_rate"] == 6e-3
+    assert plan(**facts, has_sources=True).training["learning_rate"] == 8e-3
 
 
 def test_a_small_corpus_gets_a_small_model_and_dropout() -> None:

@@ -220,13 +220,14 @@ class Network(nn.Module):
             evidence_BTV = batch.evidence_BTV
             if evidence_BTV is not None:
                 evidence_BTV = evidence_BTV[:, place]
-            some_BTH = y_BTH[:, place].contiguous()
+            # A slice of columns is not contiguous: torch would multiply row by row instead of once.
+            part_BTH = y_BTH[:, place].contiguous()
             if masks is None:
-                log_prob_BT = self.head.log_prob_after(some_BTH, targets[:, place], evidence_BTV)
+                log_prob_BT = self.head.log_prob_after(part_BTH, targets[:, place], evidence_BTV)
                 if log_prob_BT is not None:
                     parts.append(-log_prob_BT if by_loss else log_prob_BT)
                     continue
-            parameters = self.head(some_BTH)
+            parameters = self.head(part_BTH)
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
                 scale_B1K = batch.log_scale_BK[:, None]
                 parameters = self.head.scaled(

@@ -230,14 +230,18 @@ class Predictor(ABC):
     def distributions_where(
         self, batch: Batch, wanted_BT: NDArray[np.bool_], state: Any | None = None
     ) -> tuple[Singles, Any]:
-        """Log-probabilities (nats) of all elements after some inputs, (P, V), in reading order.
+        """Log-probabilities (nats) of all elements after chosen inputs, (P, V).
 
-        The state after the batch is returned, too.
+        Batch row by batch row, as `np.flatnonzero(wanted_BT)` orders them. The state after the
+        batch is returned, too.
 
         Arguments:
             batch: as for `distributions`.
             wanted_BT: True at the P inputs.
             state: before the batch.
+
+        Raises:
+            SettingsError: the model has no distributions over a vocabulary.
         """
         log_prob_PV = np.empty((np.count_nonzero(wanted_BT), self.vocab_size), dtype=np.float32)
         number_BT = np.cumsum(wanted_BT).reshape(wanted_BT.shape) - 1
@@ -246,8 +250,8 @@ class Predictor(ABC):
         for part_BTV in parts:
             place = slice(done, done + part_BTV.shape[1])
             done = place.stop
-            some_BT = wanted_BT[:, place]
-            log_prob_PV[number_BT[:, place][some_BT]] = part_BTV[some_BT]
+            wanted_part_BT = wanted_BT[:, place]
+            log_prob_PV[number_BT[:, place][wanted_part_BT]] = part_BTV[wanted_part_BT]
         return log_prob_PV, after
 
     def read(

@@ -139,18 +139,18 @@ class TorchPredictor(Predictor):
             reading = self._network.read(batch, state)
         place_P = tensor_on(self._device, np.flatnonzero(wanted_BT))
 
-        def chosen(values: torch.Tensor) -> torch.Tensor:
+        def select_places(values: torch.Tensor) -> torch.Tensor:
             return values.flatten(0, 1)[place_P][None]
 
         masks = reading.masks
-        some = Reading(
-            chosen(reading.y_BTH),
-            chosen(reading.targets),
-            None if masks is None else (chosen(masks[0]), chosen(masks[1])),
+        chosen = Reading(
+            select_places(reading.y_BTH),
+            select_places(reading.targets),
+            None if masks is None else (select_places(masks[0]), select_places(masks[1])),
             reading.state,
         )
         log_prob_PV = np.empty((len(place_P), self.vocab_size), dtype=np.float32)
-        for place, logits_1PV in self._logits(some, _SPREAD_AT_ONCE):
+        for place, logits_1PV in self._logits(chosen, _SPREAD_AT_ONCE):
             log_prob_PV[place] = numbers(logits_1PV[0].log_softmax(-1))
         return log_prob_PV, reading.state
 
@@ -160,7 +160,7 @@ class TorchPredictor(Predictor):
         most = max(1, at_once // (rows * self._network.head.width))
         for start in range(0, length, most):
             place = slice(start, start + most)
-            # Where rows lie apart, each would be a product of its own.
+            # A slice of columns is not contiguous: torch would multiply row by row instead of once.
             logits_BTV = self._network.head(reading.y_BTH[:, place].contiguous()).float()
             if reading.masks is not None:
                 logits_BTV = mask_logits(logits_BTV, reading.masks[0][:, place])

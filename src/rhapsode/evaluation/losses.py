@@ -110,7 +110,7 @@ def read_batches(
 
     Arguments:
         predictor: the model.
-        ask: its `score` or `examine`.
+        ask: a method of it, or a function around one, that takes a batch and a state.
         batches: from `in_context`.
         context: past elements that the model sees.
     """
@@ -237,15 +237,17 @@ def distributions_at(
         The places that are scored there, ascending, (P,), and the log-probabilities (P, V).
     """
 
-    def ask(batch: Batch, state: Any) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], Any]:
+    def spread(
+        batch: Batch, state: Any
+    ) -> tuple[tuple[NDArray[np.int64], NDArray[np.float32]], Any]:
         assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         positions_BT = np.clip(batch.positions_BT, 0, len(places_N) - 1)  # padding lies outside
         wanted_BT = (batch.weights_BT > 0) & places_N[positions_BT]
         log_prob_PV, state = predictor.distributions_where(batch, wanted_BT, state)
         return (positions_BT[wanted_BT], log_prob_PV), state
 
-    found = [answer for _, answer in read_batches(predictor, ask, batches, context)]
-    places, rows = zip(*found, strict=True)
+    answers = [answer for _, answer in read_batches(predictor, spread, batches, context)]
+    places, rows = zip(*answers, strict=True)
     place_P = np.concatenate(places)
     order_P = np.argsort(place_P)
     return place_P[order_P], np.concatenate(rows)[order_P]

@@ -29,9 +29,12 @@ _STEP = 1024
 _SPEED = 9.0e10
 # Maximum learning rate where a family remembers documents and each is read from a fresh state.
 _FRESH_RATE = 6e-3
-# Where each document is read from a fresh state: the fewest documents, and most elements of each,
-# in one update, and the share of the speed, since rows are few and unequal. Measured on `reels`.
-_FEWEST_ROWS, _LONGEST, _FRESH_SPEED = 8, 1024, 0.7
+# Fewest documents in one update, where each is read from a fresh state.
+_FEWEST_ROWS = 8
+# Most elements of a document in one update; longer ones take several, with carried state.
+_LONGEST = 1024
+# Speed of a CPU relative to that on carried text: documents are fewer, and of unequal length.
+_FRESH_SPEED = 0.7
 # Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
 # 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
 # Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700
@@ -178,7 +181,7 @@ def plan_id_run(
     accelerator: Accelerator | None = None,
     output: OutputLayer | None = None,
     read_at_once: int | None = None,
-    pairs: bool = False,
+    has_sources: bool = False,
 ) -> PlannedSettings:
     """A plan for one corpus.
 
@@ -196,16 +199,17 @@ def plan_id_run(
         accelerator: the GPU that trains; None for a CPU.
         output: the planned output layer; None for a full one.
         read_at_once: elements of an update, where the caller has decided that.
-        pairs: True if documents are written from sources, which need not be remembered.
+        has_sources: True if every document has a source, which attention reads.
     """
     if output is None:
         output = OutputLayer.full(vocab_size)
     kind = FAMILIES.get(family)
     length = max(2, elements // max(1, documents))
     if context.kind == "fresh":
-        # All of a usual document in one step, and about as many elements a step as with windows.
-        window = min(64 * math.ceil(2 * length / 64), _LONGEST)
-        batch = max(_FEWEST_ROWS, min(64, _STEP // length, documents))
+        # All of a usual document in one update. Of short ones about as many elements as in windows.
+        whole = 64 * math.ceil(2 * length / 64)
+        window = min(whole, _LONGEST)
+        batch = max(1, min(max(_FEWEST_ROWS, min(64, _STEP // length)), documents))
         if accelerator is None:
             speed *= _FRESH_SPEED
     else:
@@ -214,6 +218,7 @@ def plan_id_run(
         if context.kind == "carried":
             window = max(1, min(window, elements - 1))  # a few pages must do too
         batch = max(1, min(rows, elements // window))
+        whole = window
     rows_of_cpu = batch
     if accelerator is not None:
         row_limits = RowRequest(
@@ -242,28 +247,31 @@ def plan_id_run(
         batch = accelerator.rows(kind, size, vocab_size, row_limits)
         update = accelerator.seconds(kind, size, vocab_size, (batch, window))
         rate = work * batch * window / update
+    read = read_at_once or batch * (min(length, window) if context.kind == "fresh" else window)
     most_steps = None
     if epochs is not None:
         seen = epochs
     elif steps is not None:
-        seen = steps * (read_at_once or batch * window) / max(1, elements)
+        seen = steps * read / max(1, elements)
     else:
         seen = (seconds or 0.0) * rate / work / max(1, elements)
         if accelerator is not None and seen > _PASSES:
             seen = float(_PASSES)
-            most_steps = round(_PASSES * elements / (batch * window))
+            most_steps = round(_PASSES * elements / read)
     dropout = _dropout(seen, size, vocab_size)
-    planned = kind.plan(PlanRequest(size, vocab_size, window, dropout))
+    planned = kind.plan(PlanRequest(size, vocab_size, whole, dropout))
     network, learning_rate = {**planned.network, **output.settings}, planned.learning_rate
+    highest = _MOST_RATE
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
-        if not pairs:
-            learning_rate = min(learning_rate, _FRESH_RATE)
-    updates = seen * elements / max(1, read_at_once or batch * window)
+        if not has_sources:
+            highest = _FRESH_RATE
+            learning_rate = min(learning_rate, highest)
+    updates = seen * elements / read
     if accelerator is not None:
         # More rows give gradients with less noise, which bear a higher rate.
         raised = learning_rate * (batch / rows_of_cpu) ** 0.25
-        learning_rate = round(max(learning_rate, min(raised, _MOST_RATE)), 5)
+        learning_rate = round(max(learning_rate, min(raised, highest)), 5)
     averaging = 0.0
     if kind.averages and updates >= 500:
         # Over about the last tenth of a run, so that the schedule's end counts most.

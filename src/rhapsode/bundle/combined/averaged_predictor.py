@@ -206,6 +206,11 @@ class Window(Predictor):
     ) -> tuple[Iterator[NDArray[np.float32]], None]:
         return self._predictor.distributions(batch, None)[0], None
 
+    def distributions_where(
+        self, batch: Batch, wanted_BT: NDArray[np.bool_], state: Any | None = None
+    ) -> tuple[NDArray[np.float32], None]:
+        return self._predictor.distributions_where(batch, wanted_BT)[0], None
+
     def join(self, states: Sequence[LastElements]) -> LastElements:
         width = max(state.elements_BT.shape[1] for state in states)
         padded = [

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
@@ -112,6 +113,13 @@ class Grammatical(Predictor):
         masked, before, place = self._masked(batch, state)
         parts, after = self._predictor.distributions(masked, before)
         return parts, States.after(after, place)
+
+    def distributions_where(
+        self, batch: Batch, wanted_BT: NDArray[np.bool_], state: States | None = None
+    ) -> tuple[Singles, States | None]:
+        masked, before, place = self._masked(batch, state)
+        log_prob_PV, after = self._predictor.distributions_where(masked, wanted_BT, before)
+        return log_prob_PV, States.after(after, place)
 
     def join(self, states: Sequence[States]) -> States:
         return States.joined((self._predictor, self._grammar), states)

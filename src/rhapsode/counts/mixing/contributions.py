@@ -29,9 +29,9 @@ from rhapsode.compiling import compiled
 from rhapsode.counts.chunks import Elements, as_ids
 from rhapsode.counts.mixing import ngram_evidence as kernels
 from rhapsode.counts.mixing.experts import Experts, ExpertState
-from rhapsode.counts.mixing.ngram_evidence import collect, forget, read_element
 
-# Compiled into the cached code of this module: when it changes, this file must change, too.
+# Compiled into the cached code of this module: when they change, this file must change, too.
+from rhapsode.counts.mixing.ngram_evidence import collect, forget, read_element
 from rhapsode.counts.mixing.ngram_measures import WORDS
 
 Floats = NDArray[np.float64]

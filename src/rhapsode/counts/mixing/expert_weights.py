@@ -22,8 +22,8 @@ MOST_EVIDENCE = 24_000_000
 NETWORK_BEGIN, BEGIN, READ_BEGIN = 0.6, 0.45, 0.1
 HOLD, HOLD_FEW = 1e-3, 5.0
 STEPS, FEW_STEPS = 40, 12
-# Parts of the places whose losses are added up: sums do not depend on the number of threads.
-PARTS = 8
+# Losses are summed in so many parts, however many threads there are: the sums are always the same.
+LOSS_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Evidence:
         loss_of_lists: Any = kernels.loss_of_lists
 
         def loss_of(part: int) -> tuple[float, NDArray[np.float64]]:
-            first, last = (begin + (end - begin) * edge // PARTS for edge in (part, part + 1))
+            first, last = (begin + (end - begin) * edge // LOSS_PARTS for edge in (part, part + 1))
             slope_F = np.zeros(len(weight_F))
             total = loss_of_lists(
                 self.end_P, *self.lists, self.log_prob_PV, self.prior_V, self.target_P,
@@ -108,11 +108,11 @@ class Evidence:
             return total, slope_F
 
         if (end - begin) * len(self.prior_V) < LEAST_WORK:
-            found = [loss_of(part) for part in range(PARTS)]
+            part_losses = [loss_of(part) for part in range(LOSS_PARTS)]
         else:
             with ThreadPoolExecutor(cores()) as pool:
-                found = list(pool.map(loss_of, range(PARTS)))
-        totals, slopes = zip(*found, strict=True)
+                part_losses = list(pool.map(loss_of, range(LOSS_PARTS)))
+        totals, slopes = zip(*part_losses, strict=True)
         return sum(totals), np.sum(slopes, axis=0)
 
     @property

@@ -44,7 +44,7 @@ Scores = NDArray[np.float32]
 # Elements read that are remembered: of a document, and where counts adapt.
 OF_DOCUMENT, ADAPTING = MOST_REMEMBERED, 1 << 14
 # Numbers of distributions from which a thread of its own pays.
-LEAST_WORK = 1 << 20
+LEAST_WORK = 1 << 18
 # Step of the weights along the gradient of an element's log-probability, where they adapt.
 RATE = 0.002
 

@@ -349,9 +349,10 @@ def read_element(
     first_M: Any, element_M: Any, suffix_M: Any, kind_M: Any, letter_V: Any,
     node: int, word_W: Any, recent_N: Any, head_LS: Any, before_LN: Any, read: int, element: int,
 ) -> int:  # fmt: skip
-    """Read an element and update a row; returns its longest known history.
+    """Read an element into the state of a row.
 
-    `read` is the number of elements read before.
+    Returns the trie's node of the longest known history. `read` is the number of elements read
+    before.
     """
     next_word(word_W, letter_V[element])
     remember(recent_N, head_LS, before_LN, read, element)

@@ -52,8 +52,10 @@ if TYPE_CHECKING:
     from rhapsode.modalities.ids.model import IdModel
 
 
-# Elements that breakdowns read, with vocabularies up to a size; fewer with larger ones.
-EXAMINED, WINDOWED, VOCABULARY = 50_000, 200_000, 5_000
+# Elements that breakdowns read. With a larger vocabulary they are proportionally fewer, down to a
+# least number.
+EXAMINED, WINDOWED = 50_000, 200_000
+USUAL_VOCABULARY, FEWEST = 5_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,9 @@ def _windowed(
 ) -> dict[str, Any] | None:
     window = context.size if context.kind == "window" else WINDOW
     stride = max(1, window // 2)
-    elements_N, starts, scored_N = part_of(store, _most(WINDOWED, store), fresh=grammar is not None)
+    elements_N, starts, scored_N = part_of(
+        store, limit_elements(WINDOWED, store), fresh=grammar is not None
+    )
     total, count = windowed_loss(
         predictor,
         elements_N,
@@ -288,8 +292,9 @@ def _windowed(
     return {"loss": total / count, "window": window, "stride": stride, "elements": count}
 
 
-def _most(elements: int, store: ElementStore) -> int:
-    return elements * VOCABULARY // max(VOCABULARY, len(store.counts_V))
+def limit_elements(most: int, store: ElementStore) -> int:
+    """Number of elements to read, fewer with a large vocabulary."""
+    return max(FEWEST, most * USUAL_VOCABULARY // max(USUAL_VOCABULARY, len(store.counts_V)))
 
 
 def _examined(
@@ -297,7 +302,7 @@ def _examined(
 ) -> Iterator[Batch]:
     """Batches of a part of a store that is read in seconds."""
     whole = context.kind == "fresh" or grammar is not None
-    elements_N, starts, scored_N = part_of(store, _most(EXAMINED, store), fresh=whole)
+    elements_N, starts, scored_N = part_of(store, limit_elements(EXAMINED, store), fresh=whole)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     return in_context(
         elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar

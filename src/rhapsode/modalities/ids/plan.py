@@ -86,7 +86,7 @@ def plan_ids(
         accelerator=request.accelerator,
         output=output,
         read_at_once=_read_at_once(corpus.train, settings.training.batch_size),
-        pairs=corpus.train.sources is not None,
+        has_sources=corpus.train.sources is not None,
     )
     if base is not None:
         plan = gentler_plan(plan, base, elements, asked=settings.training.learning_rate)

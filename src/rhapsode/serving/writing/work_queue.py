@@ -65,7 +65,7 @@ class WorkQueue:
                 self._changed.wait(AGAIN if self._works else None)
 
     def drop_cancelled(self) -> None:
-        """Give up the places of cancelled works, and let waiting workers look again."""
+        """Remove cancelled works, and let waiting workers look again."""
         with self._changed:
             self._works = deque(work for work in self._works if not work.cancelled)
             self._changed.notify_all()
